@@ -1,0 +1,314 @@
+/*
+ * State of one e2k CPU as both engines and their embedders see it.
+ *
+ * Windowed registers live in one linear host array used as a stack: a call
+ * moves the window up by wbs pairs, a return moves it down; nothing is
+ * copied.
+ *
+ *     regs                win = regs + window base          regs + n_regs
+ *      |  ... callers ...  |%r0 %r1 ... %r(wsz-1)|  callees ... |
+ *                               16 bytes each: lo (main), ext (extension)
+ *     tags: a parallel byte array, one byte a register: [3:0] tag of lo,
+ *     [7:4] tag of ext; 0 means "number".
+ *
+ * The chain stack is likewise linear; its frames have the architectural
+ * memory format, so that flushing it is a copy.  frame points at the newest
+ * frame: the current CR0/CR1, which describe the caller of the running
+ * procedure.
+ *
+ * In user mode the two arrays are as large as the hardware stacks are allowed
+ * to grow and registers reach guest memory only when something observes them.
+ * In system mode the embedder's spill and fill callbacks move registers to
+ * and from guest memory.
+ *
+ * Threading: a CPU belongs to the thread that runs it, except for the fields
+ * grouped as "any thread".
+ *
+ * Source: shared facts "isa/state.md".
+ */
+#ifndef TARGET_E2K_CPU_H
+#define TARGET_E2K_CPU_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+typedef struct E2kCpu E2kCpu;
+typedef struct CpuModel CpuModel;
+
+typedef struct RegSlot {
+    uint64_t lo;
+    uint64_t ext;
+} __attribute__((aligned(16))) RegSlot;
+
+/* A chain-stack frame, in its memory format. */
+typedef struct ChainFrame {
+    uint64_t cr0_lo; /* predicate file of the caller */
+    uint64_t cr0_hi; /* return address */
+    uint64_t cr1_lo;
+    uint64_t cr1_hi;
+} ChainFrame;
+
+/* Exceptions by their TIR.hi bit number; "isa/semantics.md" section 6. */
+typedef enum Exception {
+    EXC_ILLEGAL_OPCODE = 0,
+    EXC_PRIV_ACTION = 1,
+    EXC_FP_DISABLED = 2,
+    EXC_FP_STACK_U = 3,
+    EXC_D_INTERRUPT = 4,
+    EXC_DIAG_CT_COND = 5,
+    EXC_DIAG_INSTR_ADDR = 6,
+    EXC_ILLEGAL_INSTR_ADDR = 7,
+    EXC_INSTR_DEBUG = 8,
+    EXC_WINDOW_BOUNDS = 9,
+    EXC_USER_STACK_BOUNDS = 10,
+    EXC_PROC_STACK_BOUNDS = 11,
+    EXC_CHAIN_STACK_BOUNDS = 12,
+    EXC_FP_STACK_O = 13,
+    EXC_DIAG_COND = 14,
+    EXC_DIAG_OPERAND = 15,
+    EXC_ILLEGAL_OPERAND = 16,
+    EXC_ARRAY_BOUNDS = 17,
+    EXC_ACCESS_RIGHTS = 18,
+    EXC_ADDR_NOT_ALIGNED = 19,
+    EXC_INSTR_PAGE_MISS = 20,
+    EXC_INSTR_PAGE_PROT = 21,
+    EXC_AINSTR_PAGE_MISS = 22,
+    EXC_AINSTR_PAGE_PROT = 23,
+    EXC_LAST_WISH = 24,
+    EXC_BASE_NOT_ALIGNED = 25,
+    EXC_SOFTWARE_TRAP = 26,
+    EXC_DATA_DEBUG = 28,
+    EXC_DATA_PAGE = 29,
+    EXC_MACP = 30,
+    EXC_RECOVERY_POINT = 31,
+    EXC_INTERRUPT = 32,
+    EXC_NM_INTERRUPT = 33,
+    EXC_DIV = 34,
+    EXC_FP = 35,
+    EXC_MEM_LOCK = 36,
+    EXC_MEM_LOCK_AS = 37,
+    EXC_NONE = 255,
+} Exception;
+
+/* Why cpu_run() came back. */
+typedef enum CpuExit {
+    CPU_EXIT_EXCEPTION, /* cpu->exception; ip is the bundle's address */
+    CPU_EXIT_SYSCALL,   /* user mode: call through a system label; ip is the
+                         * next bundle, nothing else has changed */
+    CPU_EXIT_STOP,      /* cpu->stop_request was set; between bundles */
+    CPU_EXIT_HALT,      /* system mode: the CPU waits for an interrupt */
+    CPU_EXIT_DEBUG,     /* breakpoint, watchpoint or single step */
+} CpuExit;
+
+/* Kind of a memory access, for slow paths and for faults. */
+typedef enum AccessKind {
+    ACCESS_LOAD,
+    ACCESS_STORE,
+    ACCESS_FETCH,
+    ACCESS_ARRAY, /* mova: never raises, reports failure */
+} AccessKind;
+
+/*
+ * How an embedder gives a CPU its memory and system.  Functions are called on
+ * the CPU's thread.  Loads and stores move size_bytes (1, 2, 4, 8, 16) little
+ * endian bytes; mas is the raw specifier (0 = ordinary).  They return
+ * EXC_NONE, or the exception with cpu->fault filled in and no effect.
+ */
+typedef struct CpuOps {
+    Exception (*load)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
+                      unsigned mas, bool speculative, void *value);
+    Exception (*store)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
+                       unsigned mas, const void *value);
+    /* Checks an access without making it (same faults as load or store). */
+    Exception (*probe)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
+                       AccessKind kind);
+    /*
+     * Stores new (size_bytes) if memory still holds expected; *swapped tells.
+     */
+    Exception (*cmpxchg)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
+                         const void *expected, const void *value,
+                         bool *swapped);
+    /*
+     * Copies up to 64 bytes of code at address (8-aligned), stopping at the
+     * first page that cannot be executed; *got is at least 8 on success.
+     */
+    Exception (*fetch)(E2kCpu *cpu, uint64_t address, uint8_t bytes[64],
+                       unsigned *got);
+    /* State registers that are not plain fields: clocks, MMU, interrupts. */
+    Exception (*read_state)(E2kCpu *cpu, unsigned number, uint64_t *value);
+    Exception (*write_state)(E2kCpu *cpu, unsigned number, uint64_t value);
+    /* Range of guest code that may have changed (icache line flush). */
+    void (*flush_code)(E2kCpu *cpu, uint64_t address, uint64_t size_bytes);
+    /* System mode only; NULL in user mode. */
+    Exception (*spill)(E2kCpu *cpu);          /* the register file is full */
+    Exception (*fill)(E2kCpu *cpu);           /* return below its bottom */
+    Exception (*system_call)(E2kCpu *cpu, unsigned entry, unsigned wbs);
+    Exception (*done)(E2kCpu *cpu, uint32_t param);
+    Exception (*wait)(E2kCpu *cpu, unsigned bits);
+    void (*state_changed)(E2kCpu *cpu);       /* PSR/UPSR written: interrupts
+                                               * may have become possible */
+} CpuOps;
+
+enum {
+    LSR_PCNT_MAX = 31,
+    PF_INVALID_MASK_LOW = 0,
+};
+
+typedef struct AauState {
+    struct {
+        uint64_t lo;
+        uint64_t hi;
+    } aad[32];
+    uint64_t aaind[16];
+    uint64_t aaincr[8];
+    uint64_t aasti[16];
+    uint16_t aasti_tag, aaind_tag;
+    uint8_t aaincr_tag;
+    uint8_t aalda[64];
+    uint64_t aaldv, aaldm;
+    uint32_t aafstr, aasr;
+    /* The running program, sampled at bap; area k left, 32 + k right. */
+    struct {
+        uint8_t fmt;     /* 0 unused, n: elements of 1 << (n - 1) bytes */
+        uint8_t mrng;    /* bytes per step, 1..32 */
+        bool overflow;
+        bool valid;
+        uint64_t base;
+        uint32_t index;  /* of the next mova */
+        int64_t step;
+        uint32_t aaldi;
+    } area[64];
+} AauState;
+
+typedef struct DamEntry {
+    bool valid;
+    uint8_t reg;         /* key: destination operand byte of the load */
+    uint8_t size_bytes;
+    uint64_t address;
+} DamEntry;
+
+struct E2kCpu {
+    /*
+     * Hot: addressed by generated code relative to the CPU pointer.
+     */
+    RegSlot *win;        /* %r0 of the running procedure */
+    uint8_t *win_tags;   /* its tag byte */
+    ChainFrame *frame;   /* current CR0/CR1 */
+    uint64_t ip;         /* bundle to execute next */
+    uint64_t pf;         /* predicate file: bit 2N value, bit 2N+1 invalid */
+    uint64_t ctpr[3];    /* architectural format */
+    uint64_t lcnt;       /* LSR fields, unpacked; 64-bit counter on v5+ */
+    uint8_t ecnt, pcnt, strmd, ldovl;
+    bool vlc, over, ldmc, semc;
+    /* Window descriptor and bases; counts in registers unless said pairs. */
+    uint8_t wsz;         /* pairs, 0..112 */
+    uint8_t psize;       /* pairs */
+    bool wfx, wdbl;
+    uint8_t rbs, rsz, rcur; /* BR: pairs; rsz is the size minus 1 */
+    uint8_t psz, pcur;
+    uint8_t bgr_val, bgr_cur;
+    uint64_t usd_base, usd_size, sbr;
+    uint32_t pfpfr, fpcr, fpsr;
+    uint32_t upsr;
+    uint8_t psr;
+    uint16_t cui;
+    uintptr_t guest_base; /* user mode: host = guest + guest_base */
+    bool direct_memory;   /* plain accesses go to guest_base + address */
+
+    RegSlot g[32];
+    uint8_t g_tags[32];
+
+    /* Linear stacks. */
+    RegSlot *regs;
+    uint8_t *reg_tags;
+    size_t n_regs;
+    RegSlot *regs_bottom; /* registers below are in guest memory only */
+    ChainFrame *frames;
+    size_t n_frames;
+    ChainFrame *frames_bottom;
+    uint64_t psp_base, psp_size; /* guest addresses of the hardware stacks */
+    uint64_t pcsp_base, pcsp_size;
+    uint64_t psp_ind_bottom, pcsp_ind_bottom; /* ind of the two bottoms */
+
+    /* Loop restart registers and the array unit. */
+    uint64_t ilcr_lcnt;
+    uint8_t ilcr_ecnt, ilcr_pcnt;
+    AauState aau;
+
+    /* Atomic brackets (lock-wait load ... unlock store) and the DAM. */
+    struct {
+        bool armed;
+        uint8_t size_bytes;
+        uint64_t address;
+        uint8_t value[16];
+    } lock;
+    DamEntry dam[32];
+
+    /* State registers without a meaning to the engines, by number. */
+    uint64_t state[256];
+    uint64_t tir_hi[19], tir_lo[19];
+    unsigned n_tirs;
+
+    /* The last exception, and the last fault's details. */
+    Exception exception;
+    struct {
+        uint64_t address;
+        uint8_t size_bytes;
+        uint8_t kind;     /* AccessKind */
+        uint8_t channel;
+        bool present;     /* protection fault rather than a missing page */
+        uint64_t ip;
+    } fault;
+
+    /* CPU_EXIT_SYSCALL. */
+    unsigned syscall_entry; /* number given to sdisp */
+    unsigned syscall_wbs;   /* pairs: arguments start at win[2 * wbs] */
+
+    /* Fixed after creation. */
+    unsigned isa;           /* 1..7 */
+    const CpuModel *model;
+    const CpuOps *ops;
+    void *opaque;           /* the embedder's */
+    void *engine;           /* the engine's private state */
+    bool system;            /* privileged architecture present */
+
+    /* Any thread. */
+    int stop_request;       /* atomic; makes cpu_run() return soon */
+};
+
+/* A named CPU model of -cpu. */
+struct CpuModel {
+    const char *name;     /* "e8c" */
+    const char *aliases;  /* comma separated, or NULL */
+    const char *help;
+    uint8_t isa;          /* 1..7 */
+    uint8_t mdl;          /* IDR.mdl */
+    uint8_t rev;          /* IDR.rev */
+};
+
+extern const CpuModel cpu_models[]; /* ends with name NULL */
+/* By name or alias, "elbrus-8c" spellings and "v1".."v7"; NULL if unknown. */
+const CpuModel *cpu_model_find(const char *name);
+
+/*
+ * A CPU in the reset state (state.md section 9).  n_regs and n_frames size
+ * the two linear stacks: reserved, not committed.  NULL when memory is short.
+ */
+E2kCpu *cpu_new(const CpuModel *model, const CpuOps *ops, void *opaque,
+                size_t n_regs, size_t n_frames);
+void cpu_free(E2kCpu *cpu);
+
+/* Architectural images of the unpacked state. */
+uint64_t cpu_get_lsr(const E2kCpu *cpu);
+void cpu_set_lsr(E2kCpu *cpu, uint64_t value); /* also sets ILCR */
+uint64_t cpu_get_wd(const E2kCpu *cpu);
+uint64_t cpu_get_br(const E2kCpu *cpu);
+void cpu_set_br(E2kCpu *cpu, uint64_t value);
+/* Any state register as rrd sees it; EXC_ILLEGAL_OPCODE when undefined. */
+Exception cpu_read_state(E2kCpu *cpu, unsigned number, uint64_t *value);
+Exception cpu_write_state(E2kCpu *cpu, unsigned number, uint64_t value);
+
+#endif

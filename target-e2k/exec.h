@@ -1,0 +1,50 @@
+/*
+ * Running guest code: one interface, two engines.
+ *
+ *   interp  decodes and executes bundle by bundle; the oracle
+ *   jit     translates regions to host code
+ *
+ * A call of cpu_run() executes until something needs the embedder (see
+ * CpuExit).  All architectural state is in *cpu between calls, so an embedder
+ * may switch engines, look at registers or change them.
+ */
+#ifndef TARGET_E2K_EXEC_H
+#define TARGET_E2K_EXEC_H
+
+#include "target-e2k/cpu.h"
+
+typedef enum EngineKind {
+    ENGINE_INTERP,
+    ENGINE_JIT,
+} EngineKind;
+
+/* Engine-wide settings; set before the first CPU runs. */
+typedef struct EngineConfig {
+    size_t code_cache_bytes; /* jit; 0: default */
+    unsigned disabled;       /* jit: OPT_... switches, see translate.h */
+    bool perf_map;           /* jit: write /tmp/perf-PID.map */
+    bool jitdump;
+} EngineConfig;
+
+bool engine_init(EngineKind kind, const EngineConfig *config, GError **error);
+
+/* Runs until an exit reason arises. */
+CpuExit cpu_run(E2kCpu *cpu);
+
+/* Executes exactly one bundle (in the interpreter, whatever the engine). */
+CpuExit cpu_step(E2kCpu *cpu);
+
+/* Makes cpu_run() return CPU_EXIT_STOP soon.  Any thread, signal handlers. */
+void cpu_request_stop(E2kCpu *cpu);
+
+/* Guest code in [address, address + size) changed or was unmapped. */
+void engine_invalidate(uint64_t address, uint64_t size_bytes);
+
+/*
+ * For the embedder's SIGSEGV/SIGBUS handler: is the fault at this host context
+ * one of ours?  Returns true when the context was changed to a recovery path
+ * (the guest fault is reported by cpu_run()).
+ */
+bool engine_handle_fault(void *ucontext, uintptr_t host_address, bool write);
+
+#endif
