@@ -142,9 +142,23 @@ typedef struct CpuOps {
     Exception (*write_state)(E2kCpu *cpu, unsigned number, uint64_t value);
     /* Range of guest code that may have changed (icache line flush). */
     void (*flush_code)(E2kCpu *cpu, uint64_t address, uint64_t size_bytes);
-    /* System mode only; NULL in user mode. */
-    Exception (*spill)(E2kCpu *cpu);          /* the register file is full */
-    Exception (*fill)(E2kCpu *cpu);           /* return below its bottom */
+    /*
+     * System mode only; NULL in user mode.  spill makes room above: called
+     * before a call or setwd whose registers end past regs + n_regs, or a
+     * call that needs frame + 1 past frames + n_frames.  fill brings back
+     * what the current frame's return needs below regs_bottom (2 * wbs of
+     * its CR1.lo registers) and frame - 1 below frames_bottom.  Both may move
+     * win, win_tags, frame and the two bottoms; n_regs and n_frames may
+     * shrink and grow.  flush is flushr, flushc, fillr, fillc: bits 0..3.
+     */
+    Exception (*spill)(E2kCpu *cpu);
+    Exception (*fill)(E2kCpu *cpu);
+    Exception (*flush)(E2kCpu *cpu, unsigned bits);
+    /*
+     * Physical address of the code at address, for caches of decoded or
+     * translated code; false when it cannot be fetched now.
+     */
+    bool (*code_address)(E2kCpu *cpu, uint64_t address, uint64_t *physical);
     Exception (*system_call)(E2kCpu *cpu, unsigned entry, unsigned wbs);
     Exception (*done)(E2kCpu *cpu, uint32_t param);
     Exception (*wait)(E2kCpu *cpu, unsigned bits);
@@ -217,6 +231,12 @@ struct E2kCpu {
     uint16_t cui;
     uintptr_t guest_base; /* user mode: host = guest + guest_base */
     bool direct_memory;   /* plain accesses go to guest_base + address */
+    /*
+     * System mode: changes whenever the same ip may name other code (address
+     * space switch, TLB flush, MMU on or off).  Caches keyed by virtual ip
+     * drop their entries when it differs from the value they were made at.
+     */
+    uint32_t code_epoch;
 
     RegSlot g[32];
     uint8_t g_tags[32];
