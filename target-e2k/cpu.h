@@ -97,7 +97,8 @@ typedef enum Exception {
 typedef enum CpuExit {
     CPU_EXIT_EXCEPTION, /* cpu->exception; ip is the bundle's address */
     CPU_EXIT_SYSCALL,   /* user mode: call through a system label; ip is the
-                         * next bundle, nothing else has changed */
+                         * next bundle, CTPRs and AAU are cleared as by any
+                         * call and return, nothing else has changed */
     CPU_EXIT_STOP,      /* cpu->stop_request was set; between bundles */
     CPU_EXIT_HALT,      /* system mode: the CPU waits for an interrupt */
     CPU_EXIT_DEBUG,     /* breakpoint, watchpoint or single step */
@@ -197,6 +198,24 @@ typedef struct AauState {
     } area[64];
 } AauState;
 
+/* A memory operation that faulted late; see E2kCpu.resume. */
+typedef struct PendingAccess {
+    uint8_t channel;
+    bool store;
+    bool big_endian;
+    bool speculative;
+    uint8_t size_bytes;  /* 1, 2, 4, 8, 16 */
+    uint8_t mas;
+    int32_t dst;         /* load: index into regs; ~n for %g<n>; see dst_none */
+    bool dst_none;
+    bool dst_quad;       /* 16-byte load into a pair: the second half goes to
+                          * dst2 (else both go to dst: lo and ext) */
+    int32_t dst2;
+    uint64_t address;
+    uint64_t mask;       /* masked store: bit i enables byte i */
+    uint8_t value[16];   /* store data, memory byte order */
+} PendingAccess;
+
 typedef struct DamEntry {
     bool valid;
     uint8_t reg;         /* key: destination operand byte of the load */
@@ -282,6 +301,27 @@ struct E2kCpu {
         bool present;     /* protection fault rather than a missing page */
         uint64_t ip;
     } fault;
+
+    uint64_t exception_mask;    /* all of them, by TIR.hi bit number */
+    uint8_t exception_channels; /* TIR.hi.al: bit i for channel i */
+
+    /*
+     * A bundle that raised a late exception (data page, division, floating
+     * point; semantics.md 6.1): everything but the accesses listed has been
+     * done, and execution goes on at next_ip.  While armed, cpu_run() with
+     * ip == resume.ip first makes the pending accesses and then continues at
+     * next_ip; any other ip drops them.  An embedder that runs other guest
+     * code in between (a signal handler) saves this struct with ip and puts
+     * it back with it; a system embedder turns it into the trap cellar and
+     * clears armed.
+     */
+    struct {
+        bool armed;
+        uint8_t n;
+        uint64_t ip;
+        uint64_t next_ip;
+        PendingAccess op[4];
+    } resume;
 
     /* CPU_EXIT_SYSCALL. */
     unsigned syscall_entry; /* number given to sdisp */
