@@ -360,6 +360,8 @@ const CpuModel *cpu_model_find(const char *name);
 E2kCpu *cpu_new(const CpuModel *model, const CpuOps *ops, void *opaque,
                 size_t n_regs, size_t n_frames);
 void cpu_free(E2kCpu *cpu);
+/* Back to the state after cpu_new(); system mode, between runs. */
+void cpu_reset(E2kCpu *cpu);
 
 /* Architectural images of the unpacked state. */
 uint64_t cpu_get_lsr(const E2kCpu *cpu);
