@@ -197,6 +197,7 @@ typedef struct MovaOp {
 
 typedef struct Bundle {
     uint8_t length;     /* bytes, multiple of 8 */
+    uint8_t error_channel; /* channel that an error is about, or 0xff */
     uint8_t nop;        /* idle cycles, 0..7 */
     bool loop_mode;
     bool set_mark;
@@ -269,20 +270,57 @@ typedef struct Bundle {
 } Bundle;
 
 /*
- * Why a bundle was refused.  The names are short classes; decode_error_text()
- * gives the sentence.  The list may grow with the decoder.
+ * Why a bundle was refused; decode_error_text() gives the sentence.  Engines
+ * need only "not DECODE_OK: illegal operation".
+ *
+ * From DECODE_SOFT on, every part of the bundle is well formed and *bundle is
+ * filled in completely, but the combination is one that the architecture
+ * refuses: tools can show and encode it, a CPU must not run it.
  */
 typedef enum DecodeError {
     DECODE_OK = 0,
-    DECODE_TRUNCATED, /* the bundle is longer than the bytes given */
-    DECODE_ILLEGAL,   /* replaced by finer reasons in decode.c's table */
-    DECODE_FIRST_FINE_REASON,
+    DECODE_TRUNCATED,      /* the bundle is longer than the bytes given */
+    DECODE_BAD_ISA,        /* isa outside 1..7 */
+    DECODE_BAD_LAYOUT,     /* lengths and pointers of HS contradict */
+    DECODE_BAD_OPERATION,  /* no such operation in this channel and ISA */
+    DECODE_BAD_LITERAL,    /* no such source operand byte */
+    DECODE_NO_LITERAL_16,  /* reference to a literal word not in the bundle */
+    DECODE_NO_LITERAL_32,
+    DECODE_NO_LITERAL_64,
+    DECODE_BAD_SRC3,
+    DECODE_BAD_DST,
+    DECODE_BAD_AAU_REG,
+    DECODE_BAD_CDS,        /* condition that is no predicate and no counter */
+    DECODE_BAD_AAS,        /* array read with a reserved operation */
+    DECODE_BAD_CS0,
+    DECODE_BAD_CS1,
+    DECODE_NO_SETWD_WORD,  /* setwd without LTS0 */
+
+    DECODE_SOFT,
+    DECODE_PAIR = DECODE_SOFT, /* half of a register-pair operation missing */
+    DECODE_ODD_PAIR,       /* register pair that starts at an odd register */
+    DECODE_MEMORY_CLASH,   /* load in 3 with store in 2, load in 0 with 5 */
+    DECODE_DST_CTPR,       /* %ctprN written by an operation that cannot */
+    DECODE_TRANSFER_NO_SS, /* ibranch, done, ... without SS or condition */
+    DECODE_TRANSFER_TWO,   /* two transfers in one bundle */
+    DECODE_CALL_NO_TARGET, /* call without prepared or direct target */
+    DECODE_BAD_CONDITION,  /* reserved transfer condition */
+    DECODE_BAD_GETTSD,
+    DECODE_BAD_WSZ,        /* setwd of more than 112 register pairs */
+    DECODE_BAD_PLS,        /* reserved predicate operation or operand */
+    DECODE_BAD_ELP,        /* reserved predicate source */
+    DECODE_BAD_STATE_REG,  /* no such state register, or read-only */
+    DECODE_BRANCHD_COND,   /* ibranchd or icalld under an RLP condition */
+    DECODE_MOVAQ_HALF,     /* movaq without its second half */
+    DECODE_NOT_IN_ISA,     /* field that this ISA version does not have */
+    DECODE_ERRORS
 } DecodeError;
 
 /*
  * Decodes the bundle at bytes[0 .. size).  isa is 1..7.  Never reads past
- * size.  On success returns DECODE_OK and fills *bundle; otherwise *bundle
- * holds only a best-effort length.  Thread-safe, no allocation.
+ * size.  On success returns DECODE_OK and fills *bundle; with an error before
+ * DECODE_SOFT only length and error_channel of *bundle mean something.
+ * Thread-safe, no allocation after the first call.
  */
 DecodeError bundle_decode(Bundle *bundle, const uint8_t *bytes, size_t size,
                           unsigned isa);
@@ -294,5 +332,41 @@ static inline unsigned bundle_length(uint32_t hs)
 {
     return 8 * (((hs >> 4) & 7) + 1);
 }
+
+/*
+ * The asynchronous instruction of the array prefetch unit: two elementary
+ * prefetches of 8 bytes, one for each half of the prefetch buffer.  Always 16
+ * bytes; nothing in the bytes tells it from a bundle, only the way control
+ * reaches it (ldisp %ctpr2, then bap).
+ */
+enum { APB_BYTES = 16 };
+
+typedef struct ApbHalf {
+    bool last;      /* left half: ct, end of the program; right half: dpl */
+    bool secondary; /* v1: area index access; ind2 and friends are valid */
+    uint8_t dcd;    /* cache bypass */
+    uint8_t fmt;    /* 0 nothing to do, n: elements of 2^(n-1) bytes */
+    uint8_t mrng;
+    uint8_t d;      /* %aad number */
+    uint8_t incr;   /* %aaincr number */
+    uint8_t ind;    /* %aaind number */
+    uint8_t asz;    /* area size code */
+    uint8_t abs;    /* area base */
+    uint8_t area;   /* of a secondary access */
+    bool am;
+    bool be;
+    uint32_t disp;
+    uint32_t word;  /* control word as encoded */
+} ApbHalf;
+
+typedef struct ApbInsn {
+    ApbHalf half[2]; /* [0] left (APS0, APLS0), [1] right */
+} ApbInsn;
+
+/* Every 16 bytes decode; false when fewer are given. */
+bool apb_decode(ApbInsn *insn, const uint8_t *bytes, size_t size);
+
+/* The inverse, from the fields (ApbHalf.word is not looked at). */
+void apb_encode(const ApbInsn *insn, uint8_t bytes[APB_BYTES]);
 
 #endif

@@ -29,6 +29,15 @@ typedef enum InsnId {
     INSN_COUNT
 } InsnId;
 
+/* SEM_logic, SEM_shift, ...: what an engine dispatches on. */
+typedef enum SemFamily {
+    SEM_NONE,
+#define SEM(name) SEM_##name,
+#include "target-e2k/sems.def"
+#undef SEM
+    SEM_COUNT
+} SemFamily;
+
 /* Operand formats of the ALS and ALES words; "isa/encoding.md" section 3. */
 typedef enum InsnFormat {
     ALF1, ALF1M, ALF2, ALF3, ALF7, ALF8, ALF10, ALF11, ALF11L, ALF11M, ALF12,
@@ -78,23 +87,62 @@ enum {
 
 typedef struct InsnRow {
     uint16_t insn;       /* InsnId */
+    uint8_t sem;         /* SemFamily */
     uint8_t format;      /* InsnFormat */
-    bool has_ales;       /* the channel's extension flag must be set */
     uint32_t als_mask;   /* bit 31 (sm) is never part of it */
     uint32_t als_value;
+    bool has_ales;       /* the channel's extension flag must be set */
     uint16_t ales_mask;
     uint16_t ales_value;
     uint8_t channels[ISA_MAX]; /* [isa - 1]: bit mask of channels */
     uint8_t src1, src2, src3, dst; /* OperandWidth */
-    uint32_t flags;      /* F_... */
     const char *print;   /* register-name prefixes in text order */
+    uint32_t flags;      /* F_... */
 } InsnRow;
 
-extern const InsnRow insn_rows[];
-extern const unsigned insn_row_count;
+/* Facts of an operation that do not depend on the encoding row. */
+typedef struct InsnInfo {
+    const char *name;    /* classic mnemonic */
+    const char *alt;     /* the newer set's name where different, or NULL */
+    uint8_t sem;         /* SemFamily */
+    uint16_t row;        /* first row of the operation in insn_rows[] */
+} InsnInfo;
+
+enum {
+#define INSN(...) +1
+#define ALSO(...) +1
+    INSN_ROWS = 0
+#include "target-e2k/insns.def"
+#undef INSN
+#undef ALSO
+};
+
+extern const InsnRow insn_rows[INSN_ROWS];
+extern const InsnInfo insn_infos[INSN_COUNT]; /* [INSN_NONE] is "(none)" */
 
 /* Classic mnemonic; alt: the newer set's, or NULL. */
-const char *insn_name(InsnId insn);
-const char *insn_alt_name(InsnId insn);
+static inline const char *insn_name(InsnId insn)
+{
+    return insn_infos[insn].name;
+}
+
+static inline const char *insn_alt_name(InsnId insn)
+{
+    return insn_infos[insn].alt;
+}
+
+static inline SemFamily insn_sem(InsnId insn)
+{
+    return (SemFamily)insn_infos[insn].sem;
+}
+
+/* The operation named so in either mnemonic set, or INSN_NONE. */
+InsnId insn_by_name(const char *name);
+
+/* Name of a semantic family, for messages and the coverage table. */
+const char *sem_name(SemFamily sem);
+
+/* Bit mask of the channels that have the operation in this ISA version. */
+unsigned insn_channels(InsnId insn, unsigned isa);
 
 #endif
