@@ -66,19 +66,6 @@ enum {
 };
 
 enum {
-    PSR_PM = 1 << 0,
-    PSR_IE = 1 << 1,
-    PSR_SGE = 1 << 2,
-    PSR_LW = 1 << 3,
-    PSR_UIE = 1 << 4,
-    PSR_NMIE = 1 << 5,
-    PSR_UNMIE = 1 << 6,
-    UPSR_FE = 1 << 0,
-    UPSR_IE = 1 << 5,
-    UPSR_NMIE = 1 << 7,
-};
-
-enum {
     TLB_CONTEXTS = 4,     /* address spaces whose translations are kept */
     CELLAR_MAX = 7,       /* records one trap may report */
     FILE_REGS = 224,      /* windowed registers of the hardware */

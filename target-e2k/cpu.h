@@ -167,10 +167,44 @@ typedef struct CpuOps {
                                                * may have become possible */
 } CpuOps;
 
+/* state.md section 5. */
 enum {
-    LSR_PCNT_MAX = 31,
-    PF_INVALID_MASK_LOW = 0,
+    PSR_PM = 1 << 0,
+    PSR_IE = 1 << 1,
+    PSR_SGE = 1 << 2,
+    PSR_LW = 1 << 3,
+    PSR_UIE = 1 << 4,
+    PSR_NMIE = 1 << 5,
+    PSR_UNMIE = 1 << 6,
+    UPSR_FE = 1 << 0,
+    UPSR_SE = 1 << 1,
+    UPSR_AC = 1 << 2,
+    UPSR_DI = 1 << 3,
+    UPSR_WP = 1 << 4,
+    UPSR_IE = 1 << 5,
+    UPSR_A20 = 1 << 6,
+    UPSR_NMIE = 1 << 7,
 };
+
+/* CTPR fields, state.md section 4.1. */
+enum {
+    CTPR_TAG_SHIFT = 54,
+    CTPR_OPC_SHIFT = 57,
+    CTPR_TAG_EMPTY = 0,
+    CTPR_TAG_DIAG = 1,
+    CTPR_TAG_PROC = 2,
+    CTPR_TAG_LOCAL = 3,
+    CTPR_TAG_NUMERIC = 4,
+    CTPR_TAG_SYSTEM = 5,
+    CTPR_OPC_DISP = 0,
+    CTPR_OPC_LDISP = 1,
+    CTPR_OPC_RETURN = 3,
+};
+#define CTPR_BASE_MASK UINT64_C(0xffffffffffff)
+/* %ctprN as disp and its kin leave it. */
+#define CTPR_VALUE(base, tag, opc)                                            \
+    (((uint64_t)(base) & CTPR_BASE_MASK) |                                    \
+     (uint64_t)(tag) << CTPR_TAG_SHIFT | (uint64_t)(opc) << CTPR_OPC_SHIFT)
 
 typedef struct AauState {
     struct {
@@ -268,6 +302,7 @@ struct E2kCpu {
     ChainFrame *frames;
     size_t n_frames;
     ChainFrame *frames_bottom;
+    size_t regs_mapped, frames_mapped; /* as allocated */
     uint64_t psp_base, psp_size; /* guest addresses of the hardware stacks */
     uint64_t pcsp_base, pcsp_size;
     uint64_t psp_ind_bottom, pcsp_ind_bottom; /* ind of the two bottoms */
@@ -366,11 +401,18 @@ void cpu_reset(E2kCpu *cpu);
 /* Architectural images of the unpacked state. */
 uint64_t cpu_get_lsr(const E2kCpu *cpu);
 void cpu_set_lsr(E2kCpu *cpu, uint64_t value); /* also sets ILCR */
+uint64_t cpu_get_ilcr(const E2kCpu *cpu);
+void cpu_set_ilcr(E2kCpu *cpu, uint64_t value);
 uint64_t cpu_get_wd(const E2kCpu *cpu);
 uint64_t cpu_get_br(const E2kCpu *cpu);
 void cpu_set_br(E2kCpu *cpu, uint64_t value);
 /* Any state register as rrd sees it; EXC_ILLEGAL_OPCODE when undefined. */
 Exception cpu_read_state(E2kCpu *cpu, unsigned number, uint64_t *value);
+/*
+ * As rwd: EXC_PRIV_ACTION from user code where only the system may write.
+ * cpu_check_state_write() is the check alone.
+ */
 Exception cpu_write_state(E2kCpu *cpu, unsigned number, uint64_t value);
+Exception cpu_check_state_write(const E2kCpu *cpu, unsigned number);
 
 #endif

@@ -31,8 +31,14 @@ bool engine_init(EngineKind kind, const EngineConfig *config, GError **error);
 /* Runs until an exit reason arises. */
 CpuExit cpu_run(E2kCpu *cpu);
 
-/* Executes exactly one bundle (in the interpreter, whatever the engine). */
+/*
+ * Executes exactly one bundle (in the interpreter, whatever the engine);
+ * CPU_EXIT_DEBUG when nothing but the end of the bundle is to be reported.
+ */
 CpuExit cpu_step(E2kCpu *cpu);
+
+/* Releases what the engines keep for a CPU; called by cpu_free(). */
+void engine_cpu_free(E2kCpu *cpu);
 
 /* Makes cpu_run() return CPU_EXIT_STOP soon.  Any thread, signal handlers. */
 void cpu_request_stop(E2kCpu *cpu);
