@@ -1,0 +1,48 @@
+/*
+ * Switches of single optimisations, so that the worth of each is measurable:
+ * "-accel jit,no-cse" turns one off.
+ */
+#ifndef TCG_OPT_H
+#define TCG_OPT_H
+
+#include <stdbool.h>
+
+/*   name         option          what it does */
+#define TCG_OPTS(X) \
+    X(FOLD, "fold", "constant folding and algebraic identities") \
+    X(COPY, "copy", "copy propagation") \
+    X(CSE, "cse", "common subexpressions in extended blocks") \
+    X(DCE, "dce", "dead code and dead stores of guest state") \
+    X(LICM, "licm", "loop-invariant code out of loops") \
+    X(ADDR, "addr", "address arithmetic into addressing modes") \
+    X(FUSE, "fuse", "compare and branch in one") \
+    X(REGS, "regs", "guest state in host registers") \
+    X(COALESCE, "coalesce", "copies into one register") \
+    X(BMI, "bmi", "BMI1, BMI2 and LZCNT instructions") \
+    X(AVX, "avx", "three-operand vector instructions") \
+    X(CHAIN, "chain", "direct jumps between regions") \
+    X(ICACHE, "icache", "inline lookup of dynamic targets") \
+    X(RETURN, "return", "shadow return addresses") \
+    X(TIER2, "tier2", "second compilation of hot regions")
+
+enum {
+#define X(name, option, text) OPT_BIT_##name,
+    TCG_OPTS(X)
+#undef X
+    OPT_BITS
+};
+
+enum {
+#define X(name, option, text) OPT_##name = 1 << OPT_BIT_##name,
+    TCG_OPTS(X)
+#undef X
+    OPT_ALL = (1 << OPT_BITS) - 1,
+};
+
+/* The bit of an option's name ("cse"); 0 if there is none such. */
+unsigned tcg_opt_by_name(const char *name);
+/* Names and texts, one a line. */
+const char *tcg_opt_name(unsigned bit);
+const char *tcg_opt_text(unsigned bit);
+
+#endif

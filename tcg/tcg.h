@@ -1,0 +1,149 @@
+/*
+ * From intermediate code to running host code.
+ *
+ *   ir_begin() ... ir_xxx()     the translator describes a region
+ *        |
+ *   tcg_compile()               passes, register allocation, host code
+ *        |
+ *   TcgRegion                   found by (ip, key), chained to others
+ *        |
+ *   tcg_run(cpu, region)        runs until generated code leaves
+ *
+ * tcg knows nothing of the guest: TcgConfig says where in the CPU structure
+ * the few fields are that generated code needs for itself.
+ *
+ * Threading: tcg_run() in any number of threads, one CPU each.  tcg_compile(),
+ * tcg_chain() and the invalidations take a lock inside.  A region pointer is
+ * valid until the thread that holds it calls tcg_run() or tcg_quiesce(); memory
+ * of dead regions is reused only when no thread can be inside.
+ */
+#ifndef TCG_TCG_H
+#define TCG_TCG_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "tcg/ir.h"
+#include "tcg/opt.h"
+
+enum { TCG_JUMP_CACHE = 4096 };
+
+typedef struct TcgRegion TcgRegion;
+typedef struct TcgCpu TcgCpu;
+
+/* Part of the guest's CPU structure: what generated code keeps per CPU. */
+struct TcgCpu {
+    /* Where the last run left for, when tcg_run() gave TCG_EXIT_LOOKUP. */
+    uint64_t next_ip, next_key;
+    void *chain_slot;     /* jump to patch, or NULL */
+    uintptr_t guest_base;
+    uintptr_t host_sp;    /* of the running tcg_run(), for unwinding */
+    void *link;           /* list of CPUs, tcg's own */
+    uint64_t epoch;       /* 0: not in generated code */
+    uint32_t fault;       /* see TcgFault */
+    struct TcgJump {
+        uint64_t ip, key;
+        void *code;
+        TcgRegion *region;
+    } *jump_cache;        /* TCG_JUMP_CACHE entries */
+};
+
+typedef struct TcgConfig {
+    size_t cache_bytes;     /* of host code; 0: default */
+    unsigned disabled;      /* OPT_... */
+    ptrdiff_t tcg_offset;   /* of the TcgCpu in the CPU structure */
+    ptrdiff_t ip_offset;    /* of the 64-bit ip */
+    unsigned n_pinned;      /* 64-bit fields kept in host registers */
+    ptrdiff_t pinned_offset[IR_MAX_PINNED];
+    const char *pinned_name[IR_MAX_PINNED];
+    bool perf_map, jitdump;
+} TcgConfig;
+
+/* Once per process.  False when no executable memory is to be had. */
+bool tcg_init(const TcgConfig *config, GError **error);
+/* Sets up a CPU's part; cpu is the structure the offsets are relative to. */
+bool tcg_cpu_init(void *cpu, uintptr_t guest_base, GError **error);
+void tcg_cpu_free(void *cpu);
+/* The host address that "ret_addr" memory holds when nothing is known. */
+void *tcg_return_unknown(void);
+
+/*
+ * Results of tcg_run(): what ir_exit() was given (0 .. 255), or one of these.
+ */
+enum {
+    TCG_EXIT_LOOKUP = 256, /* to (next_ip, next_key): not known or not chained */
+    TCG_EXIT_FAULT = 257,  /* a guest access failed; see tcg_fault() */
+};
+
+/* Runs generated code on the calling thread until it leaves. */
+unsigned tcg_run(void *cpu, const TcgRegion *region);
+
+/* Leaves tcg_run() from inside a helper called with IR_CALL_MAY_RAISE. */
+void tcg_unwind(void *cpu, unsigned result) G_GNUC_NORETURN;
+
+/* --- regions ----------------------------------------------------------- */
+
+/* The region for (ip, key), or NULL.  No lock taken. */
+TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key);
+
+/* A range of guest code a region was made from. */
+typedef struct TcgRange {
+    uint64_t start, end;
+} TcgRange;
+
+/*
+ * Compiles and publishes.  tier 1: quick, 2: all passes.  Replaces an older
+ * region of the same (ip, key).  fault_info: a word for each fault index,
+ * copied (the bundle's address, say).  NULL only when the region is too large
+ * (retry with less).
+ */
+TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
+                       unsigned n_ranges, const uint64_t *fault_info,
+                       unsigned n_fault_info);
+
+/* Patches the jump that TcgCpu.chain_slot names to go to region. */
+void tcg_chain(void *cpu, TcgRegion *region);
+
+/* Forgets regions that overlap the range; the whole cache with (0, MAX).
+ * True when something was dropped. */
+bool tcg_invalidate(uint64_t start, uint64_t end);
+/* Does any region's code overlap [start, end)?  No lock. */
+bool tcg_code_in_range(uint64_t start, uint64_t end);
+
+uint64_t tcg_region_ip(const TcgRegion *region);
+uint64_t tcg_region_key(const TcgRegion *region);
+/* Times the region was entered through the dispatcher; tier 1 also counts
+ * loop back-edges when the translator emits ir_count(). */
+uint32_t *tcg_region_counter(TcgRegion *region);
+unsigned tcg_region_tier(const TcgRegion *region);
+
+/* --- faults ------------------------------------------------------------ */
+
+typedef struct TcgFault {
+    uint64_t info;       /* fault_info[] of the failing access */
+    uint64_t address;    /* guest address */
+    uint8_t width;
+    bool is_store;
+} TcgFault;
+
+/*
+ * For a signal handler: if the interrupted context is generated code at a
+ * guest access, writes dirty globals home, redirects the context so that
+ * tcg_run() returns TCG_EXIT_FAULT, and returns true.
+ */
+bool tcg_handle_fault(void *ucontext, uintptr_t host_address, bool write);
+/* Details of the fault that ended the last tcg_run() on this CPU. */
+const TcgFault *tcg_fault(void *cpu);
+
+typedef struct TcgStats {
+    uint64_t regions, bundles, ir_ops, host_bytes, flushes, invalidated;
+    uint64_t compile_ns;
+} TcgStats;
+
+void tcg_get_stats(TcgStats *stats);
+
+#endif
