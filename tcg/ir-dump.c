@@ -76,7 +76,7 @@ static void dump_tail(const Ir *ir, const IrOp *op, FILE *to)
         fprintf(to, " L%u", op->aux);
         break;
     case IR_goto_region:
-    case IR_ret_addr:
+    case IR_call_region:
         fprintf(to, " @%" PRIx64 "/%" PRIx64, ir->exits[op->aux].ip,
                 ir->exits[op->aux].key);
         break;
@@ -102,7 +102,7 @@ static void dump_op(const Ir *ir, const IrOp *op, FILE *to)
     const IrOpInfo *info = &ir_op_infos[op->opcode];
 
     if (op->opcode == IR_label) {
-        fprintf(to, " L%u:\n", op->aux);
+        fprintf(to, " L%u:%s\n", op->aux, op->imm ? " cold" : "");
         return;
     }
     fprintf(to, "    %s%u", info->name, op->width);

@@ -359,6 +359,14 @@ void ir_label(Ir *ir, uint32_t label)
     ir_emit(ir, IR_label, 8, 0, 0, 0, 0, 0)->aux = label;
 }
 
+void ir_label_cold(Ir *ir, uint32_t label)
+{
+    IrOp *op = ir_emit(ir, IR_label, 8, 0, 0, 0, 0, 0);
+
+    op->aux = label;
+    op->imm = 1;
+}
+
 void ir_br(Ir *ir, uint32_t label)
 {
     ir_emit(ir, IR_br, 8, 0, 0, 0, 0, 0)->aux = label;
@@ -399,19 +407,28 @@ void ir_goto_dynamic(Ir *ir, IrReg ip, IrReg key)
     ir_emit(ir, IR_goto_dynamic, 8, 0, ip, key, 0, 0);
 }
 
-void ir_ret_addr(Ir *ir, IrReg d, uint64_t ip, uint64_t key,
-                 uint64_t check_key)
+void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
+                    uint64_t ret_check)
 {
     uint32_t exit = exit_new(ir, (IrExit){.ip = ip, .key = key,
-                                          .check_key = check_key,
-                                          .landing = true});
+                                          .ret_ip = ret_ip,
+                                          .ret_check = ret_check});
 
-    ir_emit(ir, IR_ret_addr, 8, d, 0, 0, 0, 0)->aux = exit;
+    ir_emit(ir, IR_call_region, 8, 0, 0, 0, 0, 0)->aux = exit;
 }
 
-void ir_goto_return(Ir *ir, IrReg host, IrReg ip, IrReg check_key)
+void ir_call_dynamic(Ir *ir, IrReg ip, IrReg key, uint64_t ret_ip,
+                     uint64_t ret_check)
 {
-    ir_emit(ir, IR_goto_return, 8, 0, host, ip, check_key, 0);
+    uint32_t exit = exit_new(ir, (IrExit){.ret_ip = ret_ip,
+                                          .ret_check = ret_check});
+
+    ir_emit(ir, IR_call_region, 8, 0, ip, key, 0, 0)->aux = exit;
+}
+
+void ir_ret(Ir *ir, IrReg ip, IrReg check)
+{
+    ir_emit(ir, IR_ret, 8, 0, ip, check, 0, 0);
 }
 
 void ir_exit(Ir *ir, unsigned result, IrReg ip)

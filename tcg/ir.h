@@ -173,8 +173,8 @@ typedef struct IrCall {
 /* A way out of the region. */
 typedef struct IrExit {
     uint64_t ip, key;   /* the region to go to */
-    uint64_t check_key; /* landing of a return: its key argument must match */
-    bool landing;       /* reached through ret_addr and goto_return */
+    uint64_t ret_ip;    /* call_region: what the return must pass */
+    uint64_t ret_check;
 } IrExit;
 
 typedef struct Arena Arena;
@@ -292,6 +292,8 @@ void ir_call(Ir *ir, IrReg d, void *function, const char *name,
 
 uint32_t ir_new_label(Ir *ir);
 void ir_label(Ir *ir, uint32_t label);
+/* The same; the block is placed after the region's other code. */
+void ir_label_cold(Ir *ir, uint32_t label);
 void ir_br(Ir *ir, uint32_t label);
 void ir_brcond(Ir *ir, IrCond cond, unsigned width, IrReg a, IrReg b,
                uint32_t label);
@@ -301,14 +303,18 @@ void ir_goto_region(Ir *ir, uint64_t ip, uint64_t key);
 /* Leaves for the region (ip, key) through the inline target cache. */
 void ir_goto_dynamic(Ir *ir, IrReg ip, IrReg key);
 /*
- * Calls: d = host address to be kept beside the guest's return address.
- * ir_goto_return() to it continues at region (ip, key) if the address and key
- * passed equal ip and check_key, else looks (address, dynamic key) up, which
- * reports to the dispatcher when it misses.
+ * Calls the region (ip, key).  Globals are written home before and forgotten
+ * after; temporaries do not survive.  Execution goes on after this operation
+ * when the callee's ir_ret() passes ret_ip and ret_check; when something else
+ * is passed, or the host stack was lost in between, tcg_run() returns
+ * TCG_EXIT_LOOKUP with next_key TCG_KEY_UNKNOWN.
  */
-void ir_ret_addr(Ir *ir, IrReg d, uint64_t ip, uint64_t key,
-                 uint64_t check_key);
-void ir_goto_return(Ir *ir, IrReg host, IrReg ip, IrReg check_key);
+void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
+                    uint64_t ret_check);
+/* The same for a callee known at run time only. */
+void ir_call_dynamic(Ir *ir, IrReg ip, IrReg key, uint64_t ret_ip,
+                     uint64_t ret_check);
+void ir_ret(Ir *ir, IrReg ip, IrReg check);
 /* Leaves generated code: tcg_run() returns result; ip (or IR_NONE) is stored
  * at TcgConfig.ip_offset. */
 void ir_exit(Ir *ir, unsigned result, IrReg ip);

@@ -22,7 +22,7 @@
     X(AVX, "avx", "three-operand vector instructions") \
     X(CHAIN, "chain", "direct jumps between regions") \
     X(ICACHE, "icache", "inline lookup of dynamic targets") \
-    X(RETURN, "return", "shadow return addresses") \
+    X(RETURN, "return", "the host's call and return for the guest's") \
     X(TIER2, "tier2", "second compilation of hot regions")
 
 enum {

@@ -42,6 +42,8 @@ struct TcgCpu {
     void *chain_slot;     /* jump to patch, or NULL */
     uintptr_t guest_base;
     uintptr_t host_sp;    /* of the running tcg_run(), for unwinding */
+    uintptr_t host_limit; /* calls below start the host stack afresh */
+    uint8_t *spill;       /* memory of spilled temporaries */
     void *link;           /* list of CPUs, tcg's own */
     uint64_t epoch;       /* 0: not in generated code */
     uint32_t fault;       /* see TcgFault */
@@ -68,9 +70,6 @@ bool tcg_init(const TcgConfig *config, GError **error);
 /* Sets up a CPU's part; cpu is the structure the offsets are relative to. */
 bool tcg_cpu_init(void *cpu, uintptr_t guest_base, GError **error);
 void tcg_cpu_free(void *cpu);
-/* The host address that "ret_addr" memory holds when nothing is known. */
-void *tcg_return_unknown(void);
-
 /*
  * Results of tcg_run(): what ir_exit() was given (0 .. 255), or one of these.
  */
@@ -78,6 +77,9 @@ enum {
     TCG_EXIT_LOOKUP = 256, /* to (next_ip, next_key): not known or not chained */
     TCG_EXIT_FAULT = 257,  /* a guest access failed; see tcg_fault() */
 };
+
+/* next_key when the CPU state must tell. */
+#define TCG_KEY_UNKNOWN (~UINT64_C(0))
 
 /* Runs generated code on the calling thread until it leaves. */
 unsigned tcg_run(void *cpu, const TcgRegion *region);
@@ -117,7 +119,7 @@ bool tcg_code_in_range(uint64_t start, uint64_t end);
 uint64_t tcg_region_ip(const TcgRegion *region);
 uint64_t tcg_region_key(const TcgRegion *region);
 /* Times the region was entered through the dispatcher; tier 1 also counts
- * loop back-edges when the translator emits ir_count(). */
+ * loop back-edges when the translator adds to it. */
 uint32_t *tcg_region_counter(TcgRegion *region);
 unsigned tcg_region_tier(const TcgRegion *region);
 
