@@ -58,61 +58,95 @@ uint32_t decode_row_shape(const InsnRow *row)
     return shape;
 }
 
-static bool row_in_bucket(const InsnRow *row, unsigned group, unsigned opcode)
+/* Range of opcode bits that a row answers to: one value, or all (plog). */
+static void row_opcodes(const InsnRow *row, unsigned *first, unsigned *last)
 {
-    if (row->has_ales != (group != 0) ||
-        ((row->als_value ^ (opcode << 24)) & row->als_mask & 0x7f000000)) {
-        return false;
-    }
-    return !row->has_ales ||
-           !((row->ales_value ^ (group << 8)) & row->ales_mask & 0xff00);
+    bool fixed = row->als_mask & 0x7f000000;
+
+    *first = fixed ? row->als_value >> 24 : 0;
+    *last = fixed ? *first : DECODE_OPCODES - 1;
 }
 
-/* Appends the bucket's rows to list; returns how many. */
-static unsigned fill_bucket(GArray *list, unsigned isa, unsigned channel,
-                            unsigned group, unsigned opcode)
+/* Likewise for the opcode group; plog takes two. */
+static void row_groups(const InsnRow *row, unsigned *first, unsigned *last)
 {
-    unsigned count = 0;
+    *first = row->has_ales ? row->ales_value >> 8 : 0;
+    *last = *first + (row->has_ales ? 0xff - (row->ales_mask >> 8) : 0);
+}
 
+typedef void BucketFunc(DecodeTable *table, uint16_t *bucket,
+                        const InsnRow *row);
+
+/* Calls func for every bucket that a row belongs to, in order of rows. */
+static void each_bucket(DecodeTable *table, unsigned isa, BucketFunc *func)
+{
     for (unsigned i = 0; i < INSN_ROWS; i++) {
         const InsnRow *row = &insn_rows[i];
+        unsigned channels = row->channels[isa - 1];
+        unsigned o1, o2, g1, g2;
 
-        if (!(row->channels[isa - 1] & (1 << channel)) ||
-            (row->flags & F_ALIAS) || !row_in_bucket(row, group, opcode)) {
+        if (row->flags & F_ALIAS) {
             continue;
         }
-        RowMatch match = {
-            .als_mask = row->als_mask, .als_value = row->als_value,
-            .ales_mask = row->ales_mask, .ales_value = row->ales_value,
-            .row = i, .insn = row->insn, .shape = decode_row_shape(row),
-        };
-        g_array_append_val(list, match);
-        count++;
+        row_opcodes(row, &o1, &o2);
+        row_groups(row, &g1, &g2);
+        for (; channels; channels &= channels - 1) {
+            for (unsigned g = g1; g <= g2; g++) {
+                for (unsigned o = o1; o <= o2; o++) {
+                    unsigned c = __builtin_ctz(channels);
+
+                    func(table, &table->bucket[c][g][o], row);
+                }
+            }
+        }
     }
-    return count;
+}
+
+static void count_row(DecodeTable *table, uint16_t *bucket,
+                      const InsnRow *row)
+{
+    (*bucket)++;
+}
+
+/* The bucket holds the place for its next row. */
+static void place_row(DecodeTable *table, uint16_t *bucket,
+                      const InsnRow *row)
+{
+    table->matches[(*bucket)++] = (RowMatch){
+        .als_mask = row->als_mask, .als_value = row->als_value,
+        .ales_mask = row->ales_mask, .ales_value = row->ales_value,
+        .row = row - insn_rows, .insn = row->insn,
+        .shape = decode_row_shape(row),
+    };
+}
+
+/* Undoes the advance of place_row(). */
+static void rewind_row(DecodeTable *table, uint16_t *bucket,
+                       const InsnRow *row)
+{
+    (*bucket)--;
 }
 
 static DecodeTable *build_table(unsigned isa)
 {
     DecodeTable *table = g_new0(DecodeTable, 1);
-    GArray *list = g_array_new(FALSE, TRUE, sizeof(RowMatch));
-    const RowMatch end = { .row = ROW_NONE };
+    uint16_t *buckets = &table->bucket[0][0][0];
+    unsigned total = 1;
 
-    g_array_append_val(list, end);
-    for (unsigned c = 0; c < BUNDLE_CHANNELS; c++) {
-        for (unsigned g = 0; g < DECODE_GROUPS; g++) {
-            for (unsigned o = 0; o < DECODE_OPCODES; o++) {
-                unsigned start = list->len;
+    each_bucket(table, isa, count_row);
+    for (unsigned i = 0; i < sizeof(table->bucket) / sizeof(*buckets); i++) {
+        unsigned count = buckets[i];
 
-                if (fill_bucket(list, isa, c, g, o)) {
-                    table->bucket[c][g][o] = start;
-                    g_array_append_val(list, end);
-                }
-            }
-        }
+        buckets[i] = count ? total : 0;
+        total += count ? count + 1 : 0;
     }
-    g_assert(list->len <= UINT16_MAX);
-    table->matches = (RowMatch *)g_array_free(list, FALSE);
+    g_assert(total <= UINT16_MAX);
+    table->matches = g_new(RowMatch, total);
+    for (unsigned i = 0; i < total; i++) {
+        table->matches[i] = (RowMatch){ .row = ROW_NONE };
+    }
+    each_bucket(table, isa, place_row);
+    each_bucket(table, isa, rewind_row);
     return table;
 }
 
