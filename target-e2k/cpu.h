@@ -35,6 +35,8 @@
 
 #include <glib.h>
 
+#include "tcg/tcg.h"
+
 typedef struct E2kCpu E2kCpu;
 typedef struct CpuModel CpuModel;
 
@@ -361,6 +363,17 @@ struct E2kCpu {
     /* CPU_EXIT_SYSCALL. */
     unsigned syscall_entry; /* number given to sdisp */
     unsigned syscall_wbs;   /* pairs: arguments start at win[2 * wbs] */
+
+    /*
+     * The translator's.  Generated code describes where it left by pointing
+     * site at what was known there; calls stop growing at the limits.
+     */
+    TcgCpu tcg;
+    struct {
+        const void *site;
+        RegSlot *win_limit;
+        ChainFrame *frame_limit;
+    } jit;
 
     /* Fixed after creation. */
     unsigned isa;           /* 1..7 */

@@ -1,0 +1,367 @@
+/*
+ * Region discovery: which bundles are translated together.
+ *
+ * Starting at the key, fall-through and statically known branches are
+ * followed depth first, the fall-through path first, so that nodes come out
+ * in the order their code should lie in.  A node is identified by address,
+ * geometry and the known contents of the CTPRs.  To keep the last part from
+ * multiplying nodes, knowledge of a CTPR is carried to a branch target only
+ * when the code there uses the CTPR before it is set again.
+ *
+ * Calls are not followed: their return point is part of the region, their
+ * target is another region.
+ */
+#include "target-e2k/translate-int.h"
+
+#include <string.h>
+
+#include "util/bytes.h"
+
+enum {
+    CTPR_SCAN_BUNDLES = 16, /* how far a use of a CTPR is looked for */
+    FP_MASKS = 0x1f80,
+};
+
+Geometry geometry_of_cpu(const E2kCpu *cpu)
+{
+    Geometry geo = {
+        .wsz = cpu->wsz,
+        .psize = cpu->psize,
+        .rbs = cpu->rbs,
+        .rsz = cpu->rsz,
+        .rcur = cpu->rcur,
+        .psz = cpu->psz,
+        .pcur = cpu->pcur,
+        .dbl = cpu->wdbl,
+        .wfx = cpu->wfx,
+        .isa = cpu->isa,
+        .psr = cpu->psr,
+        .vlc = cpu->vlc,
+        .pcnt0 = cpu->pcnt == 0,
+        .ecnt0 = cpu->ecnt == 0,
+        .fp_plain = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASKS) == FP_MASKS,
+        .plain = !(cpu->upsr & UPSR_AC) && cpu->bgr_val == 0xff &&
+                 cpu->bgr_cur == 0 && cpu->cui == 0,
+        .ctpr_empty = !(cpu->ctpr[0] | cpu->ctpr[1] | cpu->ctpr[2]),
+    };
+    return geo;
+}
+
+void geometry_to_cpu(E2kCpu *cpu, Geometry geo)
+{
+    cpu->wsz = geo.wsz;
+    cpu->psize = geo.psize;
+    cpu->rbs = geo.rbs;
+    cpu->rsz = geo.rsz;
+    cpu->rcur = geo.rcur;
+    cpu->psz = geo.psz;
+    cpu->pcur = geo.pcur;
+    cpu->wdbl = geo.dbl;
+    cpu->wfx = geo.wfx;
+}
+
+static bool fetch_bundle(E2kCpu *cpu, uint64_t ip, Bundle *bundle)
+{
+    uint8_t bytes[BUNDLE_MAX_BYTES];
+    unsigned got = 0;
+    if (cpu->ops->fetch(cpu, ip, bytes, &got) != EXC_NONE) {
+        return false;
+    }
+    return bundle_decode(bundle, bytes, got, cpu->isa) == DECODE_OK;
+}
+
+static bool bundle_reads_ctpr(const Bundle *b, unsigned n)
+{
+    if ((b->transfer == TRANSFER_CT || b->transfer == TRANSFER_CALL) &&
+        b->ctpr == n) {
+        return true;
+    }
+    return b->bap && n == 2;
+}
+
+static bool bundle_writes_ctpr(const Bundle *b, unsigned n)
+{
+    return b->prepare >= PREPARE_DISP && b->prepare <= PREPARE_RETURN &&
+           b->prepare_ctpr == n;
+}
+
+/* Is %ctpr<n> used from ip on before it is set again?  A guess either way
+ * costs only speed. */
+static bool ctpr_used_from(E2kCpu *cpu, uint64_t ip, unsigned n)
+{
+    for (unsigned i = 0; i < CTPR_SCAN_BUNDLES; i++) {
+        Bundle b;
+        if (!fetch_bundle(cpu, ip, &b)) {
+            return false;
+        }
+        if (bundle_reads_ctpr(&b, n)) {
+            return true;
+        }
+        if (bundle_writes_ctpr(&b, n) || b.transfer == TRANSFER_CALL ||
+            (b.transfer != TRANSFER_NONE && b.ct_type == CT_ALWAYS)) {
+            return false;
+        }
+        ip += b.length;
+    }
+    return false;
+}
+
+/* Can code made for "have" run at "want"?  It may know less of the CTPRs. */
+static bool place_serves(const Place *have, const Place *want)
+{
+    if (have->ip != want->ip || have->geo.bits != want->geo.bits) {
+        return false;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (have->ctpr[i].kind != CTPR_UNKNOWN &&
+            (have->ctpr[i].kind != want->ctpr[i].kind ||
+             have->ctpr[i].value != want->ctpr[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int find_node(const Region *region, const Place *place)
+{
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        if (place_serves(&region->nodes[i].at, place)) {
+            return i;
+        }
+    }
+    return NODE_NONE;
+}
+
+/* The geometry after a bundle, for one outcome of its transfer. */
+static Geometry geometry_after(Geometry geo, const Bundle *b, bool taken)
+{
+    if (b->has_setwd) {
+        geo.wsz = b->wsz;
+        geo.wfx = !b->nfx;
+        if (geo.isa >= 3) {
+            geo.dbl = b->dbl;
+        }
+    }
+    if (b->has_setbn) {
+        geo.rbs = b->rbs;
+        geo.rsz = b->rsz;
+        geo.rcur = b->rcur;
+    }
+    if (b->has_setbp) {
+        geo.psz = b->psz;
+        geo.pcur = 0;
+    }
+    if (taken ? b->abpt : b->abpf) {
+        geo.pcur = geo.pcur == 0 ? geo.psz : geo.pcur - 1;
+    }
+    if (taken ? b->abnt : b->abnf) {
+        geo.rcur = geo.rcur == 0 ? geo.rsz : geo.rcur - 1;
+    }
+    return geo;
+}
+
+static void ctpr_after(CtprFact ctpr[3], const Node *node)
+{
+    const Bundle *b = &node->bundle;
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        const AlcOp *op = &b->alc[i];
+        if (op->present && op->dst.kind == OPERAND_CTPR) {
+            ctpr[op->dst.index - 1] = (CtprFact){ CTPR_UNKNOWN, 0 };
+        }
+    }
+    if (!b->prepare_ctpr) {
+        return;
+    }
+    CtprFact *fact = &ctpr[b->prepare_ctpr - 1];
+    uint64_t target = (node->at.ip + b->prepare_disp) & 0xffffffffffff;
+    switch (b->prepare) {
+    case PREPARE_DISP:
+        *fact = (CtprFact){ CTPR_DISP, target };
+        break;
+    case PREPARE_LDISP:
+        *fact = (CtprFact){ CTPR_LDISP, target };
+        break;
+    case PREPARE_SDISP:
+        *fact = (CtprFact){ CTPR_SYSTEM, b->prepare_param };
+        break;
+    case PREPARE_RETURN:
+        *fact = (CtprFact){ CTPR_RETURN, 0 };
+        break;
+    }
+}
+
+static void ctprs_clear(CtprFact ctpr[3])
+{
+    for (int i = 0; i < 3; i++) {
+        ctpr[i] = (CtprFact){ CTPR_EMPTY, 0 };
+    }
+}
+
+/* How the node ends, and where to. */
+static void node_set_end(Node *node)
+{
+    const Bundle *b = &node->bundle;
+    CtprFact before[3];
+    memcpy(before, node->at.ctpr, sizeof(before));
+
+    node->fall_ip = node->at.ip + b->length;
+    node->next = (Place){ .ip = node->fall_ip,
+                          .geo = geometry_after(node->at.geo, b, false) };
+    node->taken = (Place){ .geo = geometry_after(node->at.geo, b, true) };
+    memcpy(node->next.ctpr, before, sizeof(before));
+    ctpr_after(node->next.ctpr, node);
+    memcpy(node->after, node->next.ctpr, sizeof(before));
+    memcpy(node->taken.ctpr, node->next.ctpr, sizeof(before));
+    node->conditional = b->ct_type != CT_ALWAYS;
+    node->end = END_FALL;
+
+    if (b->transfer == TRANSFER_NONE || b->ct_type == CT_NEVER) {
+        return;
+    }
+    if (b->transfer == TRANSFER_IBRANCH) {
+        node->taken.ip = (node->at.ip + b->disp) & 0xffffffffffff;
+        node->end = END_BRANCH;
+        return;
+    }
+    if (b->transfer != TRANSFER_CT && b->transfer != TRANSFER_CALL) {
+        node->end = END_INTERP;
+        return;
+    }
+    const CtprFact *fact = &before[b->ctpr - 1];
+    bool call = b->transfer == TRANSFER_CALL;
+    switch (fact->kind) {
+    case CTPR_DISP:
+        node->taken.ip = fact->value;
+        node->end = call ? END_CALL : END_BRANCH;
+        break;
+    case CTPR_RETURN:
+        node->end = call ? END_INTERP : END_RETURN;
+        break;
+    case CTPR_SYSTEM:
+        node->end = call ? END_SYSTEM : END_INTERP;
+        break;
+    case CTPR_UNKNOWN:
+        node->end = call ? END_CALL_INDIRECT : END_INDIRECT;
+        break;
+    default:
+        node->end = END_INTERP;
+        break;
+    }
+    if (node->taken.ip & 7) {
+        node->end = END_INTERP;
+    }
+}
+
+/*
+ * A call's target starts with a fresh window; the return point has the
+ * caller's state again, whatever the callee did.
+ */
+static void call_places(Node *node)
+{
+    unsigned wbs = node->bundle.wbs;
+    Geometry *callee = &node->taken.geo;
+    if (wbs > callee->wsz) {
+        node->end = END_INTERP; /* exc_window_bounds */
+        return;
+    }
+    node->after_call = node->taken;
+    node->after_call.ip = node->fall_ip;
+    callee->wsz -= wbs;
+    callee->psize = callee->wsz;
+    callee->wfx = 1;
+    ctprs_clear(node->taken.ctpr);
+    ctprs_clear(node->after_call.ctpr);
+    /* The callee may have used the loop counters. */
+    node->after_call.geo.vlc = 0;
+    node->after_call.geo.pcnt0 = 0;
+    node->after_call.geo.ecnt0 = 0;
+}
+
+static int add_node(Region *region, const Place *place, unsigned max_nodes)
+{
+    if (region->n_nodes == max_nodes) {
+        return NODE_NONE;
+    }
+    Node *node = &region->nodes[region->n_nodes];
+    memset(node, 0, offsetof(Node, bundle));
+    node->at = *place;
+    node->next_node = node->taken_node = node->after_call_node = NODE_NONE;
+    if (!fetch_bundle(region->cpu, place->ip, &node->bundle)) {
+        node->end = END_INTERP;
+        memset(&node->bundle, 0, sizeof(node->bundle));
+        node->bundle.length = 8;
+    } else {
+        node_set_end(node);
+        if (node->end == END_CALL || node->end == END_CALL_INDIRECT ||
+            node->end == END_SYSTEM) {
+            call_places(node);
+        }
+        if (!trans_bundle_supported(node)) {
+            node->end = END_INTERP;
+        }
+    }
+    region->code_lo = MIN(region->code_lo, place->ip);
+    region->code_hi = MAX(region->code_hi, place->ip + node->bundle.length);
+    return region->n_nodes++;
+}
+
+/* Forgets CTPR contents that the code at the place does not need. */
+static void trim_facts(Region *region, Place *place)
+{
+    for (int i = 0; i < 3; i++) {
+        if (place->ctpr[i].kind != CTPR_UNKNOWN &&
+            !ctpr_used_from(region->cpu, place->ip, i + 1)) {
+            place->ctpr[i] = (CtprFact){ CTPR_UNKNOWN, 0 };
+        }
+    }
+}
+
+typedef struct Pending {
+    Place place;
+    int *link; /* filled with the node */
+} Pending;
+
+void region_discover(Region *region, unsigned max_nodes)
+{
+    Pending stack[2 * REGION_MAX_NODES + 1];
+    unsigned depth = 0;
+    int entry;
+    Place start = { .ip = region->key.ip, .geo = region->key.geo };
+
+    start.geo.ctpr_empty = 0;
+    if (region->key.geo.ctpr_empty) {
+        ctprs_clear(start.ctpr);
+    }
+    region->n_nodes = 0;
+    region->code_lo = UINT64_MAX;
+    region->code_hi = 0;
+    stack[depth++] = (Pending){ start, &entry };
+    while (depth) {
+        Pending todo = stack[--depth];
+        int index = find_node(region, &todo.place);
+        if (index != NODE_NONE) {
+            region->nodes[index].is_target = true;
+            *todo.link = index;
+            continue;
+        }
+        index = add_node(region, &todo.place, max_nodes);
+        *todo.link = index;
+        if (index == NODE_NONE) {
+            continue;
+        }
+        Node *node = &region->nodes[index];
+        /* Pushed last, followed first. */
+        if (node->end == END_BRANCH) {
+            trim_facts(region, &node->taken);
+            stack[depth++] = (Pending){ node->taken, &node->taken_node };
+        }
+        if (node->end == END_CALL || node->end == END_CALL_INDIRECT) {
+            stack[depth++] =
+                (Pending){ node->after_call, &node->after_call_node };
+        }
+        if (node->end != END_INTERP &&
+            (node->end == END_FALL || node->conditional)) {
+            stack[depth++] = (Pending){ node->next, &node->next_node };
+        }
+    }
+}
