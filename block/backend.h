@@ -32,6 +32,8 @@ typedef struct BlockBackendOps {
     /* No request of this backend runs between these two. */
     void (*drained_begin)(void *opaque);
     void (*drained_end)(void *opaque);
+    /* It stands on another node now (block_backend_node). */
+    void (*moved)(void *opaque);
 } BlockBackendOps;
 
 /* name is a "device" name for QMP, or NULL; label says what it is in errors. */
@@ -59,6 +61,7 @@ BlockNode *block_backend_node(BlockBackend *backend); /* NULL: no medium */
 const char *block_backend_name(BlockBackend *backend); /* "" if none */
 /* The QOM path or id of the guest device, for query-block; may be NULL. */
 void block_backend_set_device(BlockBackend *backend, const char *device);
+const char *block_backend_device(BlockBackend *backend);
 BlockBackend *block_backend_find(const char *name);
 BlockBackend *block_backend_next(BlockBackend *prev);
 

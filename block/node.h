@@ -80,6 +80,7 @@ typedef enum BlockOpenFlags {
     BLOCK_OPEN_WRITETHROUGH = 1 << 10, /* every write is FUA (backend) */
     BLOCK_OPEN_DETECT_ZEROES = 1 << 11, /* turn zero writes into zeroing */
     BLOCK_OPEN_DETECT_UNMAP = 1 << 12,  /* and those into unmapping */
+    BLOCK_OPEN_PROBED = 1 << 13, /* raw by guess: block 0 is restricted */
 } BlockOpenFlags;
 
 /* Flags of read and write requests. */
@@ -199,6 +200,8 @@ BlockNode *block_node_skip_filters(BlockNode *node);
 /* The name of the backing image as recorded, NULL if none. */
 const char *block_node_backing_filename(const BlockNode *node);
 const char *block_node_backing_format(const BlockNode *node);
+/* The recorded name made absolute or relative to our directory; owned. */
+char *block_backing_path(const BlockNode *node);
 
 /* ImageInfo / BlockDeviceInfo of QMP; new references. */
 json_t *block_node_image_info(BlockNode *node, bool flat, GError **error);

@@ -1,0 +1,720 @@
+/*
+ * Drivers "file" and "host_device": bytes of a host file or block device.
+ *
+ * Requests are positioned system calls on one descriptor; any thread may run
+ * them.  A second, read-only descriptor holds the image locks, so that a
+ * reopen (which replaces the first) never lets go of them.
+ *
+ * In page cache a blocking preadv() in the requesting thread is the fastest
+ * way (performance is measured in tests/bench); aio= is accepted in all its
+ * spellings.
+ */
+#include "block/driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/file-lock.h"
+#include "block/iov.h"
+#include "block/node-int.h"
+#include "block/options.h"
+
+#define MAX_IOV 1024
+
+typedef struct FileState {
+    int fd;
+    int lock_fd; /* -1: no locking */
+    unsigned used, unshared; /* locks held */
+    bool block_device;
+    /* Learnt from the first refusal; atomic, only ever turn true. */
+    bool no_zero_range, no_punch_hole, no_dsync, no_seek;
+    int sync_error; /* a failed flush lost data: all later ones fail too */
+} FileState;
+
+static const BlockOption file_options[] = {
+    { "filename", BLOCK_OPT_STRING, .required = true },
+    { "aio", BLOCK_OPT_ENUM, "threads/native/io_uring" },
+    { "aio-max-batch", BLOCK_OPT_INT },
+    { "locking", BLOCK_OPT_ENUM, "on/off/auto" },
+    { "pr-manager", BLOCK_OPT_STRING },
+    { "drop-cache", BLOCK_OPT_BOOL },
+    { "x-check-cache-dropped", BLOCK_OPT_BOOL },
+    { NULL },
+};
+
+static const BlockOption file_create_options[] = {
+    { "filename", BLOCK_OPT_STRING, .required = true },
+    { "size", BLOCK_OPT_SIZE, .required = true, .help = "Virtual disk size" },
+    { "preallocation", BLOCK_OPT_ENUM, "off/falloc/full",
+      "Preallocation mode (allowed values: off, falloc, full)" },
+    { "nocow", BLOCK_OPT_BOOL, .help = "Turn off copy-on-write (valid only "
+                                       "on btrfs)" },
+    { "extent-size-hint", BLOCK_OPT_SIZE,
+      .help = "Extent size hint for the image file, 0 to disable" },
+    { NULL },
+};
+
+static bool flag_get(const bool *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+}
+
+static void flag_set(bool *flag)
+{
+    __atomic_store_n(flag, true, __ATOMIC_RELAXED);
+}
+
+/* ---- Opening ------------------------------------------------------------ */
+
+static int open_mode(unsigned flags)
+{
+    int mode = O_CLOEXEC;
+
+    mode |= flags & BLOCK_OPEN_RDWR ? O_RDWR : O_RDONLY;
+    if (flags & BLOCK_OPEN_DIRECT) {
+        mode |= O_DIRECT;
+    }
+    return mode;
+}
+
+/* Opens for writing, or only for reading where that is allowed instead. */
+static int open_fd(const char *filename, unsigned flags, bool *read_only,
+                   GError **error)
+{
+    int fd = open(filename, open_mode(flags));
+
+    *read_only = !(flags & BLOCK_OPEN_RDWR);
+    if (fd < 0 && (flags & BLOCK_OPEN_RDWR) &&
+        (flags & BLOCK_OPEN_AUTO_RDONLY) &&
+        (errno == EACCES || errno == EROFS || errno == EPERM)) {
+        *read_only = true;
+        fd = open(filename, open_mode(flags & ~(unsigned)BLOCK_OPEN_RDWR));
+    }
+    if (fd < 0) {
+        block_error_set_errno(error, errno, "Could not open '%s'", filename);
+    }
+    return fd;
+}
+
+/* O_DIRECT: the smallest size and alignment the kernel takes. */
+static bool probe_alignment(BlockNode *node, FileState *s, GError **error)
+{
+    static const unsigned sizes[] = { 512, 1024, 2048, 4096 };
+    void *buf = NULL;
+
+    node->limits.request_alignment = 1;
+    node->limits.memory_alignment = 1;
+    if (!(node->flags & BLOCK_OPEN_DIRECT)) {
+        return true;
+    }
+    if (posix_memalign(&buf, 65536, 65536)) {
+        block_error_set_errno(error, ENOMEM, "Could not open '%s'",
+                              node->filename);
+        return false;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        if (pread(s->fd, buf, sizes[i], 0) >= 0) {
+            node->limits.request_alignment = sizes[i];
+            node->limits.memory_alignment = MAX(sizes[i], 512);
+            free(buf);
+            return true;
+        }
+    }
+    free(buf);
+    g_set_error(error, BLOCK_ERROR, EINVAL,
+                "Could not find working O_DIRECT alignment\n"
+                "Try cache.direct=off");
+    return false;
+}
+
+static bool read_length(BlockNode *node, FileState *s, GError **error)
+{
+    struct stat st;
+    uint64_t size = 0;
+
+    if (fstat(s->fd, &st) < 0) {
+        block_error_set_errno(error, errno, "Could not stat '%s'",
+                              node->filename);
+        return false;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        block_error_set_errno(error, EISDIR, "Could not open '%s'",
+                              node->filename);
+        return false;
+    }
+    s->block_device = S_ISBLK(st.st_mode);
+    if (s->block_device && ioctl(s->fd, BLKGETSIZE64, &size) < 0) {
+        block_error_set_errno(error, errno, "Could not get size of '%s'",
+                              node->filename);
+        return false;
+    }
+    if (!s->block_device && !S_ISREG(st.st_mode)) {
+        off_t end = lseek(s->fd, 0, SEEK_END);
+
+        if (end < 0) {
+            g_set_error(error, BLOCK_ERROR, EINVAL,
+                        "'%s' is neither a regular file nor a block device",
+                        node->filename);
+            return false;
+        }
+        size = end;
+    } else if (!s->block_device) {
+        size = st.st_size;
+    }
+    block_node_set_length(node, size);
+    return true;
+}
+
+static bool setup_locking(BlockNode *node, FileState *s, json_t *options,
+                          GError **error)
+{
+    int locking = 2;
+
+    s->lock_fd = -1;
+    if (!block_options_enum(options, "locking", "on/off/auto", &locking,
+                            error)) {
+        return false;
+    }
+    if (locking == 1) {
+        return true;
+    }
+    s->lock_fd = open(node->filename, O_RDONLY | O_CLOEXEC);
+    if (s->lock_fd >= 0 && file_lock_supported(s->lock_fd)) {
+        return true;
+    }
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+        s->lock_fd = -1;
+    }
+    if (locking == 0) {
+        g_set_error(error, BLOCK_ERROR, ENOTSUP,
+                    "File locking requested but not possible on '%s'",
+                    node->filename);
+        return false;
+    }
+    return true;
+}
+
+static bool file_open(BlockNode *node, json_t *options, GError **error)
+{
+    FileState *s = node->state;
+    const char *filename = NULL;
+    int aio = 0;
+
+    block_options_string(options, "filename", &filename, NULL);
+    if (g_str_has_prefix(filename, "file:")) {
+        filename += 5;
+    }
+    node->filename = g_strdup(filename);
+    if (!block_options_enum(options, "aio", "threads/native/io_uring", &aio,
+                            error)) {
+        return false;
+    }
+    if (aio == 1 && !(node->flags & BLOCK_OPEN_DIRECT)) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "aio=native was specified, "
+                    "but it requires cache.direct=on, which was not "
+                    "specified.");
+        return false;
+    }
+    s->fd = open_fd(filename, node->flags, &node->read_only, error);
+    if (s->fd < 0) {
+        return false;
+    }
+    if (!read_length(node, s, error) || !probe_alignment(node, s, error) ||
+        !setup_locking(node, s, options, error)) {
+        close(s->fd);
+        return false;
+    }
+    return true;
+}
+
+static void file_close(BlockNode *node)
+{
+    FileState *s = node->state;
+
+    close(s->fd);
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+    }
+}
+
+static bool file_set_perm(BlockNode *node, unsigned perm, unsigned shared,
+                          GError **error)
+{
+    FileState *s = node->state;
+
+    return s->lock_fd < 0 ||
+           file_lock_change(s->lock_fd, node->filename, &s->used,
+                            &s->unshared, perm, BLOCK_PERM_ALL & ~shared,
+                            error);
+}
+
+static bool file_parse_filename(const char *filename, json_t *options,
+                                GError **error)
+{
+    json_t *path = json_string(strchr(filename, ':') + 1);
+
+    if (!path) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "File name is not valid UTF-8");
+        return false;
+    }
+    json_object_set_new(options, "filename", path);
+    return true;
+}
+
+/* ---- Reopen ------------------------------------------------------------- */
+
+typedef struct FileReopen {
+    int fd;
+    bool read_only;
+} FileReopen;
+
+static bool file_reopen_prepare(BlockNode *node, json_t *options,
+                                unsigned flags, void **prepared,
+                                GError **error)
+{
+    const char *filename = NULL;
+    FileReopen *reopen;
+    bool read_only;
+    int fd;
+
+    block_options_string(options, "filename", &filename, NULL);
+    if (filename && strcmp(filename, node->filename) != 0) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "Cannot change the option 'filename'");
+        return false;
+    }
+    fd = open_fd(node->filename, flags, &read_only, error);
+    if (fd < 0) {
+        return false;
+    }
+    reopen = g_new(FileReopen, 1);
+    *reopen = (FileReopen){ fd, read_only };
+    *prepared = reopen;
+    return true;
+}
+
+static void file_reopen_commit(BlockNode *node, void *prepared)
+{
+    FileState *s = node->state;
+    FileReopen *reopen = prepared;
+
+    close(s->fd);
+    s->fd = reopen->fd;
+    node->read_only = reopen->read_only;
+    if (!probe_alignment(node, s, NULL)) {
+        node->limits.request_alignment = 4096;
+        node->limits.memory_alignment = 4096;
+    }
+    g_free(reopen);
+}
+
+static void file_reopen_abort(BlockNode *node, void *prepared)
+{
+    FileReopen *reopen = prepared;
+
+    close(reopen->fd);
+    g_free(reopen);
+}
+
+/* ---- Requests ----------------------------------------------------------- */
+
+/* After a short transfer: the rest, one step at a time. */
+static int transfer_rest(FileState *s, bool write, uint64_t offset,
+                         uint64_t bytes, const struct iovec *iov, int niov,
+                         uint64_t done, int rw_flags)
+{
+    struct iovec *rest = g_new(struct iovec, niov);
+    int ret = 0;
+
+    while (done < bytes) {
+        int n = block_iov_slice(iov, niov, done, bytes - done, rest);
+        ssize_t got;
+
+        n = MIN(n, MAX_IOV);
+        got = write ? pwritev2(s->fd, rest, n, offset + done, rw_flags)
+                    : preadv(s->fd, rest, n, offset + done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            ret = -errno;
+            break;
+        }
+        if (got == 0) {
+            if (write) {
+                ret = -ENOSPC;
+                break;
+            }
+            /* The file ends before the node does: zeroes. */
+            block_iov_memset(iov, niov, done, 0, bytes - done);
+            break;
+        }
+        done += got;
+    }
+    g_free(rest);
+    return ret;
+}
+
+static int file_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
+                       const struct iovec *iov, int niov, unsigned flags)
+{
+    FileState *s = node->state;
+    ssize_t got = niov <= MAX_IOV ? preadv(s->fd, iov, niov, offset) : 0;
+
+    if (G_LIKELY(got == (ssize_t)bytes)) {
+        return 0;
+    }
+    if (got < 0 && errno != EINTR) {
+        return -errno;
+    }
+    return transfer_rest(s, false, offset, bytes, iov, niov, MAX(got, 0), 0);
+}
+
+static int file_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
+                        const struct iovec *iov, int niov, unsigned flags)
+{
+    FileState *s = node->state;
+    bool sync = flags & BLOCK_REQ_FUA;
+    int rw_flags = sync && !flag_get(&s->no_dsync) ? RWF_DSYNC : 0;
+    ssize_t got;
+    int ret = 0;
+
+    got = niov <= MAX_IOV ? pwritev2(s->fd, iov, niov, offset, rw_flags) : 0;
+    if (got < 0 && rw_flags && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+        flag_set(&s->no_dsync);
+        rw_flags = 0;
+        got = 0;
+    }
+    if (got < 0 && errno != EINTR) {
+        return -errno;
+    }
+    if (G_UNLIKELY(got != (ssize_t)bytes)) {
+        ret = transfer_rest(s, true, offset, bytes, iov, niov, MAX(got, 0),
+                            rw_flags);
+    }
+    if (ret == 0 && sync && !rw_flags && fdatasync(s->fd) < 0) {
+        ret = -errno;
+    }
+    return ret;
+}
+
+static int file_flush(BlockNode *node)
+{
+    FileState *s = node->state;
+
+    if (node->flags & BLOCK_OPEN_NO_FLUSH) {
+        return 0;
+    }
+    if (s->sync_error) {
+        return s->sync_error;
+    }
+    if (fdatasync(s->fd) < 0) {
+        /* The kernel may have dropped the dirty pages: say so for good. */
+        s->sync_error = -errno;
+        return s->sync_error;
+    }
+    return 0;
+}
+
+/* One fallocate(); refusals that mean "not here" become -ENOTSUP. */
+static int try_fallocate(FileState *s, int mode, uint64_t offset,
+                         uint64_t bytes)
+{
+    int ret;
+
+    do {
+        ret = fallocate(s->fd, mode, offset, bytes);
+    } while (ret < 0 && errno == EINTR);
+    if (ret == 0) {
+        return 0;
+    }
+    switch (errno) {
+    case EOPNOTSUPP:
+    case ENOSYS:
+    case EINVAL:
+    case ENODEV:
+    case ENOTTY:
+    case EPERM:
+        return -ENOTSUP;
+    default:
+        return -errno;
+    }
+}
+
+static int punch_hole(FileState *s, uint64_t offset, uint64_t bytes)
+{
+    int ret = -ENOTSUP;
+
+    if (!flag_get(&s->no_punch_hole)) {
+        ret = try_fallocate(s, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                            offset, bytes);
+        if (ret == -ENOTSUP && !s->block_device) {
+            flag_set(&s->no_punch_hole);
+        }
+    }
+    return ret;
+}
+
+static int zero_range(FileState *s, uint64_t offset, uint64_t bytes)
+{
+    int ret = -ENOTSUP;
+
+    if (!flag_get(&s->no_zero_range)) {
+        ret = try_fallocate(s, FALLOC_FL_ZERO_RANGE |
+                                   (s->block_device ? FALLOC_FL_KEEP_SIZE
+                                                    : 0), offset, bytes);
+        if (ret == -ENOTSUP && !s->block_device) {
+            flag_set(&s->no_zero_range);
+        }
+    }
+    return ret;
+}
+
+static int file_pwrite_zeroes(BlockNode *node, uint64_t offset,
+                              uint64_t bytes, unsigned flags)
+{
+    FileState *s = node->state;
+    bool grows = (int64_t)(offset + bytes) >
+                 __atomic_load_n(&node->length, __ATOMIC_ACQUIRE);
+    int ret = -ENOTSUP;
+
+    if ((flags & BLOCK_REQ_MAY_UNMAP) && !grows) {
+        ret = punch_hole(s, offset, bytes);
+    }
+    if (ret == -ENOTSUP) {
+        ret = zero_range(s, offset, bytes);
+    }
+    if (ret == -ENOTSUP && !grows && !s->block_device) {
+        /* Without ZERO_RANGE (tmpfs): a hole, then space for it again. */
+        ret = punch_hole(s, offset, bytes);
+        if (ret == 0 && !(flags & BLOCK_REQ_MAY_UNMAP)) {
+            int again = try_fallocate(s, 0, offset, bytes);
+
+            ret = again == -ENOTSUP ? 0 : again;
+        }
+    }
+    if (ret == 0 && (flags & BLOCK_REQ_FUA) && fdatasync(s->fd) < 0) {
+        ret = -errno;
+    }
+    return ret;
+}
+
+static int file_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    return punch_hole(node->state, offset, bytes);
+}
+
+static int file_status(BlockNode *node, uint64_t offset, uint64_t bytes,
+                       BlockStatus *status)
+{
+    FileState *s = node->state;
+    off_t data;
+    off_t hole;
+
+    status->flags = BLOCK_STATUS_ALLOCATED | BLOCK_STATUS_OFFSET_VALID;
+    status->host_node = node;
+    status->host_offset = offset;
+    if (s->block_device || flag_get(&s->no_seek)) {
+        status->flags |= BLOCK_STATUS_DATA;
+        return 0;
+    }
+    data = lseek(s->fd, offset, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) {
+        flag_set(&s->no_seek);
+        status->flags |= BLOCK_STATUS_DATA;
+        return 0;
+    }
+    if (data < 0 || data > (off_t)offset) {
+        status->flags |= BLOCK_STATUS_ZERO;
+        if (data > (off_t)offset) {
+            status->bytes = MIN(bytes, (uint64_t)data - offset);
+        }
+        return 0;
+    }
+    hole = lseek(s->fd, offset, SEEK_HOLE);
+    status->flags |= BLOCK_STATUS_DATA;
+    if (hole > (off_t)offset) {
+        status->bytes = MIN(bytes, (uint64_t)hole - offset);
+    }
+    return 0;
+}
+
+static int file_map_fd(BlockNode *node, uint64_t offset, uint64_t bytes,
+                       int *fd, uint64_t *fd_offset, uint64_t *n)
+{
+    FileState *s = node->state;
+
+    if (node->flags & BLOCK_OPEN_DIRECT) {
+        return -ENOTSUP;
+    }
+    *fd = s->fd;
+    *fd_offset = offset;
+    *n = bytes;
+    return 0;
+}
+
+/* ---- Control ------------------------------------------------------------ */
+
+static bool write_full(int fd, uint64_t from, uint64_t to)
+{
+    g_autofree char *zeroes = g_malloc0(1 << 20);
+
+    while (from < to) {
+        ssize_t n = pwrite(fd, zeroes, MIN(to - from, 1 << 20), from);
+
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        from += MAX(n, 0);
+    }
+    return true;
+}
+
+static bool resize_fd(int fd, const char *filename, uint64_t from,
+                      uint64_t to, BlockPreallocation prealloc,
+                      GError **error)
+{
+    bool ok = to <= INT64_MAX;
+
+    if (!ok) {
+        errno = EFBIG;
+    } else if (prealloc == BLOCK_PREALLOC_OFF || to <= from) {
+        ok = ftruncate(fd, to) == 0;
+    } else if (prealloc == BLOCK_PREALLOC_FALLOC) {
+        ok = fallocate(fd, 0, from, to - from) == 0;
+    } else if (prealloc == BLOCK_PREALLOC_FULL) {
+        ok = write_full(fd, from, to) && fsync(fd) == 0;
+    } else {
+        ok = false;
+        errno = ENOTSUP;
+    }
+    if (!ok) {
+        int errnum = errno;
+
+        if (to > from && errnum != EFBIG && ftruncate(fd, from) < 0) {
+            errnum = errno;
+        }
+        block_error_set_errno(error, errnum, "Failed to resize '%s'",
+                              filename);
+    }
+    return ok;
+}
+
+static bool file_truncate(BlockNode *node, uint64_t size, bool exact,
+                          BlockPreallocation prealloc, GError **error)
+{
+    FileState *s = node->state;
+
+    if (s->block_device) {
+        int64_t length = node->length;
+
+        if ((exact && (int64_t)size != length) || (int64_t)size > length) {
+            g_set_error(error, BLOCK_ERROR, ENOTSUP,
+                        exact ? "Cannot resize device files"
+                              : "Cannot grow device files");
+            return false;
+        }
+        return true;
+    }
+    if (!resize_fd(s->fd, node->filename, node->length, size, prealloc,
+                   error)) {
+        return false;
+    }
+    block_node_set_length(node, size);
+    return true;
+}
+
+static int64_t file_allocated_size(BlockNode *node)
+{
+    FileState *s = node->state;
+    struct stat st;
+
+    return fstat(s->fd, &st) < 0 ? -errno : (int64_t)st.st_blocks * 512;
+}
+
+/* Refuses to empty an image that somebody has open. */
+static bool lock_for_create(int fd, const char *filename, GError **error)
+{
+    unsigned used = 0;
+    unsigned unshared = 0;
+    unsigned perm = BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
+
+    return !file_lock_supported(fd) ||
+           file_lock_change(fd, filename, &used, &unshared, perm,
+                            BLOCK_PERM_RESIZE, error);
+}
+
+static bool file_create(json_t *options, GError **error)
+{
+    const char *filename = NULL;
+    uint64_t size = 0;
+    int prealloc = 0;
+    bool ok;
+    int fd;
+
+    if (!block_options_string(options, "filename", &filename, error) ||
+        !block_options_size(options, "size", &size, error) ||
+        !block_options_enum(options, "preallocation", "off/falloc/full",
+                            &prealloc, error)) {
+        return false;
+    }
+    if (g_str_has_prefix(filename, "file:")) {
+        filename += 5;
+    }
+    fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        block_error_set_errno(error, errno, "Could not create '%s'",
+                              filename);
+        return false;
+    }
+    ok = lock_for_create(fd, filename, error);
+    if (ok) {
+        struct stat st;
+
+        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+            ftruncate(fd, 0) < 0) {
+            block_error_set_errno(error, errno, "Could not clear '%s'",
+                                  filename);
+            ok = false;
+        } else if (S_ISREG(st.st_mode)) {
+            ok = resize_fd(fd, filename, 0, size,
+                           prealloc ? prealloc + 1 : BLOCK_PREALLOC_OFF,
+                           error);
+        }
+    }
+    close(fd);
+    return ok;
+}
+
+static const char *const file_protocols[] = { "file", NULL };
+static const char *const host_device_protocols[] = { "host_device", NULL };
+
+#define FILE_DRIVER(NAME, PROTOCOLS)                                         \
+    .name = NAME, .protocols = PROTOCOLS,                                    \
+    .flags = BLOCK_DRIVER_PROTOCOL | BLOCK_DRIVER_GROWABLE |                 \
+             BLOCK_DRIVER_ZERO_PAST_END,                                     \
+    .state_size = sizeof(FileState), .options = file_options,                \
+    .create_options = file_create_options,                                   \
+    .parse_filename = file_parse_filename, .open = file_open,                \
+    .close = file_close, .create = file_create,                              \
+    .reopen_prepare = file_reopen_prepare,                                   \
+    .reopen_commit = file_reopen_commit, .reopen_abort = file_reopen_abort,  \
+    .set_perm = file_set_perm, .preadv = file_preadv,                        \
+    .pwritev = file_pwritev, .pwrite_zeroes = file_pwrite_zeroes,            \
+    .pdiscard = file_pdiscard, .flush = file_flush, .status = file_status,   \
+    .map_fd = file_map_fd, .fua_native = true, .truncate = file_truncate,    \
+    .allocated_size = file_allocated_size
+
+const BlockDriver block_driver_file = { FILE_DRIVER("file", file_protocols) };
+const BlockDriver block_driver_host_device = {
+    FILE_DRIVER("host_device", host_device_protocols)
+};
