@@ -3,6 +3,8 @@
  */
 #include "system/device.h"
 
+#include <inttypes.h>
+
 #include "system/machine.h"
 #include "util/log.h"
 

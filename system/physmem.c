@@ -3,6 +3,7 @@
  */
 #include "system/physmem.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,6 +16,7 @@ struct PhysMem {
     uint8_t *ram;
     uint64_t ram_bytes;
     uint8_t *page_flags; /* one byte a page of ram */
+    uint8_t *tags;       /* one byte a doubleword of ram */
     PhysRegion regions[MAX_REGIONS]; /* sorted by base, disjoint */
     unsigned n_regions;
 };
@@ -34,7 +36,8 @@ PhysMem *physmem_new(uint64_t ram_bytes, GError **error)
     mem->ram_bytes = ram_bytes;
     mem->ram = reserve(ram_bytes);
     mem->page_flags = reserve(ram_bytes >> PHYS_PAGE_BITS);
-    if (!mem->ram || !mem->page_flags) {
+    mem->tags = reserve(ram_bytes / 8);
+    if (!mem->ram || !mem->page_flags || !mem->tags) {
         g_set_error(error, SYSTEM_ERROR, 0,
                     "cannot allocate %" PRIu64 " MiB of guest memory",
                     ram_bytes >> 20);
@@ -54,6 +57,9 @@ void physmem_free(PhysMem *mem)
     }
     if (mem->page_flags) {
         munmap(mem->page_flags, mem->ram_bytes >> PHYS_PAGE_BITS);
+    }
+    if (mem->tags) {
+        munmap(mem->tags, mem->ram_bytes / 8);
     }
     g_free(mem);
 }
@@ -173,6 +179,11 @@ uint8_t *physmem_page_flags(PhysMem *mem, const void *host)
     return &mem->page_flags[offset >> PHYS_PAGE_BITS];
 }
 
+uint8_t *physmem_tag(PhysMem *mem, const void *host)
+{
+    return &mem->tags[((const uint8_t *)host - mem->ram) / 8];
+}
+
 /* The first physical address of a host page: aliases share their code. */
 static uint64_t code_address_of(const PhysMem *mem, uint64_t ram_offset)
 {
@@ -196,6 +207,12 @@ void physmem_written(PhysMem *mem, const void *host, uint64_t size)
     for (uint64_t page = first; size && page <= last; page++) {
         uint8_t *flags = &mem->page_flags[page];
 
+        if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PHYS_PAGE_TAGGED) {
+            uint64_t start = MAX(offset, page << PHYS_PAGE_BITS);
+            uint64_t end = MIN(offset + size, (page + 1) << PHYS_PAGE_BITS);
+
+            memset(&mem->tags[start / 8], 0, (end + 7) / 8 - start / 8);
+        }
         if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PHYS_PAGE_CODE) {
             __atomic_and_fetch(flags, (uint8_t)~PHYS_PAGE_CODE,
                                __ATOMIC_RELAXED);

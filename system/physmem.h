@@ -28,7 +28,8 @@ enum {
 
 /* Flags of a RAM page. */
 enum {
-    PHYS_PAGE_CODE = 1 << 0, /* an engine holds code from it */
+    PHYS_PAGE_CODE = 1 << 0,   /* an engine holds code from it */
+    PHYS_PAGE_TAGGED = 1 << 1, /* some doubleword has a non-zero tag */
 };
 
 typedef struct PhysMem PhysMem;
@@ -79,6 +80,9 @@ void physmem_written(PhysMem *mem, const void *host, uint64_t size);
 
 /* The flags byte of the page of a RAM host pointer. */
 uint8_t *physmem_page_flags(PhysMem *mem, const void *host);
+
+/* The tag byte of the doubleword at a RAM host pointer. */
+uint8_t *physmem_tag(PhysMem *mem, const void *host);
 
 /*
  * A CPU's access to a device, 1..8 bytes; 16 is split.  Addresses without a

@@ -69,7 +69,8 @@ enum {
     TLB_CONTEXTS = 4,     /* address spaces whose translations are kept */
     CELLAR_MAX = 7,       /* records one trap may report */
     FILE_REGS = 224,      /* windowed registers of the hardware */
-    FILE_FRAMES = 32,     /* chain frames the emulated file holds */
+    FILE_FRAMES = 32,     /* chain frames of the hardware's file */
+    STACKS_SPARE_FRAMES = 8, /* of the array, for traps while it is full */
 };
 
 typedef struct TlbContext {
@@ -79,13 +80,6 @@ typedef struct TlbContext {
     uint64_t last_use;
     SoftTlb tlb[2];       /* [PSR.pm] */
 } TlbContext;
-
-/* One failed or postponed memory operation; "system/mmu.md" section 7.2. */
-typedef struct CellarRecord {
-    uint64_t address;
-    uint64_t data[2];     /* of a store */
-    uint64_t condition;
-} CellarRecord;
 
 struct SysCpu {
     /* Set while building. */
@@ -100,20 +94,22 @@ struct SysCpu {
     TlbContext *context;  /* current one */
     TlbContext contexts[1 + TLB_CONTEXTS]; /* [0]: MMU off */
     uint64_t context_clock;
-    bool waits_for_startup; /* secondary CPU held after reset */
+    bool parked;          /* counted in machine->n_parked; under its lock */
+    bool waits_for_startup; /* secondary CPU held after reset; same lock */
     bool tirs_frozen;
     unsigned next_tir;    /* of the entry that rrd %tir shows */
     struct {
         unsigned fault_type; /* bits of "system/mmu.md" section 7.2 */
         unsigned miss_level;
     } fault;
-    bool recording;       /* memory operations that fail go to records */
-    CellarRecord records[CELLAR_MAX];
-    unsigned n_records;
+    struct {              /* a spill or fill that could not be made */
+        bool pending;
+        bool chain;
+        bool store;
+    } stack_fault;
     unsigned entry_faults; /* traps in a row whose ip is the trap entry */
     uint64_t counts[64];  /* traps taken, by exception */
     uint64_t tlb_fills, tlb_flushes;
-    bool code_changed;    /* engine caches must be told */
 
     /* Any thread. */
     int irq;              /* atomic: maskable request present */
@@ -215,6 +211,9 @@ void trap_exception(SysCpu *sys);
 bool trap_interrupt(SysCpu *sys);
 bool trap_interrupt_allowed(const SysCpu *sys);
 const char *exception_name(unsigned exception);
+void sys_cpu_dump(SysCpu *sys, FILE *to);
+/* The simulator's stop instruction? */
+bool sys_is_lms_stop(const uint8_t words[8]);
 /* CpuOps that change procedure frames. */
 Exception trap_system_call(E2kCpu *cpu, unsigned entry, unsigned wbs);
 Exception trap_done(E2kCpu *cpu, uint32_t param);
@@ -224,8 +223,14 @@ Exception trap_done(E2kCpu *cpu, uint32_t param);
 Exception stacks_spill(E2kCpu *cpu);
 Exception stacks_fill(E2kCpu *cpu);
 Exception stacks_flush(E2kCpu *cpu, unsigned bits);
-/* Pushes a frame for the running procedure; room was made. */
+/* Spills what does not fit the hardware's files, before software looks. */
+Exception stacks_normalise(E2kCpu *cpu);
+/* After a change of PSP, PCSP or a bottom. */
+void stacks_update_limits(E2kCpu *cpu);
+/* Pushes a frame for the running procedure; spare frames are always there. */
 void stacks_push_frame(E2kCpu *cpu, uint64_t resume_ip, unsigned wbs);
+/* As a return does, but keeps the CTPRs. */
+Exception stacks_pop_frame(E2kCpu *cpu);
 
 /* ---- State registers (state-regs.c) ----------------------------------------- */
 
