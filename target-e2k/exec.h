@@ -26,6 +26,10 @@ typedef struct EngineConfig {
     bool jitdump;
 } EngineConfig;
 
+/* Parses "jit[,no-NAME...]" or "interp": the argument of -accel. */
+bool engine_parse(const char *text, EngineKind *kind, EngineConfig *config,
+                  GError **error);
+
 bool engine_init(EngineKind kind, const EngineConfig *config, GError **error);
 
 /* Runs until an exit reason arises. */

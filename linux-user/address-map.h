@@ -1,0 +1,82 @@
+/*
+ * What a user program has mapped, and where the next mapping goes.
+ *
+ *   [ 0x10000 ............ USER_LIMIT )      guest addresses = host addresses
+ *     text  heap | mmap -> ... PIE ... | hardware stacks | stack |
+ *
+ * Guest addresses are host addresses: pointers inside structures reach the
+ * host kernel without translation.  The emulator's own memory lies above
+ * USER_LIMIT, where no guest mapping is ever made and no pointer argument of
+ * a system call is accepted.  Real e2k user space ends at 0xd00000000000,
+ * which does not fit below the host's 2^47; programs do not depend on it.
+ *
+ * Guest pages are never executable for the host: guest code is data to the
+ * translator, so PROT_EXEC lives in this map only.
+ *
+ * The map is a sorted array of disjoint ranges under one lock; lookups of a
+ * handful to a few thousand ranges are a binary search.
+ */
+#ifndef LINUX_USER_ADDRESS_MAP_H
+#define LINUX_USER_ADDRESS_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <glib.h>
+
+#define USER_LIMIT UINT64_C(0x400000000000)
+#define USER_MIN UINT64_C(0x10000)
+#define USER_PAGE UINT64_C(4096)
+
+typedef struct AddressRange {
+    uint64_t start;
+    uint64_t end;
+    int prot;        /* guest PROT_READ | PROT_WRITE | PROT_EXEC */
+    bool shared;
+    uint64_t offset; /* in the file */
+    char *name;      /* file or "[heap]", owned; may be NULL */
+} AddressRange;
+
+typedef struct AddressMap AddressMap;
+
+AddressMap *address_map_new(void);
+void address_map_free(AddressMap *map);
+
+/*
+ * mmap() for the guest: host memory and the map together.  flags are host
+ * flags; without MAP_FIXED a place is searched from the hint or the bottom of
+ * the mmap area upward (below 4 GiB when low is set).  Returns the address or
+ * -errno.
+ */
+int64_t address_map_mmap(AddressMap *map, uint64_t address, uint64_t size,
+                         int prot, int flags, int fd, uint64_t offset,
+                         bool low, const char *name);
+int address_map_munmap(AddressMap *map, uint64_t address, uint64_t size);
+int address_map_mprotect(AddressMap *map, uint64_t address, uint64_t size,
+                         int prot);
+int64_t address_map_mremap(AddressMap *map, uint64_t address,
+                           uint64_t old_size, uint64_t new_size, int flags,
+                           uint64_t new_address);
+/* Attaches a System V segment (host shmat) and records it. */
+int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags);
+int address_map_shmdt(AddressMap *map, uint64_t address);
+
+/* Guest protection of the page, or -1 when nothing is mapped there. */
+int address_map_prot(AddressMap *map, uint64_t address);
+
+/* Start of the mapping that holds the address, or 0. */
+uint64_t address_map_start(AddressMap *map, uint64_t address);
+
+/* Whether any byte of the range is mapped. */
+bool address_map_overlaps(AddressMap *map, uint64_t start, uint64_t end);
+
+/* Calls visit for each range in ascending order; returns with the lock free. */
+void address_map_foreach(AddressMap *map,
+                         void (*visit)(const AddressRange *range, void *data),
+                         void *data);
+
+/* The text of /proc/self/maps. */
+void address_map_print(AddressMap *map, FILE *to);
+
+#endif

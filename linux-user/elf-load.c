@@ -1,0 +1,416 @@
+/*
+ * ELF program loading.  Every number comes from a file that may lie: header
+ * fields are checked against the file size and against each other before
+ * anything is mapped.
+ */
+#include "linux-user/elf-load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tcg/host-access.h"
+
+enum {
+    ELF_MAX_PHDRS = 512,
+    ELF_MAX_INTERP = 4096,
+    FLAG_X86APP = 0x4,
+    FLAG_INCOMPAT = 0x10,
+    FLAG_PROTECTED = 0x20,
+};
+
+static GQuark elf_error_quark(void)
+{
+    return g_quark_from_static_string("elf-error");
+}
+
+static bool fail(GError **error, const char *path, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error(error, elf_error_quark(), 0, "%s: %s", path, text);
+    return false;
+}
+
+static bool read_at(int fd, void *to, size_t size, uint64_t offset)
+{
+    return pread(fd, to, size, (off_t)offset) == (ssize_t)size;
+}
+
+static void widen_header(Elf64_Ehdr *to, const Elf32_Ehdr *from)
+{
+    memcpy(to->e_ident, from->e_ident, EI_NIDENT);
+    to->e_type = from->e_type;
+    to->e_machine = from->e_machine;
+    to->e_version = from->e_version;
+    to->e_entry = from->e_entry;
+    to->e_phoff = from->e_phoff;
+    to->e_shoff = from->e_shoff;
+    to->e_flags = from->e_flags;
+    to->e_ehsize = from->e_ehsize;
+    to->e_phentsize = from->e_phentsize;
+    to->e_phnum = from->e_phnum;
+    to->e_shentsize = from->e_shentsize;
+    to->e_shnum = from->e_shnum;
+    to->e_shstrndx = from->e_shstrndx;
+}
+
+static void widen_phdr(Elf64_Phdr *to, const Elf32_Phdr *from)
+{
+    to->p_type = from->p_type;
+    to->p_offset = from->p_offset;
+    to->p_vaddr = from->p_vaddr;
+    to->p_paddr = from->p_paddr;
+    to->p_filesz = from->p_filesz;
+    to->p_memsz = from->p_memsz;
+    to->p_flags = from->p_flags;
+    to->p_align = from->p_align;
+}
+
+/* Magic, class, machine, type; fills header, is_32bit and mach. */
+static bool read_header(ElfImage *image, GError **error)
+{
+    unsigned char ident[EI_NIDENT];
+    Elf64_Ehdr *header = &image->header;
+    bool protected_mode;
+
+    if (!read_at(image->fd, ident, sizeof(ident), 0) ||
+        memcmp(ident, ELFMAG, SELFMAG) != 0) {
+        return fail(error, image->path, "not an ELF file");
+    }
+    if (ident[EI_DATA] != ELFDATA2LSB || ident[EI_VERSION] != EV_CURRENT) {
+        return fail(error, image->path,
+                    "not a little-endian ELF file of version 1");
+    }
+    if (ident[EI_CLASS] == ELFCLASS64) {
+        if (!read_at(image->fd, header, sizeof(*header), 0)) {
+            return fail(error, image->path, "truncated ELF header");
+        }
+    } else if (ident[EI_CLASS] == ELFCLASS32) {
+        Elf32_Ehdr narrow;
+
+        if (!read_at(image->fd, &narrow, sizeof(narrow), 0)) {
+            return fail(error, image->path, "truncated ELF header");
+        }
+        widen_header(header, &narrow);
+        image->is_32bit = true;
+    } else {
+        return fail(error, image->path, "invalid ELF class %u",
+                    ident[EI_CLASS]);
+    }
+    if (header->e_machine != EM_E2K && header->e_machine != EM_E2K_OLD) {
+        return fail(error, image->path,
+                    "not an e2k program (machine %u, wanted %d or %d)",
+                    header->e_machine, EM_E2K, EM_E2K_OLD);
+    }
+    if (header->e_type != ET_EXEC && header->e_type != ET_DYN) {
+        return fail(error, image->path,
+                    "not an executable or shared object (type %u)",
+                    header->e_type);
+    }
+    if (header->e_machine == EM_E2K) {
+        image->mach = header->e_flags >> 24;
+        protected_mode = header->e_flags & FLAG_PROTECTED;
+    } else {
+        image->mach = (header->e_flags >> 28) & 7;
+        protected_mode = ident[7] == 5 || ident[7] == 6;
+    }
+    if (protected_mode) {
+        return fail(error, image->path,
+                    "protected (128-bit pointer) mode is not supported");
+    }
+    if (header->e_machine == EM_E2K && (header->e_flags & FLAG_X86APP)) {
+        return fail(error, image->path,
+                    "is translated x86 code, which is not supported");
+    }
+    return true;
+}
+
+static bool check_phdr(const ElfImage *image, const Elf64_Phdr *phdr,
+                       uint64_t file_size, GError **error)
+{
+    if (phdr->p_filesz > file_size ||
+        phdr->p_offset > file_size - phdr->p_filesz) {
+        return fail(error, image->path,
+                    "truncated: a segment ends at %" PRIu64
+                    " but the file has %" PRIu64 " bytes",
+                    phdr->p_offset + phdr->p_filesz, file_size);
+    }
+    if (phdr->p_type != PT_LOAD) {
+        return true;
+    }
+    if (phdr->p_filesz > phdr->p_memsz) {
+        return fail(error, image->path, "segment larger in file than in memory");
+    }
+    if (phdr->p_vaddr >= USER_LIMIT || phdr->p_memsz > USER_LIMIT ||
+        phdr->p_vaddr + phdr->p_memsz > USER_LIMIT) {
+        return fail(error, image->path,
+                    "segment at 0x%" PRIx64 " lies outside user space",
+                    (uint64_t)phdr->p_vaddr);
+    }
+    if ((phdr->p_vaddr ^ phdr->p_offset) & (USER_PAGE - 1)) {
+        return fail(error, image->path,
+                    "segment at 0x%" PRIx64 " is not page-congruent",
+                    (uint64_t)phdr->p_vaddr);
+    }
+    return true;
+}
+
+static bool read_phdrs(ElfImage *image, uint64_t file_size, GError **error)
+{
+    const Elf64_Ehdr *header = &image->header;
+    size_t entry = image->is_32bit ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr);
+    bool loads = false;
+
+    if (header->e_phnum == 0 || header->e_phnum > ELF_MAX_PHDRS ||
+        header->e_phentsize != entry) {
+        return fail(error, image->path, "invalid program header table");
+    }
+    image->phdrs = g_new0(Elf64_Phdr, header->e_phnum);
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr *phdr = &image->phdrs[i];
+        Elf32_Phdr narrow;
+        bool ok = image->is_32bit
+                      ? read_at(image->fd, &narrow, entry,
+                                header->e_phoff + i * entry)
+                      : read_at(image->fd, phdr, entry,
+                                header->e_phoff + i * entry);
+
+        if (!ok) {
+            return fail(error, image->path,
+                        "truncated in the program header table");
+        }
+        if (image->is_32bit) {
+            widen_phdr(phdr, &narrow);
+        }
+        if (!check_phdr(image, phdr, file_size, error)) {
+            return false;
+        }
+        loads |= phdr->p_type == PT_LOAD && phdr->p_memsz;
+        if (phdr->p_type == PT_INTERP && !image->interpreter) {
+            if (phdr->p_filesz < 2 || phdr->p_filesz > ELF_MAX_INTERP) {
+                return fail(error, image->path, "invalid interpreter name");
+            }
+            image->interpreter = g_malloc0(phdr->p_filesz + 1);
+            if (!read_at(image->fd, image->interpreter, phdr->p_filesz,
+                         phdr->p_offset)) {
+                return fail(error, image->path, "truncated interpreter name");
+            }
+        }
+    }
+    return loads || fail(error, image->path, "has no loadable segment");
+}
+
+ElfImage *elf_open(const char *path, GError **error)
+{
+    ElfImage *image = g_new0(ElfImage, 1);
+    struct stat st;
+
+    image->path = g_strdup(path);
+    image->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (image->fd < 0) {
+        fail(error, path, "%s", g_strerror(errno));
+    } else if (fstat(image->fd, &st) < 0) {
+        fail(error, path, "%s", g_strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        fail(error, path, "not a regular file");
+    } else if (read_header(image, error) &&
+               read_phdrs(image, st.st_size, error)) {
+        return image;
+    }
+    elf_free(image);
+    return NULL;
+}
+
+void elf_free(ElfImage *image)
+{
+    if (!image) {
+        return;
+    }
+    if (image->fd >= 0) {
+        close(image->fd);
+    }
+    g_free(image->phdrs);
+    g_free(image->interpreter);
+    g_free(image->path);
+    g_free(image);
+}
+
+/* mach values that name one CPU model. */
+static const struct {
+    unsigned mach;
+    const char *model;
+} exact_models[] = {
+    { 19, "e8c" },  { 20, "e1c+" }, { 21, "e12c" },
+    { 22, "e16c" }, { 23, "e2c3" }, { 25, "v7" },
+};
+
+static const char *default_model(unsigned isa)
+{
+    static const char *const names[] = { "v7", "v1", "v2", "v3", "v4",
+                                         "v5", "v6", "v7" };
+
+    return names[isa <= 7 ? isa : 0];
+}
+
+bool elf_choose_model(const ElfImage *image, const CpuModel **model,
+                      GError **error)
+{
+    unsigned mach = image->mach;
+    bool incompat = image->header.e_machine == EM_E2K &&
+                    (image->header.e_flags & FLAG_INCOMPAT);
+    const char *wanted = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(exact_models); i++) {
+        if (exact_models[i].mach == mach) {
+            wanted = exact_models[i].model;
+        }
+    }
+    if (!wanted && (mach == 1 || mach > 7)) {
+        return fail(error, image->path,
+                    "needs an unknown CPU (ELF machine flags 0x%x)", mach);
+    }
+    if (!*model) {
+        /* Generic code runs best on the newest well-known version. */
+        *model = cpu_model_find(wanted ? wanted
+                                : mach < 3 ? "v5" : default_model(mach));
+        return true;
+    }
+    if (wanted) {
+        const CpuModel *exact = cpu_model_find(wanted);
+
+        if (exact && exact->isa != (*model)->isa) {
+            return fail(error, image->path, "needs CPU %s, not %s", wanted,
+                        (*model)->name);
+        }
+        return true;
+    }
+    if (mach >= 3 && ((*model)->isa < mach ||
+                      (incompat && (*model)->isa != mach))) {
+        return fail(error, image->path,
+                    "needs instruction set version %u%s, but CPU %s has %u",
+                    mach, incompat ? " exactly" : "", (*model)->name,
+                    (*model)->isa);
+    }
+    return true;
+}
+
+static int segment_prot(const Elf64_Phdr *phdr)
+{
+    return (phdr->p_flags & PF_R ? PROT_READ : 0) |
+           (phdr->p_flags & PF_W ? PROT_WRITE : 0) |
+           (phdr->p_flags & PF_X ? PROT_EXEC : 0);
+}
+
+/* The part of a segment behind its file contents: zeros. */
+static bool map_bss(ElfImage *image, AddressMap *map, const Elf64_Phdr *phdr,
+                    GError **error)
+{
+    static const uint8_t zeros[USER_PAGE];
+    uint64_t start = image->bias + phdr->p_vaddr + phdr->p_filesz;
+    uint64_t end = image->bias + phdr->p_vaddr + phdr->p_memsz;
+    uint64_t page = (start + USER_PAGE - 1) & ~(USER_PAGE - 1);
+
+    if (phdr->p_filesz && start < page) {
+        /* Read-only segments have no room for zeros: nothing to clear. */
+        host_copy_to(start, zeros, MIN(page, end) - start);
+    }
+    if (page < end) {
+        int64_t at = address_map_mmap(map, page, end - page,
+                                      segment_prot(phdr),
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                                      -1, 0, false, NULL);
+
+        if (at < 0) {
+            return fail(error, image->path, "cannot map zeros at 0x%" PRIx64
+                        ": %s", page, g_strerror((int)-at));
+        }
+    }
+    return true;
+}
+
+static bool map_segment(ElfImage *image, AddressMap *map,
+                        const Elf64_Phdr *phdr, GError **error)
+{
+    uint64_t address = image->bias + phdr->p_vaddr;
+    uint64_t page = address & ~(USER_PAGE - 1);
+    uint64_t size = address - page + phdr->p_filesz;
+
+    if (phdr->p_filesz) {
+        int64_t at = address_map_mmap(map, page, size, segment_prot(phdr),
+                                      MAP_PRIVATE | MAP_FIXED, image->fd,
+                                      phdr->p_offset & ~(USER_PAGE - 1), false,
+                                      image->path);
+
+        if (at < 0) {
+            return fail(error, image->path,
+                        "cannot map a segment at 0x%" PRIx64 ": %s", page,
+                        g_strerror((int)-at));
+        }
+    }
+    if (phdr->p_memsz > phdr->p_filesz &&
+        !map_bss(image, map, phdr, error)) {
+        return false;
+    }
+    if (image->header.e_phoff >= phdr->p_offset &&
+        image->header.e_phoff < phdr->p_offset + phdr->p_filesz) {
+        image->phdr_address = address + image->header.e_phoff - phdr->p_offset;
+    }
+    image->brk = MAX(image->brk, image->bias + phdr->p_vaddr + phdr->p_memsz);
+    return true;
+}
+
+bool elf_map(ElfImage *image, AddressMap *map, uint64_t base, GError **error)
+{
+    uint64_t low = UINT64_MAX;
+    uint64_t high = 0;
+    int64_t at;
+
+    for (unsigned i = 0; i < image->header.e_phnum; i++) {
+        const Elf64_Phdr *phdr = &image->phdrs[i];
+
+        if (phdr->p_type == PT_LOAD && phdr->p_memsz) {
+            low = MIN(low, phdr->p_vaddr & ~(USER_PAGE - 1));
+            high = MAX(high, phdr->p_vaddr + phdr->p_memsz);
+        }
+    }
+    if (image->header.e_type == ET_EXEC) {
+        if (low < USER_MIN) {
+            return fail(error, image->path,
+                        "is linked at 0x%" PRIx64 ", below 0x%" PRIx64, low,
+                        USER_MIN);
+        }
+        base = low;
+    }
+    /* Reserve the whole span first: segments must not land on others. */
+    at = address_map_mmap(map, base, high - low, PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                              (image->header.e_type == ET_EXEC
+                                   ? MAP_FIXED_NOREPLACE : 0),
+                          -1, 0, image->is_32bit, NULL);
+    if (at < 0) {
+        return fail(error, image->path,
+                    "cannot map %" PRIu64 " bytes at 0x%" PRIx64 ": %s",
+                    high - low, base, g_strerror((int)-at));
+    }
+    image->bias = at - low;
+    image->start = at;
+    image->end = image->bias + high;
+    for (unsigned i = 0; i < image->header.e_phnum; i++) {
+        const Elf64_Phdr *phdr = &image->phdrs[i];
+
+        if (phdr->p_type == PT_LOAD && phdr->p_memsz &&
+            !map_segment(image, map, phdr, error)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,23 @@
+/*
+ * The hardware stacks of a thread as system calls see them: walking,
+ * unwinding and copying chain and procedure frames.
+ *
+ *     frames[0]  ...  frames[k - 1] | *cpu->frame = current CR0/CR1
+ *     pcsp_base       + 32 * i        (PCSP.ind = 32 * k)
+ *
+ * Register n of the linear register array has the guest address psp_base +
+ * 16 * n; nothing is ever mapped there, so programs reach these stacks only
+ * through calls.
+ */
+#ifndef LINUX_USER_HW_STACK_H
+#define LINUX_USER_HW_STACK_H
+
+#include "linux-user/process.h"
+
+/* One procedure return: pops *cpu->frame into the CPU. */
+void hw_stack_pop(E2kCpu *cpu);
+
+/* Whether the current frame is the bottom one, which nothing returns past. */
+bool hw_stack_at_bottom(const E2kCpu *cpu);
+
+#endif

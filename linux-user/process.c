@@ -1,0 +1,384 @@
+/*
+ * Making a process from a program file, and the run loop of its threads.
+ * Source of the initial state: shared facts "linux/abi.md" section 3.
+ */
+#include "linux-user/process.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "linux-user/elf-load.h"
+#include "linux-user/signal.h"
+#include "linux-user/syscall.h"
+#include "util/bytes.h"
+#include "util/log.h"
+
+/* ET_DYN programs and the data stack; see address-map.h for the map. */
+#define PIE_BASE UINT64_C(0x2aaaaaaaa000)
+#define PIE_BASE_32 UINT64_C(0xa0000000)
+#define STACK_TOP UINT64_C(0x3ffffffff000)
+#define STACK_TOP_32 UINT64_C(0xf0000000)
+#define STACK_GUARD UINT64_C(0x10000)
+
+enum {
+    STATUS_NOT_EXECUTABLE = 126,
+    STATUS_NOT_FOUND = 127,
+    AT_FAST_SYSCALLS = 32,
+    AT_SYSTEM_INFO = 34,
+    FAST_SYSCALLS = 0x1f,
+    SYSTEM_INFO_VFORK = 1,
+};
+
+static GQuark process_error_quark(void)
+{
+    return g_quark_from_static_string("process-error");
+}
+
+char *process_host_path(UserProcess *process, const char *path)
+{
+    const char *root = process->options.sysroot;
+
+    if (root && path[0] == '/') {
+        g_autofree char *below = g_strconcat(root, path, NULL);
+
+        if (access(below, F_OK) == 0) {
+            return g_steal_pointer(&below);
+        }
+    }
+    return g_strdup(path);
+}
+
+/* ------------------------------------------------------------------ */
+/* The initial data stack */
+
+typedef struct StackBuilder {
+    uint64_t sp;
+    bool ok;
+    bool narrow;
+} StackBuilder;
+
+static uint64_t push_bytes(StackBuilder *b, const void *bytes, size_t size)
+{
+    b->sp -= size;
+    b->ok = b->ok && guest_write(b->sp, bytes, size);
+    return b->sp;
+}
+
+/* Strings, last first, so that they end up contiguous and in order. */
+static uint64_t *push_strings(StackBuilder *b, char **strings, size_t count)
+{
+    uint64_t *addresses = g_new0(uint64_t, count + 1);
+
+    for (size_t i = count; i-- > 0;) {
+        addresses[i] = push_bytes(b, strings[i], strlen(strings[i]) + 1);
+    }
+    return addresses;
+}
+
+static void put_word(StackBuilder *b, uint64_t *at, uint64_t value)
+{
+    unsigned width = b->narrow ? 4 : 8;
+
+    b->ok = b->ok && guest_write(*at, &value, width);
+    *at += width;
+}
+
+static void add_aux(UserProcess *process, uint64_t type, uint64_t value)
+{
+    if (process->n_auxv + 2 <= G_N_ELEMENTS(process->auxv)) {
+        process->auxv[process->n_auxv++] = type;
+        process->auxv[process->n_auxv++] = value;
+    }
+}
+
+static void make_auxv(UserProcess *process, const ElfImage *program,
+                      uint64_t interpreter_base, uint64_t random,
+                      uint64_t execfn)
+{
+    bool narrow = process->is_32bit;
+
+    add_aux(process, AT_HWCAP, 0);
+    add_aux(process, AT_PAGESZ, USER_PAGE);
+    add_aux(process, AT_CLKTCK, 100);
+    add_aux(process, AT_PHDR, program->phdr_address);
+    add_aux(process, AT_PHENT, narrow ? sizeof(Elf32_Phdr)
+                                      : sizeof(Elf64_Phdr));
+    add_aux(process, AT_PHNUM, program->header.e_phnum);
+    add_aux(process, AT_BASE, interpreter_base);
+    add_aux(process, AT_FLAGS, 0);
+    add_aux(process, AT_ENTRY, program->bias + program->header.e_entry);
+    add_aux(process, AT_UID, getuid());
+    add_aux(process, AT_EUID, geteuid());
+    add_aux(process, AT_GID, getgid());
+    add_aux(process, AT_EGID, getegid());
+    add_aux(process, AT_SECURE, getauxval(AT_SECURE));
+    add_aux(process, AT_RANDOM, random);
+    add_aux(process, AT_EXECFN, execfn);
+    add_aux(process, AT_FAST_SYSCALLS, FAST_SYSCALLS);
+    add_aux(process, AT_SYSTEM_INFO, SYSTEM_INFO_VFORK);
+    add_aux(process, AT_NULL, 0);
+}
+
+/* Returns the initial stack pointer, or 0 when it does not fit. */
+static uint64_t build_stack(UserProcess *process, const ElfImage *program,
+                            uint64_t interpreter_base, char **argv,
+                            char **envp)
+{
+    StackBuilder b = { .sp = process->stack_high - 16, .ok = true,
+                       .narrow = process->is_32bit };
+    size_t argc = g_strv_length(argv);
+    size_t envc = g_strv_length(envp);
+    unsigned width = b.narrow ? 4 : 8;
+    g_autofree uint64_t *arguments = NULL;
+    g_autofree uint64_t *environment = NULL;
+    uint8_t random[16];
+    uint64_t random_at;
+    uint64_t execfn;
+    uint64_t at;
+    size_t words;
+
+    execfn = push_bytes(&b, process->options.program,
+                        strlen(process->options.program) + 1);
+    process->env_end = b.sp;
+    environment = push_strings(&b, envp, envc);
+    process->arg_end = b.sp;
+    arguments = push_strings(&b, argv, argc);
+    process->arg_start = b.sp;
+    if (getrandom(random, sizeof(random), 0) != sizeof(random)) {
+        memset(random, 0x5a, sizeof(random));
+    }
+    b.sp &= ~UINT64_C(15);
+    random_at = push_bytes(&b, random, sizeof(random));
+    make_auxv(process, program, interpreter_base, random_at, execfn);
+    words = 1 + argc + 1 + envc + 1 + process->n_auxv;
+    b.sp = (b.sp - words * width) & ~UINT64_C(31);
+    if (b.sp < process->stack_low + STACK_GUARD) {
+        return 0;
+    }
+    at = b.sp;
+    put_word(&b, &at, argc);
+    for (size_t i = 0; i < argc; i++) {
+        put_word(&b, &at, arguments[i]);
+    }
+    put_word(&b, &at, 0);
+    for (size_t i = 0; i < envc; i++) {
+        put_word(&b, &at, environment[i]);
+    }
+    put_word(&b, &at, 0);
+    for (unsigned i = 0; i < process->n_auxv; i++) {
+        put_word(&b, &at, process->auxv[i]);
+    }
+    return b.ok ? b.sp : 0;
+}
+
+static bool map_stack(UserProcess *process, GError **error)
+{
+    uint64_t top = process->is_32bit ? STACK_TOP_32 : STACK_TOP;
+    uint64_t size = process->options.stack_bytes & ~(USER_PAGE - 1);
+    int64_t at;
+
+    at = address_map_mmap(process->map, top - size, size,
+                          PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                              MAP_FIXED_NOREPLACE,
+                          -1, 0, false, "[stack]");
+    if (at < 0) {
+        g_set_error(error, process_error_quark(), 0,
+                    "cannot map a stack of %" PRIu64 " bytes: %s", size,
+                    g_strerror((int)-at));
+        return false;
+    }
+    process->stack_low = top - size;
+    process->stack_high = top;
+    return true;
+}
+
+static void start_registers(UserProcess *process, UserThread *thread,
+                            uint64_t sp)
+{
+    E2kCpu *cpu = thread->cpu;
+
+    thread->stack_low = process->stack_low;
+    thread->stack_high = process->stack_high;
+    cpu->ip = process->entry & ~UINT64_C(7);
+    cpu->wsz = 4;
+    cpu->psize = 4;
+    memset(cpu->win, 0, 8 * sizeof(RegSlot));
+    memset(cpu->win_tags, 0, 8);
+    memset(cpu->frame, 0, sizeof(*cpu->frame));
+    cpu->usd_base = sp;
+    cpu->usd_size = sp - process->stack_low;
+    cpu->sbr = process->stack_high;
+    cpu->psr = 0x42; /* ie, unmie */
+    cpu->upsr = 0x1; /* fe */
+    cpu->cui = process->is_32bit ? 1 : 0;
+}
+
+/* ------------------------------------------------------------------ */
+/* Loading */
+
+static bool load_interpreter(UserProcess *process, const ElfImage *program,
+                             uint64_t *base, GError **error)
+{
+    g_autofree char *path = process_host_path(process, program->interpreter);
+    ElfImage *image = elf_open(path, error);
+    bool ok;
+
+    if (!image) {
+        g_prefix_error(error, "%s: cannot load its interpreter: ",
+                       program->path);
+        return false;
+    }
+    ok = elf_map(image, process->map, 0, error);
+    *base = image->bias;
+    process->entry = image->bias + image->header.e_entry;
+    elf_free(image);
+    return ok;
+}
+
+static bool load(UserProcess *process, ElfImage *program, char **argv,
+                 char **envp, GError **error)
+{
+    uint64_t interpreter_base = 0;
+    UserThread *thread;
+    uint64_t sp;
+
+    process->is_32bit = program->is_32bit;
+    if (program->is_32bit) {
+        g_set_error(error, process_error_quark(), 0,
+                    "%s: 32-bit pointer mode is not supported", program->path);
+        return false;
+    }
+    if (!elf_map(program, process->map,
+                 program->is_32bit ? PIE_BASE_32 : PIE_BASE, error)) {
+        return false;
+    }
+    process->load_start = program->start;
+    process->entry = program->bias + program->header.e_entry;
+    process->brk_start = (program->brk + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    process->brk = process->brk_mapped = process->brk_start;
+    if (program->interpreter &&
+        !load_interpreter(process, program, &interpreter_base, error)) {
+        return false;
+    }
+    if (!map_stack(process, error)) {
+        return false;
+    }
+    sp = build_stack(process, program, interpreter_base, argv, envp);
+    if (!sp) {
+        g_set_error(error, process_error_quark(), 0,
+                    "%s: arguments and environment do not fit on the stack",
+                    program->path);
+        return false;
+    }
+    thread = thread_new(process, error);
+    if (!thread) {
+        return false;
+    }
+    thread->tid = (int)syscall(SYS_gettid);
+    start_registers(process, thread, sp);
+    current_thread = thread;
+    return true;
+}
+
+UserProcess *process_new(const UserOptions *options, char **argv, char **envp,
+                         int *status, GError **error)
+{
+    UserProcess *process = g_new0(UserProcess, 1);
+    ElfImage *program;
+
+    process->options = *options;
+    process->map = address_map_new();
+    process->threads = g_ptr_array_new();
+    process->contexts = g_hash_table_new(g_int64_hash, g_int64_equal);
+    process->next_hw_stack = HW_STACK_AREA;
+    g_mutex_init(&process->signal_lock);
+    g_mutex_init(&process->threads_lock);
+    g_mutex_init(&process->contexts_lock);
+    program = elf_open(options->program, error);
+    if (!program) {
+        *status = access(options->program, F_OK) < 0 ? STATUS_NOT_FOUND
+                                                     : STATUS_NOT_EXECUTABLE;
+        return NULL;
+    }
+    process->exe = realpath(options->program, NULL);
+    process->model = options->model;
+    *status = STATUS_NOT_EXECUTABLE;
+    if (!elf_choose_model(program, &process->model, error) ||
+        !load(process, program, argv, envp, error)) {
+        elf_free(program);
+        return NULL;
+    }
+    elf_free(program);
+    return process;
+}
+
+/* ------------------------------------------------------------------ */
+/* Running */
+
+static bool at_trampoline(UserThread *thread)
+{
+    E2kCpu *cpu = thread->cpu;
+
+    if (cpu->ip == TRAMPOLINE_SIGRETURN) {
+        signal_return(thread);
+        return true;
+    }
+    if (cpu->ip == TRAMPOLINE_CONTEXT) {
+        context_finish(thread);
+        return true;
+    }
+    return false;
+}
+
+void thread_loop(UserThread *thread)
+{
+    E2kCpu *cpu = thread->cpu;
+
+    for (;;) {
+        switch (cpu_run(cpu)) {
+        case CPU_EXIT_SYSCALL:
+            syscall_dispatch(thread);
+            break;
+        case CPU_EXIT_EXCEPTION:
+            if (!at_trampoline(thread)) {
+                signal_raise_exception(thread);
+            }
+            break;
+        case CPU_EXIT_STOP:
+        case CPU_EXIT_HALT:
+        case CPU_EXIT_DEBUG:
+            break;
+        }
+        if (thread->signal_pending) {
+            signal_deliver_pending(thread);
+        }
+    }
+}
+
+void process_run(UserProcess *process)
+{
+    UserThread *thread = g_ptr_array_index(process->threads, 0);
+
+    signal_init(process);
+    if (!sigsetjmp(thread->exit_jump, 0)) {
+        thread_loop(thread);
+    }
+    process_exit(process, thread->exit_status);
+}
+
+void process_exit(UserProcess *process, int status)
+{
+    fflush(NULL);
+    syscall(SYS_exit_group, status);
+    __builtin_unreachable();
+}

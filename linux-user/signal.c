@@ -1,0 +1,731 @@
+/*
+ * Guest signals; the model is described in signal.h.
+ *
+ *   host signal -> host_handler(): note it, block all, stop the CPU
+ *   run loop    -> signal_deliver_pending(): frame, or default action
+ *   handler returns to TRAMPOLINE_SIGRETURN -> signal_return()
+ *
+ * Raw system calls are used for masks and actions, because the guest owns
+ * all 64 signals, also those the host's libc keeps for itself.
+ */
+#include "linux-user/signal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "linux-user/syscall.h"
+#include "tcg/host-access.h"
+#include "util/bytes.h"
+#include "util/log.h"
+
+enum {
+    FRAME_BYTES = 2040,
+    FRAME_INFO = 64,
+    FRAME_UCONTEXT = 192,
+    FRAME_RETURN_IP = 2032,
+    UC_STACK = 16,
+    UC_MCONTEXT = 40,
+    UC_SIGMASK = 1616,
+    UC_EXTRA = 1744,
+    GUEST_MINSIGSTKSZ = 4096,
+    GUEST_SA_SIGINFO = 4,
+    GUEST_SA_ONSTACK = 0x08000000,
+    GUEST_SA_RESTART = 0x10000000,
+    GUEST_SA_NODEFER = 0x40000000,
+    CR1_PM_BIT = 57,
+};
+#define GUEST_SA_RESETHAND UINT64_C(0x80000000)
+
+enum {
+    STATE_PSP_HI = 0x07, STATE_PSP_LO = 0x09,
+    STATE_PCSP_HI = 0x0d, STATE_PCSP_LO = 0x0f,
+    STATE_USD_HI = 0x2c, STATE_USD_LO = 0x2d,
+};
+
+struct SignalRecord {
+    SignalRecord *next;
+    E2kCpu saved;            /* the interrupted state */
+    uint64_t blocked;        /* mask to come back to */
+    uint64_t frame;          /* guest address of the rt_sigframe */
+    bool siginfo;            /* the handler may have edited the frame */
+    bool restart;            /* make the interrupted system call again */
+};
+
+/* Kernel sigaction of the host, for raw calls. */
+typedef struct HostSigaction {
+    void (*handler)(int, siginfo_t *, void *);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+} HostSigaction;
+
+#define SIGBIT(n) (UINT64_C(1) << ((n) - 1))
+#define SYNCHRONOUS                                                            \
+    (SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) | SIGBIT(SIGILL))
+#define UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+
+static const char *const signal_names[] = {
+    [SIGHUP] = "SIGHUP",   [SIGINT] = "SIGINT",   [SIGQUIT] = "SIGQUIT",
+    [SIGILL] = "SIGILL",   [SIGTRAP] = "SIGTRAP", [SIGABRT] = "SIGABRT",
+    [SIGBUS] = "SIGBUS",   [SIGFPE] = "SIGFPE",   [SIGKILL] = "SIGKILL",
+    [SIGUSR1] = "SIGUSR1", [SIGSEGV] = "SIGSEGV", [SIGUSR2] = "SIGUSR2",
+    [SIGPIPE] = "SIGPIPE", [SIGALRM] = "SIGALRM", [SIGTERM] = "SIGTERM",
+    [SIGSTKFLT] = "SIGSTKFLT", [SIGCHLD] = "SIGCHLD", [SIGCONT] = "SIGCONT",
+    [SIGSTOP] = "SIGSTOP", [SIGTSTP] = "SIGTSTP", [SIGTTIN] = "SIGTTIN",
+    [SIGTTOU] = "SIGTTOU", [SIGURG] = "SIGURG",   [SIGXCPU] = "SIGXCPU",
+    [SIGXFSZ] = "SIGXFSZ", [SIGVTALRM] = "SIGVTALRM", [SIGPROF] = "SIGPROF",
+    [SIGWINCH] = "SIGWINCH", [SIGIO] = "SIGIO",   [SIGPWR] = "SIGPWR",
+    [SIGSYS] = "SIGSYS",
+};
+
+const char *signal_name(int number)
+{
+    if (number > 0 && number < (int)G_N_ELEMENTS(signal_names) &&
+        signal_names[number]) {
+        return signal_names[number];
+    }
+    return "SIGRT";
+}
+
+/* Signals whose default action is a core dump: worth a state dump of ours. */
+static bool default_dumps(int number)
+{
+    return SIGBIT(number) &
+           (SIGBIT(SIGQUIT) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) |
+            SIGBIT(SIGABRT) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) |
+            SIGBIT(SIGSEGV) | SIGBIT(SIGXCPU) | SIGBIT(SIGXFSZ) |
+            SIGBIT(SIGSYS));
+}
+
+static bool default_ignores(int number)
+{
+    return SIGBIT(number) & (SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) |
+                             SIGBIT(SIGURG) | SIGBIT(SIGWINCH));
+}
+
+/* ------------------------------------------------------------------ */
+/* Host side */
+
+static void host_sigmask(uint64_t mask)
+{
+    mask &= ~(SYNCHRONOUS | UNBLOCKABLE);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+}
+
+void signal_set_mask(UserThread *thread, uint64_t mask)
+{
+    thread->blocked = mask & ~UNBLOCKABLE;
+    if (!thread->signal_pending) {
+        host_sigmask(thread->blocked);
+    }
+}
+
+static void die_of_bug(int number, uintptr_t address, uintptr_t pc)
+{
+    char text[160];
+    uint64_t none = 0;
+    HostSigaction action = { .handler = (void *)SIG_DFL };
+    int length = snprintf(text, sizeof(text),
+                          "e2k-user: internal error: %s at %#lx, address %#lx\n",
+                          signal_name(number), (unsigned long)pc,
+                          (unsigned long)address);
+
+    if (write(STDERR_FILENO, text, length) < 0) {
+        /* Nothing better to do. */
+    }
+    syscall(SYS_rt_sigaction, number, &action, NULL, 8);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
+    syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), number);
+    _exit(128 + number);
+}
+
+/* The write bit of the page fault error code. */
+static bool fault_is_write(const ucontext_t *context)
+{
+#ifdef __x86_64__
+    return context->uc_mcontext.gregs[REG_ERR] & 2;
+#else
+    return false;
+#endif
+}
+
+static uintptr_t context_pc(const ucontext_t *context)
+{
+#ifdef __x86_64__
+    return context->uc_mcontext.gregs[REG_RIP];
+#else
+    return 0;
+#endif
+}
+
+static void host_handler(int number, siginfo_t *info, void *data)
+{
+    ucontext_t *context = data;
+    UserThread *thread = current_thread;
+    int saved_errno = errno;
+
+    if ((SIGBIT(number) & SYNCHRONOUS) && info->si_code > 0) {
+        uintptr_t address = (uintptr_t)info->si_addr;
+
+        if (!host_access_recover(context) &&
+            !engine_handle_fault(context, address, fault_is_write(context))) {
+            die_of_bug(number, address, context_pc(context));
+        }
+        errno = saved_errno;
+        return;
+    }
+    if (thread && !thread->signal_pending) {
+        thread->pending_info = *info;
+        thread->pending_info.si_signo = number;
+        thread->signal_pending = 1;
+        /* Nothing more until the run loop has dealt with this one. */
+        memset(&context->uc_sigmask, 0xff, 8);
+        for (int n = 1; n <= GUEST_NSIG; n++) {
+            if (SIGBIT(n) & SYNCHRONOUS) {
+                sigdelset(&context->uc_sigmask, n);
+            }
+        }
+        safe_syscall_rewind(context);
+        cpu_request_stop(thread->cpu);
+    }
+    errno = saved_errno;
+}
+
+#ifdef __x86_64__
+__asm__(".text\n.p2align 4\nhost_signal_restorer:\n"
+        "mov $15, %eax\nsyscall\n");
+extern void host_signal_restorer(void);
+enum { HOST_SA_RESTORER = 0x04000000 };
+#endif
+
+static void host_action(int number, void (*handler)(int, siginfo_t *, void *))
+{
+    HostSigaction action = {
+        .handler = handler,
+        .flags = SA_SIGINFO | SA_ONSTACK,
+        .mask = ~SYNCHRONOUS,
+    };
+
+#ifdef __x86_64__
+    action.flags |= HOST_SA_RESTORER;
+    action.restorer = host_signal_restorer;
+#endif
+    if (number == SIGCHLD) {
+        /* SA_NOCLDSTOP and SA_NOCLDWAIT change what the kernel does. */
+        action.flags |= current_thread->process->actions[SIGCHLD].flags & 3;
+    }
+    syscall(SYS_rt_sigaction, number, &action, NULL, 8);
+}
+
+static void install(UserProcess *process, int number)
+{
+    uint64_t handler = process->actions[number].handler;
+
+    if (number == SIGKILL || number == SIGSTOP) {
+        return;
+    }
+    if ((SIGBIT(number) & SYNCHRONOUS) ||
+        (handler != 0 && handler != 1) ||
+        (handler == 0 && default_dumps(number))) {
+        host_action(number, host_handler);
+    } else {
+        host_action(number, handler ? (void *)SIG_IGN : (void *)SIG_DFL);
+    }
+}
+
+void signal_init(UserProcess *process)
+{
+    for (int number = 1; number <= GUEST_NSIG; number++) {
+        HostSigaction old = { 0 };
+
+        syscall(SYS_rt_sigaction, number, NULL, &old, 8);
+        process->actions[number].handler =
+            old.handler == (void *)SIG_IGN ? 1 : 0;
+        if ((SIGBIT(number) & SYNCHRONOUS) || default_dumps(number)) {
+            install(process, number);
+        }
+    }
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &current_thread->blocked, 8);
+}
+
+/* ------------------------------------------------------------------ */
+/* Default actions */
+
+static void die_of(UserThread *thread, int number, const char *what)
+{
+    HostSigaction action = { .handler = (void *)SIG_DFL };
+    uint64_t mask = ~SIGBIT(number);
+
+    if (default_dumps(number)) {
+        g_autofree char *why =
+            g_strdup_printf("%s%s%s", signal_name(number),
+                            what ? ": " : "", what ? what : "");
+
+        thread_dump(thread, why);
+    }
+    fflush(NULL);
+    syscall(SYS_rt_sigaction, number, &action, NULL, 8);
+    syscall(SYS_tgkill, getpid(), thread->tid, number);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+    _exit(128 + number);
+}
+
+/* ------------------------------------------------------------------ */
+/* Frames */
+
+static bool on_altstack(const UserThread *thread, uint64_t sp)
+{
+    return thread->altstack.size &&
+           sp - thread->altstack.sp < thread->altstack.size;
+}
+
+static uint64_t state_of(E2kCpu *cpu, unsigned number)
+{
+    uint64_t value = 0;
+
+    cpu_read_state(cpu, number, &value);
+    return value;
+}
+
+/* CR1.lo and CR1.hi that describe the running procedure. */
+static uint64_t cr1_lo_of(const E2kCpu *cpu, unsigned wbs)
+{
+    return (uint64_t)cpu->wfx << 25 | (uint64_t)cpu->psize << 26 |
+           (uint64_t)wbs << 33 | (uint64_t)cpu->cui << 40 |
+           (uint64_t)cpu->psr << CR1_PM_BIT;
+}
+
+static uint64_t cr1_hi_of(const E2kCpu *cpu)
+{
+    return (cpu_get_br(cpu) & 0xfffffff) | (uint64_t)cpu->wdbl << 35 |
+           (cpu->usd_size >> 4) << 36;
+}
+
+static void fill_frame(UserThread *thread, uint8_t *frame,
+                       const siginfo_t *info, uint64_t old_mask)
+{
+    E2kCpu *cpu = thread->cpu;
+    uint8_t *uc = frame + FRAME_UCONTEXT;
+    uint8_t *mc = uc + UC_MCONTEXT;
+    uint8_t *extra = uc + UC_EXTRA;
+    bool trap = info->si_code > 0 && (SIGBIT(info->si_signo) & SYNCHRONOUS);
+
+    memset(frame, 0, FRAME_BYTES);
+    signal_info_to_guest(info, frame + FRAME_INFO, false);
+    stq_le_p(uc + UC_STACK, thread->altstack.sp);
+    stl_le_p(uc + UC_STACK + 8,
+             thread->altstack.size ? thread->altstack.flags |
+                 (on_altstack(thread, cpu->usd_base) ? SS_ONSTACK : 0)
+                                   : SS_DISABLE);
+    stq_le_p(uc + UC_STACK + 16, thread->altstack.size);
+    stq_le_p(uc + UC_SIGMASK, old_mask);
+
+    stq_le_p(mc, cpu->pf);
+    stq_le_p(mc + 8, cpu->ip);
+    stq_le_p(mc + 16, cr1_lo_of(cpu, cpu->wsz));
+    stq_le_p(mc + 24, cr1_hi_of(cpu));
+    stq_le_p(mc + 32, cpu->sbr);
+    stq_le_p(mc + 40, state_of(cpu, STATE_USD_LO));
+    stq_le_p(mc + 48, state_of(cpu, STATE_USD_HI));
+    stq_le_p(mc + 56, state_of(cpu, STATE_PSP_LO));
+    stq_le_p(mc + 64, state_of(cpu, STATE_PSP_HI));
+    stq_le_p(mc + 72, state_of(cpu, STATE_PCSP_LO));
+    stq_le_p(mc + 80, state_of(cpu, STATE_PCSP_HI));
+    if (trap) {
+        stq_le_p(mc + 112, cpu->ip);
+        stq_le_p(mc + 264, UINT64_C(1) << (info->si_errno & 63));
+        stq_le_p(mc + 416, (uint64_t)info->si_addr);
+    }
+    stl_le_p(extra, 92);
+    stl_le_p(extra + 4, -1);
+    stl_le_p(extra + 8, trap && info->si_errno == EXC_DATA_PAGE ? 1 : 0);
+    stl_le_p(extra + 12, cpu->fpcr);
+    stl_le_p(extra + 16, cpu->fpsr);
+    stl_le_p(extra + 20, cpu->pfpfr);
+    for (int i = 0; i < 3; i++) {
+        stq_le_p(extra + 24 + 8 * i, trap ? cpu->ctpr[i] : 0);
+    }
+    stq_le_p(extra + 80, (uint64_t)(cpu->frame + 1 - cpu->frames) * 32);
+    stq_le_p(extra + 88, (uint64_t)(cpu->win - cpu->regs) * 16);
+    stq_le_p(frame + FRAME_RETURN_IP, cpu->ip);
+}
+
+/* Pushes the interrupted procedure and the trampoline; a fresh window. */
+static void enter_handler(UserThread *thread, const GuestSigaction *action,
+                          int number, uint64_t frame, uint64_t stack_low,
+                          uint64_t stack_high)
+{
+    E2kCpu *cpu = thread->cpu;
+    bool siginfo = action->flags & GUEST_SA_SIGINFO;
+
+    cpu->frame[1] = (ChainFrame){
+        .cr0_lo = cpu->pf, .cr0_hi = cpu->ip,
+        .cr1_lo = cr1_lo_of(cpu, cpu->wsz), .cr1_hi = cr1_hi_of(cpu),
+    };
+    cpu->frame[2] = (ChainFrame){
+        .cr0_hi = TRAMPOLINE_SIGRETURN,
+        .cr1_lo = UINT64_C(1) << CR1_PM_BIT | UINT64_C(1) << 26,
+        .cr1_hi = (frame - stack_low) >> 4 << 36,
+    };
+    cpu->frame += 2;
+    cpu->win += 2 * cpu->wsz;
+    cpu->win_tags += 2 * cpu->wsz;
+    cpu->wsz = 4;
+    cpu->psize = 2;
+    cpu->wfx = true;
+    cpu->wdbl = false;
+    memset(cpu->win, 0, 8 * sizeof(RegSlot));
+    memset(cpu->win_tags, 0, 8);
+    cpu->win[0].lo = number;
+    cpu->win[1].lo = frame + (siginfo ? FRAME_INFO
+                                      : FRAME_UCONTEXT + UC_MCONTEXT);
+    cpu->win[2].lo = siginfo ? frame + FRAME_UCONTEXT : 0;
+    memset(cpu->g + 16, 0, 16 * sizeof(RegSlot));
+    memset(cpu->g_tags + 16, 0, 16);
+    memset(cpu->ctpr, 0, sizeof(cpu->ctpr));
+    cpu->usd_base = frame;
+    cpu->usd_size = frame - stack_low;
+    cpu->sbr = stack_high;
+    cpu->resume.armed = false;
+    cpu->ip = action->handler & ~UINT64_C(7);
+}
+
+static bool hw_stacks_have_room(const E2kCpu *cpu)
+{
+    return cpu->win + 2 * cpu->wsz + 32 < cpu->regs + cpu->n_regs &&
+           cpu->frame + 3 < cpu->frames + cpu->n_frames;
+}
+
+static void deliver_to_handler(UserThread *thread,
+                               const GuestSigaction *action,
+                               const siginfo_t *info)
+{
+    E2kCpu *cpu = thread->cpu;
+    int number = info->si_signo;
+    uint64_t stack_low = thread->stack_low;
+    uint64_t stack_high = thread->stack_high;
+    uint64_t top = cpu->usd_base;
+    uint64_t old_mask = thread->suspended ? thread->suspend_saved
+                                          : thread->blocked;
+    uint8_t frame[FRAME_BYTES];
+    SignalRecord *record;
+    bool restart = false;
+    uint64_t address;
+
+    if (on_altstack(thread, top)) {
+        stack_low = thread->altstack.sp;
+        stack_high = thread->altstack.sp + thread->altstack.size;
+    } else if ((action->flags & GUEST_SA_ONSTACK) && thread->altstack.size) {
+        stack_low = thread->altstack.sp;
+        stack_high = thread->altstack.sp + thread->altstack.size;
+        top = stack_high;
+    } else {
+        stack_low = cpu->usd_base - cpu->usd_size;
+        stack_high = cpu->sbr;
+    }
+    if (thread->restart) {
+        restart = thread->restart == RESTART_ALWAYS ||
+                  (thread->restart == RESTART_SYS &&
+                   (action->flags & GUEST_SA_RESTART));
+        if (!restart) {
+            syscall_set_result(thread, -EINTR);
+        }
+        thread->restart = 0;
+    }
+    address = (top - FRAME_BYTES) & ~UINT64_C(15);
+    fill_frame(thread, frame, info, old_mask);
+    if (address < stack_low || address > top || !hw_stacks_have_room(cpu) ||
+        !guest_write(address, frame, FRAME_BYTES)) {
+        die_of(thread, SIGSEGV, "no room for a signal frame");
+    }
+    record = g_new(SignalRecord, 1);
+    record->next = thread->records;
+    record->saved = *cpu;
+    record->blocked = old_mask;
+    record->frame = address;
+    record->siginfo = action->flags & GUEST_SA_SIGINFO;
+    record->restart = restart;
+    thread->records = record;
+    thread->suspended = false;
+    thread->blocked |= action->mask & ~UNBLOCKABLE;
+    if (!(action->flags & GUEST_SA_NODEFER)) {
+        thread->blocked |= SIGBIT(number);
+    }
+    enter_handler(thread, action, number, address, stack_low, stack_high);
+}
+
+void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
+                    const char *what)
+{
+    UserProcess *process = thread->process;
+    int number = info->si_signo;
+    GuestSigaction action;
+
+    g_mutex_lock(&process->signal_lock);
+    action = process->actions[number];
+    if (action.handler > 1 && (action.flags & GUEST_SA_RESETHAND)) {
+        process->actions[number].handler = 0;
+        install(process, number);
+    }
+    g_mutex_unlock(&process->signal_lock);
+    if (thread->process->options.strace || log_on(LOG_STRACE)) {
+        fprintf(stderr, "--- %s {si_code=%d, si_addr=%p} ---\n",
+                signal_name(number), info->si_code, info->si_addr);
+    }
+    if (forced && (action.handler == 1 || (thread->blocked & SIGBIT(number)))) {
+        action.handler = 0;
+    }
+    if (action.handler == 0) {
+        if (forced || !default_ignores(number)) {
+            die_of(thread, number, what);
+        }
+    } else if (action.handler != 1) {
+        deliver_to_handler(thread, &action, info);
+    }
+}
+
+void signal_raise(UserThread *thread, int number, int code, uint64_t address,
+                  int trap)
+{
+    siginfo_t info = { .si_signo = number, .si_errno = trap, .si_code = code };
+
+    info.si_addr = (void *)address;
+    signal_deliver(thread, &info, true, NULL);
+    signal_set_mask(thread, thread->blocked);
+}
+
+void signal_deliver_pending(UserThread *thread)
+{
+    for (;;) {
+        siginfo_t info;
+
+        if (!thread->signal_pending) {
+            return;
+        }
+        info = thread->pending_info;
+        thread->signal_pending = 0;
+        if ((thread->blocked & SIGBIT(info.si_signo)) &&
+            !thread->suspended) {
+            /* Only the unblockable-for-us four come here: send it again. */
+            host_sigmask(thread->blocked);
+            continue;
+        }
+        signal_deliver(thread, &info, false, NULL);
+        host_sigmask(thread->blocked);
+    }
+}
+
+static void restore(E2kCpu *cpu, const E2kCpu *saved)
+{
+    cpu->win = saved->win;
+    cpu->win_tags = saved->win_tags;
+    cpu->frame = saved->frame;
+    cpu->ip = saved->ip;
+    cpu->pf = saved->pf;
+    memcpy(cpu->ctpr, saved->ctpr, sizeof(cpu->ctpr));
+    cpu->lcnt = saved->lcnt;
+    cpu->ecnt = saved->ecnt;
+    cpu->pcnt = saved->pcnt;
+    cpu->strmd = saved->strmd;
+    cpu->ldovl = saved->ldovl;
+    cpu->vlc = saved->vlc;
+    cpu->over = saved->over;
+    cpu->ldmc = saved->ldmc;
+    cpu->semc = saved->semc;
+    cpu->wsz = saved->wsz;
+    cpu->psize = saved->psize;
+    cpu->wfx = saved->wfx;
+    cpu->wdbl = saved->wdbl;
+    cpu->rbs = saved->rbs;
+    cpu->rsz = saved->rsz;
+    cpu->rcur = saved->rcur;
+    cpu->psz = saved->psz;
+    cpu->pcur = saved->pcur;
+    cpu->usd_base = saved->usd_base;
+    cpu->usd_size = saved->usd_size;
+    cpu->sbr = saved->sbr;
+    memcpy(cpu->g + 16, saved->g + 16, 16 * sizeof(RegSlot));
+    memcpy(cpu->g_tags + 16, saved->g_tags + 16, 16);
+    cpu->ilcr_lcnt = saved->ilcr_lcnt;
+    cpu->ilcr_ecnt = saved->ilcr_ecnt;
+    cpu->ilcr_pcnt = saved->ilcr_pcnt;
+    cpu->aau = saved->aau;
+    cpu->resume = saved->resume;
+    cpu->lock.armed = false;
+}
+
+void signal_return(UserThread *thread)
+{
+    E2kCpu *cpu = thread->cpu;
+    SignalRecord *record = thread->records;
+    uint8_t edited[16];
+    uint8_t stack[24];
+    bool restart;
+
+    if (!record) {
+        die_of(thread, SIGKILL, NULL);
+    }
+    thread->records = record->next;
+    restore(cpu, &record->saved);
+    if (!guest_read(record->frame + FRAME_UCONTEXT + UC_SIGMASK, edited, 8) ||
+        !guest_read(record->frame + FRAME_UCONTEXT + UC_MCONTEXT + 8,
+                    edited + 8, 8) ||
+        !guest_read(record->frame + FRAME_UCONTEXT + UC_STACK, stack, 24)) {
+        g_free(record);
+        signal_raise(thread, SIGSEGV, SI_KERNEL, 0, 0);
+        return;
+    }
+    restart = record->restart;
+    if (record->siginfo) {
+        uint64_t ip = ldq_le_p(edited + 8) & ~UINT64_C(7);
+
+        if (ip != cpu->ip) {
+            cpu->ip = ip;
+            cpu->resume.armed = false;
+            restart = false;
+        }
+    }
+    if (!on_altstack(thread, cpu->usd_base)) {
+        int flags = ldl_le_p(stack + 8);
+
+        thread->altstack.sp = ldq_le_p(stack);
+        thread->altstack.flags = flags & ~(SS_ONSTACK | SS_DISABLE);
+        thread->altstack.size = flags & SS_DISABLE ? 0
+                                                   : ldq_le_p(stack + 16);
+    }
+    cpu->syscall_entry = record->saved.syscall_entry;
+    cpu->syscall_wbs = record->saved.syscall_wbs;
+    g_free(record);
+    signal_set_mask(thread, ldq_le_p(edited));
+    if (restart) {
+        syscall_dispatch(thread);
+    }
+}
+
+void signal_drop_records(UserThread *thread, const ChainFrame *frame)
+{
+    while (thread->records && thread->records->saved.frame >= frame) {
+        SignalRecord *record = thread->records;
+
+        thread->records = record->next;
+        g_free(record);
+    }
+}
+
+void signal_free_records(UserThread *thread)
+{
+    signal_drop_records(thread, NULL);
+}
+
+/* ------------------------------------------------------------------ */
+/* System calls */
+
+int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
+                         uint64_t old, uint64_t size)
+{
+    UserProcess *process = thread->process;
+    GuestSigaction now;
+    GuestSigaction new;
+
+    if (size != 8 || number < 1 || number > GUEST_NSIG) {
+        return -EINVAL;
+    }
+    if (act && (number == SIGKILL || number == SIGSTOP)) {
+        return -EINVAL;
+    }
+    if (act && !guest_read(act, &new, sizeof(new))) {
+        return -EFAULT;
+    }
+    g_mutex_lock(&process->signal_lock);
+    now = process->actions[number];
+    if (act) {
+        new.mask &= ~UNBLOCKABLE;
+        process->actions[number] = new;
+        install(process, number);
+    }
+    g_mutex_unlock(&process->signal_lock);
+    return old && !guest_write(old, &now, sizeof(now)) ? -EFAULT : 0;
+}
+
+int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
+                           uint64_t old)
+{
+    uint64_t before = thread->blocked;
+    uint64_t bits;
+
+    if (set) {
+        if (!guest_read(set, &bits, 8)) {
+            return -EFAULT;
+        }
+        switch (how) {
+        case SIG_BLOCK:
+            signal_set_mask(thread, before | bits);
+            break;
+        case SIG_UNBLOCK:
+            signal_set_mask(thread, before & ~bits);
+            break;
+        case SIG_SETMASK:
+            signal_set_mask(thread, bits);
+            break;
+        default:
+            return -EINVAL;
+        }
+    }
+    return old && !guest_write(old, &before, 8) ? -EFAULT : 0;
+}
+
+int64_t signal_sigaltstack(UserThread *thread, uint64_t ss, uint64_t old)
+{
+    bool active = on_altstack(thread, thread->cpu->usd_base);
+    uint8_t bytes[24] = { 0 };
+    uint8_t now[24] = { 0 };
+
+    stq_le_p(now, thread->altstack.sp);
+    stl_le_p(now + 8, !thread->altstack.size ? SS_DISABLE
+                      : active ? SS_ONSTACK : thread->altstack.flags);
+    stq_le_p(now + 16, thread->altstack.size);
+    if (ss) {
+        int flags;
+
+        if (!guest_read(ss, bytes, 24)) {
+            return -EFAULT;
+        }
+        if (active) {
+            return -EPERM;
+        }
+        flags = ldl_le_p(bytes + 8);
+        if (flags & ~(SS_DISABLE | SS_ONSTACK | (int)(1u << 31))) {
+            return -EINVAL;
+        }
+        if (flags & SS_DISABLE) {
+            thread->altstack.size = 0;
+        } else {
+            if (ldq_le_p(bytes + 16) < GUEST_MINSIGSTKSZ) {
+                return -ENOMEM;
+            }
+            thread->altstack.sp = ldq_le_p(bytes);
+            thread->altstack.size = ldq_le_p(bytes + 16);
+            thread->altstack.flags = flags & (int)(1u << 31);
+        }
+    }
+    return old && !guest_write(old, now, 24) ? -EFAULT : 0;
+}
+
+int64_t signal_sigsuspend(UserThread *thread, uint64_t mask)
+{
+    uint64_t bits;
+
+    if (!guest_read(mask, &bits, 8)) {
+        return -EFAULT;
+    }
+    bits &= ~(SYNCHRONOUS | UNBLOCKABLE);
+    thread->suspend_saved = thread->blocked;
+    thread->suspended = true;
+    thread->blocked = bits;
+    safe_syscall(SYS_rt_sigsuspend, (uint64_t)&bits, 8, 0, 0, 0, 0);
+    return RESTART_NEVER;
+}
