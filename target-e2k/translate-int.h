@@ -11,6 +11,7 @@
 #define TARGET_E2K_TRANSLATE_INT_H
 
 #include "target-e2k/translate.h"
+#include "tcg/ir.h"
 
 enum {
     REGION_MAX_NODES = 192,
@@ -58,6 +59,7 @@ typedef struct Node {
     Place next;        /* not taken */
     Place taken;       /* taken; of a call, the callee's entry */
     Place after_call;  /* where a call's return comes back */
+    CtprFact after[3]; /* CTPRs at the end of the bundle */
     NodeEnd end;
     bool conditional;  /* the transfer has a condition */
     bool is_target;    /* reached by something other than falling through */
@@ -74,7 +76,16 @@ typedef struct Region {
     unsigned n_nodes;
     Node *nodes;       /* REGION_MAX_NODES */
     uint64_t code_lo, code_hi; /* guest bytes translated */
+    Geometry loop_facts; /* vlc, pcnt0, ecnt0 that the entry tests */
+    bool uses_loop;      /* some node looks at the loop counters */
 } Region;
+
+/* What failed entry tests have taught about a region; see jit.c. */
+typedef struct RegionHistory {
+    RegionKey key;
+    bool tagged[GUEST_REGS]; /* had a tag at some entry */
+    bool vlc_varies, pcnt_varies, ecnt_varies;
+} RegionHistory;
 
 /*
  * Finds the nodes of the region that starts at key, at most max_nodes of
@@ -83,8 +94,9 @@ typedef struct Region {
  */
 void region_discover(Region *region, unsigned max_nodes);
 
-/* Does this bundle have to run in the interpreter? */
-bool trans_bundle_supported(const Node *node);
+/* Can the translator compile this bundle?  Otherwise the interpreter runs
+ * it. */
+bool trans_bundle_supported(const Region *region, const Node *node);
 
 Geometry geometry_of_cpu(const E2kCpu *cpu);
 void geometry_to_cpu(E2kCpu *cpu, Geometry geo);
@@ -100,5 +112,206 @@ static inline unsigned geometry_pred(Geometry geo, unsigned index)
 {
     return index <= geo.psz ? (geo.pcur + index) % (geo.psz + 1) : index;
 }
+
+/* ------------------------------------------------------------------------
+ * Tags
+ *
+ * Code is made for operands without tags.  What is known at compile time
+ * about the tag bytes of the registers is tracked from node to node; an
+ * operand that is not known to be clean is tested before its bundle, and the
+ * interpreter executes the bundle when the test fails.
+ */
+
+/* Bits of each register's tag byte that are known, and what they are. */
+typedef struct TagState {
+    uint8_t known[GUEST_REGS];
+    uint8_t value[GUEST_REGS];
+} TagState;
+
+typedef struct TagUse {
+    uint8_t reg;  /* guest register */
+    uint8_t mask; /* bits of its tag byte */
+    bool conditional;
+} TagUse;
+
+enum {
+    NODE_MAX_READS = 24,
+    NODE_MAX_WRITES = 16,
+    TAGS_UNDEFINED = 0x55, /* of registers that setwd brings in */
+};
+
+typedef struct TagUses {
+    unsigned n_reads, n_writes;
+    TagUse reads[NODE_MAX_READS];
+    TagUse writes[NODE_MAX_WRITES];
+} TagUses;
+
+/* Number of an operand's register in [0, GUEST_REGS); -1: not a register. */
+int trans_guest_reg(Geometry geo, const Operand *operand);
+void tags_of_node(const Node *node, TagUses *uses);
+/*
+ * states[i] becomes what is known before node i.  Returns in guard what the
+ * region's entry has to test: registers that are clean now and (history, may
+ * be NULL) always were; others are tested where they are used.
+ */
+void tags_analyse(const Region *region, TagState *states,
+                  const RegionHistory *history, uint8_t guard[GUEST_REGS]);
+/* The effect of a node on what is known. */
+void tags_after(const Node *node, const TagUses *uses, TagState *state);
+
+/* ------------------------------------------------------------------------
+ * From nodes to intermediate code
+ */
+
+/* Where generated code left to C, and what was known there. */
+typedef struct Site {
+    uint64_t ip;
+    Geometry geo;
+    CtprFact ctpr[3];
+} Site;
+
+/* cpu->ctpr as it is at the site; window geometry and ip too. */
+void site_to_cpu(E2kCpu *cpu, const Site *site);
+
+/* Results of ir_exit(). */
+typedef enum TransExit {
+    TRANS_EXIT_INTERP, /* the interpreter executes the bundle at the site */
+    TRANS_EXIT_STOP,   /* stop_request was seen */
+    TRANS_EXIT_GUARD,  /* the entry's tests failed */
+    TRANS_EXIT_LOOP,   /* a call has changed the loop counters */
+} TransExit;
+
+/* Classes of IR globals. */
+enum {
+    CLASS_WINDOW,
+    CLASS_GLOBAL,
+    CLASS_PRED,
+    CLASS_LOOP,
+    CLASS_STACK, /* USD */
+    CLASS_ALL = -1,
+};
+
+/* Pinned host registers besides the CPU pointer. */
+enum {
+    PIN_WIN,
+    PIN_TAGS,
+    PIN_FRAME,
+    PIN_COUNT,
+};
+
+enum { TRANS_MAX_COLD = 8 * REGION_MAX_NODES };
+
+typedef struct ColdExit {
+    uint32_t label;
+    TransExit kind;
+    const Site *site;
+} ColdExit;
+
+/* Byte fields of LSR. */
+typedef enum LoopField {
+    LOOP_ECNT,
+    LOOP_PCNT,
+    LOOP_VLC,
+    LOOP_OVER,
+    LOOP_SEMC,
+    LOOP_STRMD,
+    LOOP_FIELDS
+} LoopField;
+
+/* A condition that may be fused into a branch or a select. */
+typedef struct Test {
+    IrCond cond;
+    uint8_t width;
+    IrReg a, b;
+} Test;
+
+typedef struct Trans {
+    Region *region;
+    E2kCpu *cpu;
+    Ir *ir;
+    const Node *node;
+    TagState *tags;       /* before each node */
+    TagState now;         /* at the point of emission */
+    IrReg reg[GUEST_REGS];
+    IrReg pred[32];
+    IrReg win, win_tags, frame;
+    IrReg lcnt;
+    IrReg loop[LOOP_FIELDS];
+    IrReg usd_base, usd_size;
+    IrReg target;         /* of the node's indirect transfer */
+    IrReg ctpr_source;    /* what movtd writes to a CTPR */
+    uint32_t label[REGION_MAX_NODES];
+    const Site *site;     /* of the current node, made when first wanted */
+    uint32_t interp_label; /* exit to the interpreter of the current node */
+    ColdExit cold[TRANS_MAX_COLD];
+    unsigned n_cold;
+    uint64_t fault_info[8 * REGION_MAX_NODES];
+    unsigned n_faults;
+} Trans;
+
+/* One channel while its bundle is translated. */
+typedef struct TransOp {
+    const AlcOp *op;
+    const InsnRow *row;
+    IrReg a, b, c;  /* sources */
+    IrReg out;      /* where the result goes */
+    int dst;        /* guest register, -1: none */
+    bool direct;    /* out is the register itself */
+    bool qualified; /* under cond */
+    Test cond;
+} TransOp;
+
+/* Emits the operation: sources a, b, c to out; out is assigned last. */
+typedef void TransFn(Trans *t, TransOp *o);
+
+/* translate-alc.c */
+extern TransFn *const trans_fns[SEM_COUNT];
+bool trans_alc_supported(const Region *region, const AlcOp *op);
+/* Tests that must hold before the bundle has any effect. */
+void trans_alc_check(Trans *t, TransOp *o);
+
+/* translate-mem.c */
+void trans_load(Trans *t, TransOp *o);
+void trans_store(Trans *t, TransOp *o);
+bool trans_memory_supported(const Region *region, const AlcOp *op);
+
+/* translate-control.c */
+/* Values of the predicate logic, before anything is assigned; and their
+ * assignment. */
+void trans_plu(Trans *t, IrReg clp[3], IrReg movep[3]);
+void trans_plu_commit(Trans *t, const IrReg clp[3], const IrReg movep[3]);
+void trans_transfer_check(Trans *t, const Test *condition);
+void trans_transfer(Trans *t, const Test *condition);
+bool trans_condition(Trans *t, Test *test);
+/* Tests that the region's facts about the loop counters hold. */
+void trans_loop_guard(Trans *t, TransExit kind, const Place *place);
+bool trans_control_supported(const Region *region, const Node *node);
+
+/* translate.c */
+IrReg trans_reg(Trans *t, unsigned guest_reg);
+IrReg trans_pred(Trans *t, unsigned index);
+IrReg trans_lcnt(Trans *t);
+IrReg trans_loop_field(Trans *t, LoopField field);
+IrReg trans_usd_base(Trans *t);
+IrReg trans_usd_size(Trans *t);
+const Site *trans_site(const Place *place);
+const Site *trans_node_site(Trans *t);
+Test trans_cond_test(Trans *t, const Cond *conds, unsigned n);
+uint32_t trans_interp_exit(Trans *t);
+uint32_t trans_cold_exit(Trans *t, TransExit kind, const Place *place);
+uint32_t trans_fault(Trans *t);
+void trans_branch(Trans *t, const Test *test, uint32_t label);
+void trans_branch_not(Trans *t, const Test *test, uint32_t label);
+static inline IrReg trans_imm(Trans *t, uint64_t value)
+{
+    return ir_const(t->ir, value);
+}
+
+/*
+ * Translates the region at the CPU's current state; NULL when nothing can be
+ * gained (the first bundle belongs to the interpreter).
+ */
+struct TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
+                                  const RegionHistory *history);
 
 #endif

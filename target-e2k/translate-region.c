@@ -36,9 +36,6 @@ Geometry geometry_of_cpu(const E2kCpu *cpu)
         .wfx = cpu->wfx,
         .isa = cpu->isa,
         .psr = cpu->psr,
-        .vlc = cpu->vlc,
-        .pcnt0 = cpu->pcnt == 0,
-        .ecnt0 = cpu->ecnt == 0,
         .fp_plain = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASKS) == FP_MASKS,
         .plain = !(cpu->upsr & UPSR_AC) && cpu->bgr_val == 0xff &&
                  cpu->bgr_cur == 0 && cpu->cui == 0,
@@ -271,10 +268,16 @@ static void call_places(Node *node)
     callee->wfx = 1;
     ctprs_clear(node->taken.ctpr);
     ctprs_clear(node->after_call.ctpr);
-    /* The callee may have used the loop counters. */
-    node->after_call.geo.vlc = 0;
-    node->after_call.geo.pcnt0 = 0;
-    node->after_call.geo.ecnt0 = 0;
+}
+
+static bool bundle_uses_loop(const Bundle *b)
+{
+    return b->alct || b->alcf || b->ct_type == CT_LOOP_END ||
+           b->ct_type == CT_NOT_LOOP_END ||
+           b->ct_type == CT_PRED_OR_LOOP_END ||
+           b->ct_type == CT_NOT_PRED_AND_NOT_LOOP_END ||
+           b->ct_type == CT_NOT_PRED_OR_LOOP_END ||
+           b->ct_type == CT_PRED_AND_NOT_LOOP_END;
 }
 
 static int add_node(Region *region, const Place *place, unsigned max_nodes)
@@ -296,10 +299,12 @@ static int add_node(Region *region, const Place *place, unsigned max_nodes)
             node->end == END_SYSTEM) {
             call_places(node);
         }
-        if (!trans_bundle_supported(node)) {
+        if (!trans_bundle_supported(region, node)) {
             node->end = END_INTERP;
         }
     }
+    region->uses_loop |= node->end != END_INTERP &&
+                         bundle_uses_loop(&node->bundle);
     region->code_lo = MIN(region->code_lo, place->ip);
     region->code_hi = MAX(region->code_hi, place->ip + node->bundle.length);
     return region->n_nodes++;
@@ -329,10 +334,14 @@ void region_discover(Region *region, unsigned max_nodes)
     Place start = { .ip = region->key.ip, .geo = region->key.geo };
 
     start.geo.ctpr_empty = 0;
+    start.geo.vlc = region->loop_facts.vlc;
+    start.geo.pcnt0 = region->loop_facts.pcnt0;
+    start.geo.ecnt0 = region->loop_facts.ecnt0;
     if (region->key.geo.ctpr_empty) {
         ctprs_clear(start.ctpr);
     }
     region->n_nodes = 0;
+    region->uses_loop = false;
     region->code_lo = UINT64_MAX;
     region->code_hi = 0;
     stack[depth++] = (Pending){ start, &entry };

@@ -28,13 +28,14 @@ typedef union Geometry {
         uint64_t wfx : 1;
         uint64_t isa : 3;
         uint64_t psr : 7;
-        uint64_t vlc : 1;       /* LSR.vlc is set (0: not known) */
-        uint64_t pcnt0 : 1;     /* LSR.pcnt is 0 (0: not known) */
-        uint64_t ecnt0 : 1;     /* LSR.ecnt is 0 (0: not known) */
         uint64_t fp_plain : 1;  /* UPSR.fe set, all FP exceptions masked */
         uint64_t plain : 1;     /* UPSR.ac clear, BGR identity: nothing odd */
         uint64_t ctpr_empty : 1; /* all three CTPRs are empty, whatever
                                   * cpu->ctpr says */
+        /* Facts inside a region, tested at its entry; 0 in keys. */
+        uint64_t vlc : 1;       /* LSR.vlc is set (0: not known) */
+        uint64_t pcnt0 : 1;     /* LSR.pcnt is 0 (0: not known) */
+        uint64_t ecnt0 : 1;     /* LSR.ecnt is 0 (0: not known) */
     };
     uint64_t bits;
 } Geometry;

@@ -1,0 +1,318 @@
+/*
+ * The translating engine: dispatcher, region histories, faults.
+ *
+ *        +--> lookup (ip, key) --miss--> translate
+ *        |        |
+ *        |    tcg_run()      host code, region to region
+ *        |        |
+ *        +--- what it left for: another region, a bundle for the
+ *             interpreter, a fault, a stop request
+ *
+ * Generated code keeps register windows, globals and counters in *cpu, but
+ * not the geometry: whenever it leaves, geometry and CTPRs are put into *cpu
+ * from the key it wanted to go to, or from the site it left at.
+ *
+ * Generated code is entered only in states it was made for: all predicates
+ * valid, nothing pending.  Otherwise the interpreter steps on.
+ */
+#include "target-e2k/jit.h"
+
+#include <string.h>
+
+#include "target-e2k/interp.h"
+#include "target-e2k/translate-int.h"
+
+#define PF_INVALID_BITS UINT64_C(0xaaaaaaaaaaaaaaaa)
+
+enum {
+    SYSTEM_ENTRY_SHIFT = 11,
+    CR1_LO_WFX = 25,
+    CR1_LO_WPSZ = 26,
+    CR1_LO_WBS = 33,
+    CR1_HI_WDBL = 35,
+    CR1_HI_USSZ = 36,
+    MXCSR_MASKS = 0x1f80,
+};
+
+/* Guards translation and the histories. */
+static GMutex translate_lock;
+static GHashTable *histories;
+
+/* ------------------------------------------------------------------------
+ * Histories: what failed entry tests have taught
+ */
+
+static guint key_hash(gconstpointer p)
+{
+    const RegionKey *key = p;
+    uint64_t h = (key->ip >> 3) * UINT64_C(0x9e3779b97f4a7c15) ^
+                 key->geo.bits * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return h >> 32;
+}
+
+static gboolean key_equal(gconstpointer pa, gconstpointer pb)
+{
+    const RegionKey *a = pa, *b = pb;
+    return a->ip == b->ip && a->geo.bits == b->geo.bits;
+}
+
+static void note_guard_failure(const E2kCpu *cpu, RegionKey key)
+{
+    RegionHistory *h = g_hash_table_lookup(histories, &key);
+    if (!h) {
+        h = g_new0(RegionHistory, 1);
+        h->key = key;
+        g_hash_table_insert(histories, &h->key, h);
+    }
+    for (unsigned i = 0; i < WINDOW_REGS; i++) {
+        h->tagged[i] |= i < 2u * cpu->wsz && cpu->win_tags[i];
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        h->tagged[WINDOW_REGS + i] |= cpu->g_tags[i] != 0;
+    }
+    h->vlc_varies |= !cpu->vlc;
+    h->pcnt_varies |= cpu->pcnt != 0;
+    h->ecnt_varies |= cpu->ecnt != 0;
+}
+
+/* ------------------------------------------------------------------------
+ * From where generated code left, to *cpu
+ */
+
+static void fact_to_cpu(E2kCpu *cpu, unsigned i, const CtprFact *fact)
+{
+    switch (fact->kind) {
+    case CTPR_UNKNOWN:
+        break;
+    case CTPR_EMPTY:
+        cpu->ctpr[i] = 0;
+        break;
+    case CTPR_DISP:
+        cpu->ctpr[i] = CTPR_VALUE(fact->value, CTPR_TAG_LOCAL, CTPR_OPC_DISP);
+        break;
+    case CTPR_LDISP:
+        cpu->ctpr[i] = CTPR_VALUE(fact->value, CTPR_TAG_LOCAL,
+                                  CTPR_OPC_LDISP);
+        break;
+    case CTPR_SYSTEM:
+        cpu->ctpr[i] = CTPR_VALUE(fact->value << SYSTEM_ENTRY_SHIFT,
+                                  CTPR_TAG_SYSTEM, CTPR_OPC_DISP);
+        break;
+    case CTPR_RETURN:
+        cpu->ctpr[i] = CTPR_VALUE(cpu->frame->cr0_hi & ~UINT64_C(7),
+                                  CTPR_TAG_PROC, CTPR_OPC_RETURN);
+        break;
+    }
+}
+
+void site_to_cpu(E2kCpu *cpu, const Site *site)
+{
+    cpu->ip = site->ip;
+    geometry_to_cpu(cpu, site->geo);
+    for (unsigned i = 0; i < 3; i++) {
+        fact_to_cpu(cpu, i, &site->ctpr[i]);
+    }
+}
+
+static void clear_ctprs(E2kCpu *cpu)
+{
+    cpu->ctpr[0] = cpu->ctpr[1] = cpu->ctpr[2] = 0;
+}
+
+/*
+ * A return whose call_region is not on the host stack any more: state.md 4.5.
+ * The site is the returning bundle; its other effects are done.
+ */
+static void finish_return(E2kCpu *cpu)
+{
+    const Site *site = cpu->jit.site;
+    const ChainFrame *f = cpu->frame--;
+    unsigned wbs = f->cr1_lo >> CR1_LO_WBS & 127;
+    uint64_t usd_size = (f->cr1_hi >> CR1_HI_USSZ) << 4;
+
+    cpu->win -= 2 * wbs;
+    cpu->win_tags -= 2 * wbs;
+    cpu->wsz = MIN(site->geo.psize + wbs, 112);
+    cpu->psize = f->cr1_lo >> CR1_LO_WPSZ & 127;
+    cpu->wfx = f->cr1_lo >> CR1_LO_WFX & 1;
+    cpu->wdbl = f->cr1_hi >> CR1_HI_WDBL & 1;
+    cpu->pf = f->cr0_lo;
+    cpu_set_br(cpu, f->cr1_hi);
+    cpu->usd_base += usd_size - cpu->usd_size;
+    cpu->usd_size = usd_size;
+    cpu->ip = f->cr0_hi & ~UINT64_C(7);
+    clear_ctprs(cpu);
+}
+
+static void finish_lookup(E2kCpu *cpu)
+{
+    if (cpu->tcg.next_key == TCG_KEY_UNKNOWN) {
+        finish_return(cpu);
+        return;
+    }
+    Geometry geo = { .bits = cpu->tcg.next_key };
+    cpu->ip = cpu->tcg.next_ip;
+    geometry_to_cpu(cpu, geo);
+    if (geo.ctpr_empty) {
+        clear_ctprs(cpu);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Running
+ */
+
+static bool state_is_plain(const E2kCpu *cpu)
+{
+    return !(cpu->pf & PF_INVALID_BITS) && !cpu->resume.armed;
+}
+
+static RegionKey key_of_cpu(const E2kCpu *cpu)
+{
+    return (RegionKey){ cpu->ip, geometry_of_cpu(cpu) };
+}
+
+static TcgRegion *find_region(E2kCpu *cpu, RegionKey key)
+{
+    TcgRegion *region = tcg_lookup(cpu, key.ip, key.geo.bits);
+    if (!region) {
+        g_mutex_lock(&translate_lock);
+        region = trans_translate(cpu, key, 1,
+                                 g_hash_table_lookup(histories, &key));
+        g_mutex_unlock(&translate_lock);
+    }
+    return region;
+}
+
+static void replace_region(E2kCpu *cpu, RegionKey key)
+{
+    g_mutex_lock(&translate_lock);
+    note_guard_failure(cpu, key);
+    trans_translate(cpu, key, 1, g_hash_table_lookup(histories, &key));
+    g_mutex_unlock(&translate_lock);
+}
+
+/* The guest's rounding and flags are the host's while its code runs. */
+static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
+{
+    unsigned host = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr((cpu->pfpfr & 0xffbf) | MXCSR_MASKS);
+    unsigned result = tcg_run(cpu, region);
+    cpu->pfpfr |= __builtin_ia32_stmxcsr() & 0x3f;
+    __builtin_ia32_ldmxcsr(host);
+    return result;
+}
+
+static bool take_stop(E2kCpu *cpu)
+{
+    return __atomic_load_n(&cpu->stop_request, __ATOMIC_RELAXED) &&
+           __atomic_exchange_n(&cpu->stop_request, 0, __ATOMIC_ACQUIRE);
+}
+
+/* Runs translated code from here; true when the interpreter has to go on. */
+static bool run_translated(E2kCpu *cpu)
+{
+    RegionKey key = key_of_cpu(cpu);
+    TcgRegion *region = find_region(cpu, key);
+    if (!region) {
+        return true;
+    }
+    if (cpu->tcg.chain_slot) {
+        tcg_chain(cpu, region);
+        cpu->tcg.chain_slot = NULL;
+    }
+    switch (run_code(cpu, region)) {
+    case TCG_EXIT_LOOKUP:
+        finish_lookup(cpu);
+        return false;
+    case TCG_EXIT_FAULT:
+        site_to_cpu(cpu, (const Site *)(uintptr_t)tcg_fault(cpu)->info);
+        return true;
+    case TRANS_EXIT_GUARD:
+        site_to_cpu(cpu, cpu->jit.site);
+        replace_region(cpu, key_of_cpu(cpu));
+        return true;
+    case TRANS_EXIT_INTERP:
+        site_to_cpu(cpu, cpu->jit.site);
+        return true;
+    default:
+        site_to_cpu(cpu, cpu->jit.site);
+        return false;
+    }
+}
+
+static void set_limits(E2kCpu *cpu)
+{
+    /* Two windows of the greatest size have room above the limit. */
+    cpu->jit.win_limit = cpu->regs + cpu->n_regs - 2 * WINDOW_REGS;
+    cpu->jit.frame_limit = cpu->frames + cpu->n_frames - 2;
+}
+
+CpuExit jit_run(E2kCpu *cpu)
+{
+    if (!cpu->tcg.jump_cache &&
+        !tcg_cpu_init(cpu, cpu->guest_base, NULL)) {
+        return interp_run(cpu);
+    }
+    cpu->tcg.chain_slot = NULL;
+    while (!take_stop(cpu)) {
+        set_limits(cpu);
+        if (state_is_plain(cpu) && !run_translated(cpu)) {
+            continue;
+        }
+        cpu->tcg.chain_slot = NULL;
+        CpuExit exit = interp_step(cpu);
+        if (exit != CPU_EXIT_DEBUG) {
+            return exit;
+        }
+    }
+    return CPU_EXIT_STOP;
+}
+
+/* ------------------------------------------------------------------------
+ * Set-up and events
+ */
+
+bool jit_init(const EngineConfig *config, GError **error)
+{
+    TcgConfig tcg = {
+        .cache_bytes = config ? config->code_cache_bytes : 0,
+        .disabled = config ? config->disabled : 0,
+        .tcg_offset = offsetof(E2kCpu, tcg),
+        .ip_offset = offsetof(E2kCpu, ip),
+        .n_pinned = PIN_COUNT,
+        .pinned_offset = {
+            [PIN_WIN] = offsetof(E2kCpu, win),
+            [PIN_TAGS] = offsetof(E2kCpu, win_tags),
+            [PIN_FRAME] = offsetof(E2kCpu, frame),
+        },
+        .pinned_name = {
+            [PIN_WIN] = "win",
+            [PIN_TAGS] = "tags",
+            [PIN_FRAME] = "frame",
+        },
+        .perf_map = config && config->perf_map,
+        .jitdump = config && config->jitdump,
+    };
+    histories = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
+    return tcg_init(&tcg, error);
+}
+
+void jit_cpu_free(E2kCpu *cpu)
+{
+    if (cpu->tcg.jump_cache) {
+        tcg_cpu_free(cpu);
+    }
+}
+
+void jit_invalidate(uint64_t address, uint64_t size_bytes)
+{
+    uint64_t end = size_bytes > UINT64_MAX - address ? UINT64_MAX
+                                                     : address + size_bytes;
+    tcg_invalidate(address, end);
+}
+
+bool jit_handle_fault(void *ucontext, uintptr_t host_address, bool write)
+{
+    return tcg_handle_fault(ucontext, host_address, write);
+}

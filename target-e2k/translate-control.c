@@ -1,0 +1,717 @@
+/*
+ * The end of a bundle: predicate logic, transfer conditions, loop counters,
+ * jumps, calls and returns.
+ *
+ * A call uses the host's call instruction and a return the host's return, so
+ * that the host predicts them.  What the architecture wants in the chain
+ * frame is written by the caller; everything in it but the predicates and the
+ * stack size is a constant.  The window is moved back by the caller, which
+ * knows by how much.
+ */
+#include "target-e2k/translate-int.h"
+
+#include <string.h>
+
+#include "tcg/tcg.h"
+
+enum {
+    CLP_ANDP = 0,
+    CLP_LANDP = 1,
+    CLP_MOVEP = 3,
+    SYSTEM_ENTRY_SHIFT = 11,
+    CR1_LO_WFX = 25,
+    CR1_LO_WPSZ = 26,
+    CR1_LO_WBS = 33,
+    CR1_LO_PSR = 57,
+    CR1_HI_WDBL = 35,
+    CR1_HI_USSZ = 36,
+};
+
+/* ------------------------------------------------------------------------
+ * Predicate logic
+ */
+
+static IrReg elp_value(Trans *t, const Elp *elp)
+{
+    if (elp->kind == ELP_PRED) {
+        return trans_pred(t, elp->index);
+    }
+    IrReg d = ir_temp(t->ir);
+    ir_setcond(t->ir, IR_EQ, 8, d, trans_lcnt(t), trans_imm(t, 0));
+    return d;
+}
+
+static IrReg clp_source(Trans *t, const IrReg clp[3], unsigned source,
+                        bool negate)
+{
+    IrReg v = source < 4 ? elp_value(t, &t->node->bundle.elp[source])
+                         : clp[source - 4];
+    return negate ? ir_new2i(t->ir, IR_xor, 8, v, 1) : v;
+}
+
+void trans_plu(Trans *t, IrReg clp[3], IrReg movep[3])
+{
+    const Bundle *b = &t->node->bundle;
+
+    for (int i = 0; i < 3; i++) {
+        const Clp *c = &b->clp[i];
+        clp[i] = movep[i] = IR_NONE;
+        if (!c->present) {
+            continue;
+        }
+        IrReg v0 = clp_source(t, clp, c->p0, c->neg0);
+        IrReg v1 = clp_source(t, clp, c->p1, c->neg1);
+        clp[i] = ir_new2(t->ir, IR_and, 8, v0, v1);
+        if (c->opc == CLP_MOVEP && c->write) {
+            movep[i] = ir_temp(t->ir);
+            ir_select(t->ir, IR_NE, 8, movep[i], v0, trans_imm(t, 0), v1,
+                      trans_pred(t, c->pdst));
+        }
+    }
+}
+
+void trans_plu_commit(Trans *t, const IrReg clp[3], const IrReg movep[3])
+{
+    const Bundle *b = &t->node->bundle;
+
+    for (int i = 0; i < 3; i++) {
+        const Clp *c = &b->clp[i];
+        if (c->present && c->write) {
+            ir_mov(t->ir, trans_pred(t, c->pdst),
+                   c->opc == CLP_MOVEP ? movep[i] : clp[i]);
+        }
+    }
+}
+
+static bool plu_supported(const Bundle *b)
+{
+    for (int i = 0; i < 4; i++) {
+        uint8_t kind = b->elp[i].kind;
+        if (kind != ELP_NONE && kind != ELP_PRED && kind != ELP_LCNTEX) {
+            return false;
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        const Clp *c = &b->clp[i];
+        if (!c->present) {
+            continue;
+        }
+        if ((c->p0 < 4 && b->elp[c->p0].kind == ELP_NONE) ||
+            (c->p1 < 4 && b->elp[c->p1].kind == ELP_NONE) ||
+            (c->p0 >= 4 && !b->clp[c->p0 - 4].present) ||
+            (c->p1 >= 4 && !b->clp[c->p1 - 4].present)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------
+ * Transfer conditions
+ */
+
+static IrReg value_of(Trans *t, IrCond cond, IrReg a, uint64_t b)
+{
+    IrReg d = ir_temp(t->ir);
+    ir_setcond(t->ir, cond, 8, d, a, trans_imm(t, b));
+    return d;
+}
+
+static IrReg and_of(Trans *t, IrReg a, IrReg b)
+{
+    return ir_new2(t->ir, IR_and, 8, a, b);
+}
+
+/* vlc && lcnt < 2 && ecnt == 0; some of it is often known. */
+static Test loop_end(Trans *t)
+{
+    Geometry geo = t->node->at.geo;
+    if (geo.vlc && geo.ecnt0) {
+        return (Test){ IR_LTU, 8, trans_lcnt(t), trans_imm(t, 2) };
+    }
+    IrReg v = value_of(t, IR_LTU, trans_lcnt(t), 2);
+    if (!geo.vlc) {
+        v = and_of(t, v, trans_loop_field(t, LOOP_VLC));
+    }
+    if (!geo.ecnt0) {
+        v = and_of(t, v, value_of(t, IR_EQ, trans_loop_field(t, LOOP_ECNT),
+                                  0));
+    }
+    return (Test){ IR_NE, 8, v, trans_imm(t, 0) };
+}
+
+/* (outside the prologue and P) or LOOP_END; negate: ~P. */
+static Test loop_or_pred(Trans *t, bool negate)
+{
+    const Bundle *b = &t->node->bundle;
+    Test end = loop_end(t);
+    IrReg e = ir_temp(t->ir);
+    ir_setcond(t->ir, end.cond, end.width, e, end.a, end.b);
+    IrReg p = trans_pred(t, b->ct_psrc);
+    if (negate) {
+        p = ir_new2i(t->ir, IR_xor, 8, p, 1);
+    }
+    if (!t->node->at.geo.pcnt0) {
+        IrReg g = value_of(t, IR_EQ, trans_loop_field(t, LOOP_PCNT), 0);
+        g = ir_new2(t->ir, IR_or, 8, g, trans_loop_field(t, LOOP_SEMC));
+        p = and_of(t, p, g);
+    }
+    return (Test){ IR_NE, 8, ir_new2(t->ir, IR_or, 8, p, e),
+                   trans_imm(t, 0) };
+}
+
+static Test inverted(Test test)
+{
+    test.cond = ir_cond_invert(test.cond);
+    return test;
+}
+
+bool trans_condition(Trans *t, Test *test)
+{
+    const Bundle *b = &t->node->bundle;
+
+    if (t->node->end == END_FALL) {
+        return false;
+    }
+    switch (b->ct_type) {
+    case CT_PRED:
+        *test = (Test){ IR_NE, 8, trans_pred(t, b->ct_psrc),
+                        trans_imm(t, 0) };
+        return true;
+    case CT_NOT_PRED:
+        *test = (Test){ IR_EQ, 8, trans_pred(t, b->ct_psrc),
+                        trans_imm(t, 0) };
+        return true;
+    case CT_LOOP_END:
+        *test = loop_end(t);
+        return true;
+    case CT_NOT_LOOP_END:
+        *test = inverted(loop_end(t));
+        return true;
+    case CT_PRED_OR_LOOP_END:
+        *test = loop_or_pred(t, false);
+        return true;
+    case CT_NOT_PRED_AND_NOT_LOOP_END:
+        *test = inverted(loop_or_pred(t, false));
+        return true;
+    case CT_NOT_PRED_OR_LOOP_END:
+        *test = loop_or_pred(t, true);
+        return true;
+    case CT_PRED_AND_NOT_LOOP_END:
+        *test = inverted(loop_or_pred(t, true));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool condition_supported(const Bundle *b)
+{
+    switch (b->ct_type) {
+    case CT_MLOCK:
+    case CT_MLOCK_LOCAL:
+    case CT_LOCAL:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Loop counters
+ */
+
+/* x = x == 0 ? 0 : x - 1 */
+static void count_down(Trans *t, IrReg x)
+{
+    IrReg less = ir_new2i(t->ir, IR_sub, 8, x, 1);
+    ir_select(t->ir, IR_EQ, 8, x, x, trans_imm(t, 0), x, less);
+}
+
+static void advance_loop(Trans *t)
+{
+    Geometry geo = t->node->at.geo;
+    IrReg lcnt = trans_lcnt(t);
+
+    if (!geo.pcnt0) {
+        count_down(t, trans_loop_field(t, LOOP_PCNT));
+    }
+    count_down(t, lcnt);
+    ir_setcond(t->ir, IR_EQ, 8, trans_loop_field(t, LOOP_OVER), lcnt,
+               trans_imm(t, 0));
+    if (!geo.ecnt0) {
+        /* ecnt goes down when lcnt is 0 and vlc set. */
+        IrReg ecnt = trans_loop_field(t, LOOP_ECNT);
+        IrReg less = ir_new2i(t->ir, IR_sub, 8, ecnt, 1);
+        IrReg down = value_of(t, IR_NE, ecnt, 0);
+        down = and_of(t, down, trans_loop_field(t, LOOP_OVER));
+        down = and_of(t, down, trans_loop_field(t, LOOP_VLC));
+        ir_select(t->ir, IR_NE, 8, ecnt, down, trans_imm(t, 0), less, ecnt);
+    }
+}
+
+void trans_loop_guard(Trans *t, TransExit kind, const Place *place)
+{
+    Geometry facts = t->region->loop_facts;
+    IrReg zero = trans_imm(t, 0);
+
+    if (!facts.vlc && !facts.pcnt0 && !facts.ecnt0) {
+        return;
+    }
+    uint32_t label = trans_cold_exit(t, kind, place);
+    if (facts.vlc) {
+        ir_brcond(t->ir, IR_EQ, 8, trans_loop_field(t, LOOP_VLC), zero,
+                  label);
+    }
+    if (facts.pcnt0) {
+        ir_brcond(t->ir, IR_NE, 8, trans_loop_field(t, LOOP_PCNT), zero,
+                  label);
+    }
+    if (facts.ecnt0) {
+        ir_brcond(t->ir, IR_NE, 8, trans_loop_field(t, LOOP_ECNT), zero,
+                  label);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Prepared targets
+ */
+
+static void store_ctpr(Trans *t, unsigned i, IrReg value)
+{
+    ir_st(t->ir, 8, ir_cpu(t->ir), offsetof(E2kCpu, ctpr) + 8 * i, value);
+}
+
+/* Brings cpu->ctpr[i] up to date with what is known of it. */
+static void store_fact(Trans *t, unsigned i, const CtprFact *fact)
+{
+    uint64_t value = 0;
+
+    switch (fact->kind) {
+    case CTPR_UNKNOWN:
+        return;
+    case CTPR_EMPTY:
+        break;
+    case CTPR_DISP:
+        value = CTPR_VALUE(fact->value, CTPR_TAG_LOCAL, CTPR_OPC_DISP);
+        break;
+    case CTPR_LDISP:
+        value = CTPR_VALUE(fact->value, CTPR_TAG_LOCAL, CTPR_OPC_LDISP);
+        break;
+    case CTPR_SYSTEM:
+        value = CTPR_VALUE(fact->value << SYSTEM_ENTRY_SHIFT,
+                           CTPR_TAG_SYSTEM, CTPR_OPC_DISP);
+        break;
+    case CTPR_RETURN: {
+        IrReg ip = ir_temp(t->ir);
+        ir_ld(t->ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
+        ip = ir_new2i(t->ir, IR_and, 8, ip, CTPR_BASE_MASK & ~UINT64_C(7));
+        store_ctpr(t, i, ir_new2i(t->ir, IR_or, 8, ip,
+                                  CTPR_VALUE(0, CTPR_TAG_PROC,
+                                             CTPR_OPC_RETURN)));
+        return;
+    }
+    }
+    store_ctpr(t, i, trans_imm(t, value));
+}
+
+static bool all_empty(const CtprFact ctpr[3])
+{
+    return ctpr[0].kind == CTPR_EMPTY && ctpr[1].kind == CTPR_EMPTY &&
+           ctpr[2].kind == CTPR_EMPTY;
+}
+
+/* movtd to a CTPR: a number becomes a jumpable label. */
+static void write_ctprs(Trans *t)
+{
+    const AlcOp *op = &t->node->bundle.alc[0];
+    if (!op->present || op->dst.kind != OPERAND_CTPR) {
+        return;
+    }
+    int reg = trans_guest_reg(t->node->at.geo, &op->src2);
+    IrReg source = reg >= 0 ? t->ctpr_source : trans_imm(t, op->src2.value);
+    IrReg base = ir_new2i(t->ir, IR_and, 8, source, CTPR_BASE_MASK);
+    store_ctpr(t, op->dst.index - 1,
+               ir_new2i(t->ir, IR_or, 8, base,
+                        CTPR_VALUE(0, CTPR_TAG_LOCAL, CTPR_OPC_DISP)));
+}
+
+/* ------------------------------------------------------------------------
+ * Edges
+ */
+
+static void poll_stop(Trans *t, const Place *place)
+{
+    IrReg stop = ir_temp(t->ir);
+    ir_ld(t->ir, 4, stop, ir_cpu(t->ir), offsetof(E2kCpu, stop_request));
+    ir_brcond(t->ir, IR_NE, 4, stop, trans_imm(t, 0),
+              trans_cold_exit(t, TRANS_EXIT_STOP, place));
+}
+
+/* Keys are without the facts about loop counters. */
+static uint64_t key_bits(Geometry geo)
+{
+    geo.vlc = geo.pcnt0 = geo.ecnt0 = 0;
+    return geo.bits;
+}
+
+static uint64_t exit_key(const Place *place)
+{
+    Geometry geo = place->geo;
+    geo.ctpr_empty = all_empty(place->ctpr);
+    return key_bits(geo);
+}
+
+/* Leaves the region for a known place. */
+static void goto_place(Trans *t, const Place *place)
+{
+    poll_stop(t, place);
+    if (!all_empty(place->ctpr)) {
+        for (unsigned i = 0; i < 3; i++) {
+            store_fact(t, i, &place->ctpr[i]);
+        }
+    }
+    ir_goto_region(t->ir, place->ip, exit_key(place));
+}
+
+/* To a node of this region, or out of it.  place: what is really known. */
+static void emit_edge(Trans *t, const Place *place, int target)
+{
+    int here = t->node - t->region->nodes;
+
+    if (target == NODE_NONE) {
+        goto_place(t, place);
+        return;
+    }
+    Node *to = &t->region->nodes[target];
+    for (unsigned i = 0; i < 3; i++) {
+        if (to->at.ctpr[i].kind == CTPR_UNKNOWN) {
+            store_fact(t, i, &place->ctpr[i]);
+        }
+    }
+    if (target <= here) {
+        poll_stop(t, place);
+    }
+    if (target != here + 1) {
+        ir_br(t->ir, t->label[target]);
+    }
+}
+
+/* Can the edge be a plain branch to the target's label? */
+static bool edge_is_plain(Trans *t, const CtprFact facts[3], int target)
+{
+    int here = t->node - t->region->nodes;
+    if (target == NODE_NONE || target <= here) {
+        return false;
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        if (t->region->nodes[target].at.ctpr[i].kind == CTPR_UNKNOWN &&
+            facts[i].kind != CTPR_UNKNOWN) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The place behind an edge with everything that is known. */
+static Place with_facts(const Place *place, const CtprFact facts[3])
+{
+    Place p = *place;
+    memcpy(p.ctpr, facts, sizeof(p.ctpr));
+    return p;
+}
+
+static void emit_next(Trans *t)
+{
+    const Node *node = t->node;
+    Place place = with_facts(&node->next, node->after);
+    if (node->bundle.alcf) {
+        advance_loop(t);
+    }
+    emit_edge(t, &place, node->next_node);
+}
+
+static void emit_taken(Trans *t)
+{
+    const Node *node = t->node;
+    Place place = with_facts(&node->taken, node->after);
+    emit_edge(t, &place, node->taken_node);
+}
+
+/* ------------------------------------------------------------------------
+ * Calls and returns; state.md 4.5
+ */
+
+static uint64_t br_image(Geometry geo)
+{
+    return geo.rbs | (uint64_t)geo.rsz << 6 | (uint64_t)geo.rcur << 12 |
+           (uint64_t)geo.psz << 18 | (uint64_t)geo.pcur << 23;
+}
+
+static void st_frame(Trans *t, size_t field, IrReg value)
+{
+    ir_st(t->ir, 8, t->frame, sizeof(ChainFrame) + field, value);
+}
+
+/* Fills the frame above the current one. */
+static void push_frame(Trans *t, Geometry geo)
+{
+    Ir *ir = t->ir;
+    const Node *node = t->node;
+    uint64_t cr1_lo = (uint64_t)geo.wfx << CR1_LO_WFX |
+                      (uint64_t)geo.psize << CR1_LO_WPSZ |
+                      (uint64_t)node->bundle.wbs << CR1_LO_WBS |
+                      (uint64_t)geo.psr << CR1_LO_PSR;
+    uint64_t cr1_hi = br_image(geo) | (uint64_t)geo.dbl << CR1_HI_WDBL;
+    IrReg pf = ir_temp(ir);
+
+    ir_sync(ir, 1u << CLASS_PRED);
+    ir_ld(ir, 8, pf, ir_cpu(ir), offsetof(E2kCpu, pf));
+    st_frame(t, offsetof(ChainFrame, cr0_lo), pf);
+    st_frame(t, offsetof(ChainFrame, cr0_hi), trans_imm(t, node->fall_ip));
+    st_frame(t, offsetof(ChainFrame, cr1_lo), trans_imm(t, cr1_lo));
+    IrReg size = ir_new2i(ir, IR_shr, 8, trans_usd_size(t), 4);
+    size = ir_new2i(ir, IR_shl, 8, size, CR1_HI_USSZ);
+    st_frame(t, offsetof(ChainFrame, cr1_hi),
+             ir_new2i(ir, IR_or, 8, size, cr1_hi));
+}
+
+static void move_window(Trans *t, IrOpcode opcode)
+{
+    unsigned wbs = t->node->bundle.wbs;
+    Ir *ir = t->ir;
+    if (wbs) {
+        ir_op2(ir, opcode, 8, t->win, t->win,
+               trans_imm(t, 2 * wbs * sizeof(RegSlot)));
+        ir_op2(ir, opcode, 8, t->win_tags, t->win_tags,
+               trans_imm(t, 2 * wbs));
+    }
+    ir_op2(ir, opcode, 8, t->frame, t->frame,
+           trans_imm(t, sizeof(ChainFrame)));
+}
+
+/* What the return undoes: window, predicates, stack pointer. */
+static void pop_frame(Trans *t)
+{
+    Ir *ir = t->ir;
+    IrReg pf = ir_temp(ir), hi = ir_temp(ir);
+
+    ir_ld(ir, 8, pf, t->frame, offsetof(ChainFrame, cr0_lo));
+    ir_ld(ir, 8, hi, t->frame, offsetof(ChainFrame, cr1_hi));
+    ir_st(ir, 8, ir_cpu(ir), offsetof(E2kCpu, pf), pf);
+    ir_reload(ir, 1u << CLASS_PRED);
+    IrReg size = ir_new2i(ir, IR_shr, 8, hi, CR1_HI_USSZ);
+    size = ir_new2i(ir, IR_shl, 8, size, 4);
+    IrReg base = trans_usd_base(t);
+    IrReg moved = ir_new2(ir, IR_sub, 8, size, trans_usd_size(t));
+    ir_op2(ir, IR_add, 8, base, base, moved);
+    ir_mov(ir, trans_usd_size(t), size);
+    move_window(t, IR_sub);
+}
+
+/* Room for the callee's registers and frame; else the interpreter. */
+static void check_room(Trans *t)
+{
+    Ir *ir = t->ir;
+    IrReg limit = ir_temp(ir), frame_limit = ir_temp(ir);
+    ir_ld(ir, 8, limit, ir_cpu(ir), offsetof(E2kCpu, jit.win_limit));
+    ir_brcond(ir, IR_GTU, 8, t->win, limit, trans_interp_exit(t));
+    ir_ld(ir, 8, frame_limit, ir_cpu(ir), offsetof(E2kCpu, jit.frame_limit));
+    ir_brcond(ir, IR_GTU, 8, t->frame, frame_limit, trans_interp_exit(t));
+}
+
+static void after_call(Trans *t)
+{
+    const Node *node = t->node;
+    pop_frame(t);
+    if (t->region->uses_loop) {
+        trans_loop_guard(t, TRANS_EXIT_LOOP, &node->after_call);
+    }
+    emit_edge(t, &node->after_call, node->after_call_node);
+}
+
+static void emit_call(Trans *t)
+{
+    const Node *node = t->node;
+    Geometry callee = node->taken.geo;
+
+    callee.ctpr_empty = 1;
+    push_frame(t, node->after_call.geo);
+    ir_sync(t->ir, CLASS_ALL);
+    move_window(t, IR_add);
+    ir_call_region(t->ir, node->taken.ip, key_bits(callee), node->fall_ip, 0);
+    after_call(t);
+}
+
+/* Through a CTPR that only run time knows: only labels go on here. */
+static IrReg dynamic_target(Trans *t, unsigned n)
+{
+    Ir *ir = t->ir;
+    IrReg ctpr = ir_temp(ir);
+    ir_ld(ir, 8, ctpr, ir_cpu(ir), offsetof(E2kCpu, ctpr) + 8 * (n - 1));
+    IrReg tag = ir_new2i(ir, IR_shr, 8, ctpr, 48);
+    ir_brcond(ir, IR_NE, 8, tag,
+              trans_imm(t, CTPR_VALUE(0, CTPR_TAG_LOCAL, CTPR_OPC_DISP) >> 48),
+              trans_interp_exit(t));
+    ir_brcond(ir, IR_TSTNE, 8, ctpr, trans_imm(t, 7), trans_interp_exit(t));
+    return ir_new2i(ir, IR_and, 8, ctpr, CTPR_BASE_MASK);
+}
+
+static void emit_call_indirect(Trans *t)
+{
+    const Node *node = t->node;
+    Geometry callee = node->taken.geo;
+
+    callee.ctpr_empty = 1;
+    push_frame(t, node->after_call.geo);
+    ir_sync(t->ir, CLASS_ALL);
+    move_window(t, IR_add);
+    ir_call_dynamic(t->ir, t->target, trans_imm(t, key_bits(callee)),
+                    node->fall_ip, 0);
+    after_call(t);
+}
+
+static void emit_indirect(Trans *t)
+{
+    const Node *node = t->node;
+    Place place = with_facts(&node->taken, node->after);
+    for (unsigned i = 0; i < 3; i++) {
+        store_fact(t, i, &place.ctpr[i]);
+    }
+    place.geo.ctpr_empty = 0;
+    ir_goto_dynamic(t->ir, t->target, trans_imm(t, key_bits(place.geo)));
+}
+
+/*
+ * The caller's code does the rest, see pop_frame().  When it is not there any
+ * more the dispatcher does it, and finds at the site what it needs.
+ */
+static void emit_return(Trans *t)
+{
+    Ir *ir = t->ir;
+    IrReg ip = ir_temp(ir);
+
+    ir_st(ir, 8, ir_cpu(ir), offsetof(E2kCpu, jit.site),
+          trans_imm(t, (uintptr_t)trans_node_site(t)));
+    ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
+    ir_ret(ir, ip, trans_imm(t, 0));
+}
+
+/* ------------------------------------------------------------------------
+ * All together
+ */
+
+/* Tests that must pass before the bundle has any effect. */
+void trans_transfer_check(Trans *t, const Test *condition)
+{
+    const Node *node = t->node;
+    uint32_t skip = 0;
+    bool call = node->end == END_CALL || node->end == END_CALL_INDIRECT;
+
+    if (!call && node->end != END_INDIRECT && node->end != END_RETURN) {
+        return;
+    }
+    if (condition) {
+        skip = ir_new_label(t->ir);
+        trans_branch_not(t, condition, skip);
+    }
+    if (call) {
+        poll_stop(t, &node->at);
+        check_room(t);
+    }
+    if (node->end == END_RETURN) {
+        IrReg bottom = ir_temp(t->ir);
+        ir_ld(t->ir, 8, bottom, ir_cpu(t->ir),
+              offsetof(E2kCpu, frames_bottom));
+        ir_brcond(t->ir, IR_LEU, 8, t->frame, bottom, trans_interp_exit(t));
+    }
+    if (node->end == END_INDIRECT || node->end == END_CALL_INDIRECT) {
+        IrReg target = dynamic_target(t, node->bundle.ctpr);
+        if (condition) {
+            /* Used only where the condition holds. */
+            ir_mov(t->ir, t->target, target);
+        } else {
+            t->target = target;
+        }
+    }
+    if (condition) {
+        ir_label(t->ir, skip);
+    }
+}
+
+static void transfer_taken(Trans *t)
+{
+    if (t->node->bundle.alct) {
+        advance_loop(t);
+    }
+    switch (t->node->end) {
+    case END_CALL:
+        emit_call(t);
+        break;
+    case END_CALL_INDIRECT:
+        emit_call_indirect(t);
+        break;
+    case END_INDIRECT:
+        emit_indirect(t);
+        break;
+    case END_RETURN:
+        emit_return(t);
+        break;
+    default:
+        emit_taken(t);
+        break;
+    }
+}
+
+void trans_transfer(Trans *t, const Test *condition)
+{
+    const Node *node = t->node;
+
+    write_ctprs(t);
+    if (node->end == END_FALL) {
+        emit_next(t);
+        return;
+    }
+    if (!condition) {
+        transfer_taken(t);
+        return;
+    }
+    if (node->end == END_BRANCH && !node->bundle.alct &&
+        edge_is_plain(t, node->after, node->taken_node)) {
+        trans_branch(t, condition, t->label[node->taken_node]);
+        emit_next(t);
+        return;
+    }
+    uint32_t not_taken = ir_new_label(t->ir);
+    trans_branch_not(t, condition, not_taken);
+    transfer_taken(t);
+    ir_label(t->ir, not_taken);
+    emit_next(t);
+}
+
+bool trans_control_supported(const Region *region, const Node *node)
+{
+    const Bundle *b = &node->bundle;
+
+    if (!plu_supported(b)) {
+        return false;
+    }
+    if (b->prepare == PREPARE_GETTSD || b->prepare == PREPARE_PUTTSD ||
+        (b->prepare == PREPARE_SDISP && region->cpu->system)) {
+        return false;
+    }
+    if (node->end == END_SYSTEM ||
+        (node->end == END_RETURN && region->cpu->system)) {
+        return false;
+    }
+    if (node->end != END_FALL && !condition_supported(b)) {
+        return false;
+    }
+    /* movtd to the CTPR that this bundle jumps through. */
+    const AlcOp *op = &b->alc[0];
+    if (op->present && op->dst.kind == OPERAND_CTPR &&
+        b->transfer != TRANSFER_NONE && b->ctpr == op->dst.index) {
+        return false;
+    }
+    return true;
+}

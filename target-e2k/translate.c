@@ -1,0 +1,757 @@
+/*
+ * Translation of a region into intermediate code.
+ *
+ *   region_discover()      which bundles
+ *   tags_analyse()         what is known about their operands' tags
+ *   trans_node() each      bundle -> IR
+ *   tcg_compile()          IR -> host code
+ *
+ * A bundle is emitted in the order that makes it all-or-nothing: tests of
+ * tags and of other reasons to let the interpreter have it; memory accesses,
+ * with loaded values in temporaries; arithmetic; then everything is assigned.
+ * A fault or a failed test therefore finds the state from before the bundle,
+ * and the interpreter executes the bundle with all its exceptional effects.
+ */
+#include "target-e2k/translate-int.h"
+
+#include <string.h>
+
+#include "tcg/tcg.h"
+#include "target-e2k/jit.h"
+
+/* ------------------------------------------------------------------------
+ * Guest state as vregs, declared when first wanted
+ */
+
+static IrReg declare(Trans *t, IrReg *slot, size_t offset, unsigned size,
+                     unsigned class, const char *name)
+{
+    if (*slot == IR_NONE) {
+        *slot = ir_global(t->ir, ir_cpu(t->ir), offset, size, class, name);
+    }
+    return *slot;
+}
+
+IrReg trans_reg(Trans *t, unsigned guest_reg)
+{
+    IrReg *slot = &t->reg[guest_reg];
+    if (*slot != IR_NONE) {
+        return *slot;
+    }
+    if (guest_reg < WINDOW_REGS) {
+        *slot = ir_global(t->ir, t->win, guest_reg * sizeof(RegSlot), 8,
+                          CLASS_WINDOW, "r");
+    } else {
+        size_t offset = offsetof(E2kCpu, g) +
+                        (guest_reg - WINDOW_REGS) * sizeof(RegSlot);
+        *slot = ir_global(t->ir, ir_cpu(t->ir), offset, 8, CLASS_GLOBAL, "g");
+    }
+    return *slot;
+}
+
+IrReg trans_pred(Trans *t, unsigned index)
+{
+    unsigned n = geometry_pred(t->node->at.geo, index);
+    if (t->pred[n] == IR_NONE) {
+        t->pred[n] = ir_global_bits(t->ir, ir_cpu(t->ir),
+                                    offsetof(E2kCpu, pf), 2 * n, 1,
+                                    CLASS_PRED, "p");
+    }
+    return t->pred[n];
+}
+
+IrReg trans_lcnt(Trans *t)
+{
+    return declare(t, &t->lcnt, offsetof(E2kCpu, lcnt), 8, CLASS_LOOP,
+                   "lcnt");
+}
+
+IrReg trans_loop_field(Trans *t, LoopField field)
+{
+    static const struct {
+        uint16_t offset;
+        const char *name;
+    } fields[] = {
+        [LOOP_ECNT] = { offsetof(E2kCpu, ecnt), "ecnt" },
+        [LOOP_PCNT] = { offsetof(E2kCpu, pcnt), "pcnt" },
+        [LOOP_VLC] = { offsetof(E2kCpu, vlc), "vlc" },
+        [LOOP_OVER] = { offsetof(E2kCpu, over), "over" },
+        [LOOP_SEMC] = { offsetof(E2kCpu, semc), "semc" },
+        [LOOP_STRMD] = { offsetof(E2kCpu, strmd), "strmd" },
+    };
+    return declare(t, &t->loop[field], fields[field].offset, 1, CLASS_LOOP,
+                   fields[field].name);
+}
+
+IrReg trans_usd_base(Trans *t)
+{
+    return declare(t, &t->usd_base, offsetof(E2kCpu, usd_base), 8,
+                   CLASS_STACK, "usd_base");
+}
+
+IrReg trans_usd_size(Trans *t)
+{
+    return declare(t, &t->usd_size, offsetof(E2kCpu, usd_size), 8,
+                   CLASS_STACK, "usd_size");
+}
+
+/* ------------------------------------------------------------------------
+ * Leaving for C
+ */
+
+/* Sites live as long as the process: code may be left at any time. */
+const Site *trans_site(const Place *place)
+{
+    static Site *chunk;
+    static unsigned used;
+    enum { CHUNK = 256 };
+
+    if (!chunk || used == CHUNK) {
+        chunk = g_new(Site, CHUNK);
+        used = 0;
+    }
+    Site *site = &chunk[used++];
+    site->ip = place->ip;
+    site->geo = place->geo;
+    memcpy(site->ctpr, place->ctpr, sizeof(site->ctpr));
+    return site;
+}
+
+const Site *trans_node_site(Trans *t)
+{
+    if (!t->site) {
+        t->site = trans_site(&t->node->at);
+    }
+    return t->site;
+}
+
+static uint32_t cold_exit(Trans *t, TransExit kind, const Site *site)
+{
+    uint32_t label = ir_new_label(t->ir);
+    if (t->n_cold < TRANS_MAX_COLD) {
+        t->cold[t->n_cold++] = (ColdExit){ label, kind, site };
+    } else {
+        t->ir->overflow = true;
+    }
+    return label;
+}
+
+uint32_t trans_cold_exit(Trans *t, TransExit kind, const Place *place)
+{
+    return cold_exit(t, kind, trans_site(place));
+}
+
+uint32_t trans_interp_exit(Trans *t)
+{
+    if (!t->interp_label) {
+        t->interp_label =
+            1 + cold_exit(t, TRANS_EXIT_INTERP, trans_node_site(t));
+    }
+    return t->interp_label - 1;
+}
+
+static void emit_exit(Trans *t, TransExit kind, const Site *site)
+{
+    ir_st(t->ir, 8, ir_cpu(t->ir), offsetof(E2kCpu, jit.site),
+          trans_imm(t, (uintptr_t)site));
+    ir_exit(t->ir, kind, IR_NONE);
+}
+
+static void emit_cold_exits(Trans *t)
+{
+    for (unsigned i = 0; i < t->n_cold; i++) {
+        ir_label_cold(t->ir, t->cold[i].label);
+        emit_exit(t, t->cold[i].kind, t->cold[i].site);
+    }
+}
+
+uint32_t trans_fault(Trans *t)
+{
+    if (t->n_faults == G_N_ELEMENTS(t->fault_info)) {
+        t->ir->overflow = true;
+        return 0;
+    }
+    t->fault_info[t->n_faults] = (uintptr_t)trans_node_site(t);
+    return t->n_faults++;
+}
+
+/* ------------------------------------------------------------------------
+ * Conditions
+ */
+
+void trans_branch(Trans *t, const Test *test, uint32_t label)
+{
+    ir_brcond(t->ir, test->cond, test->width, test->a, test->b, label);
+}
+
+void trans_branch_not(Trans *t, const Test *test, uint32_t label)
+{
+    ir_brcond(t->ir, ir_cond_invert(test->cond), test->width, test->a,
+              test->b, label);
+}
+
+static Test pred_test(Trans *t, const Cond *cond)
+{
+    if (cond->kind == COND_PCNT) {
+        return (Test){ cond->negate ? IR_GTU : IR_LEU, 8,
+                       trans_loop_field(t, LOOP_PCNT),
+                       trans_imm(t, cond->index) };
+    }
+    return (Test){ cond->negate ? IR_EQ : IR_NE, 8,
+                   trans_pred(t, cond->index), trans_imm(t, 0) };
+}
+
+static IrReg test_value(Trans *t, const Test *test)
+{
+    IrReg d = ir_temp(t->ir);
+    ir_setcond(t->ir, test->cond, test->width, d, test->a, test->b);
+    return d;
+}
+
+/* (any of the %pred conditions) and (any of the %pcnt conditions). */
+Test trans_cond_test(Trans *t, const Cond *conds, unsigned n)
+{
+    IrReg any[2] = { IR_NONE, IR_NONE };
+
+    if (n == 1) {
+        return pred_test(t, &conds[0]);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        Test test = pred_test(t, &conds[i]);
+        IrReg v = test_value(t, &test);
+        IrReg *slot = &any[conds[i].kind == COND_PCNT];
+        *slot = *slot == IR_NONE ? v : ir_new2(t->ir, IR_or, 8, *slot, v);
+    }
+    IrReg all = any[0] == IR_NONE ? any[1]
+                : any[1] == IR_NONE
+                    ? any[0]
+                    : ir_new2(t->ir, IR_and, 8, any[0], any[1]);
+    return (Test){ IR_NE, 8, all, trans_imm(t, 0) };
+}
+
+/* ------------------------------------------------------------------------
+ * Tags
+ */
+
+static void tag_place(Trans *t, unsigned reg, IrReg *base, int32_t *offset)
+{
+    if (reg < WINDOW_REGS) {
+        *base = t->win_tags;
+        *offset = reg;
+    } else {
+        *base = ir_cpu(t->ir);
+        *offset = offsetof(E2kCpu, g_tags) + (reg - WINDOW_REGS);
+    }
+}
+
+/* Leaves through label when one of the masked tag bits is set. */
+static void test_tags(Trans *t, unsigned reg, unsigned bytes, uint64_t mask,
+                      uint32_t label)
+{
+    IrReg base, tags = ir_temp(t->ir);
+    int32_t offset;
+
+    tag_place(t, reg, &base, &offset);
+    ir_ld(t->ir, bytes, tags, base, offset);
+    ir_brcond(t->ir, IR_TSTNE, 8, tags, trans_imm(t, mask), label);
+}
+
+/* The entry's test, eight registers at a time. */
+static void emit_guard(Trans *t, const uint8_t guard[GUEST_REGS])
+{
+    uint32_t label = 0;
+    bool have_label = false;
+
+    for (unsigned i = 0; i < GUEST_REGS; i += 8) {
+        uint64_t mask = 0;
+        for (unsigned k = 0; k < 8; k++) {
+            mask |= (uint64_t)guard[i + k] << (8 * k);
+        }
+        if (!mask) {
+            continue;
+        }
+        if (!have_label) {
+            have_label = true;
+            label = trans_cold_exit(t, TRANS_EXIT_GUARD,
+                                    &t->region->nodes[0].at);
+        }
+        test_tags(t, i, 8, mask, label);
+    }
+}
+
+/* Operands not known to be clean are tested. */
+static void emit_tag_checks(Trans *t, const TagUses *uses)
+{
+    for (unsigned i = 0; i < uses->n_reads; i++) {
+        const TagUse *use = &uses->reads[i];
+        uint8_t known = t->now.known[use->reg] & use->mask;
+        if (t->now.value[use->reg] & known) {
+            ir_br(t->ir, trans_interp_exit(t));
+            ir_label(t->ir, ir_new_label(t->ir));
+        } else if (known != use->mask) {
+            test_tags(t, use->reg, 1, use->mask & ~known,
+                      trans_interp_exit(t));
+        }
+        t->now.known[use->reg] |= use->mask;
+        t->now.value[use->reg] &= ~use->mask;
+    }
+}
+
+static void store_tag(Trans *t, unsigned reg, unsigned bytes, uint64_t value)
+{
+    IrReg base;
+    int32_t offset;
+    tag_place(t, reg, &base, &offset);
+    ir_st(t->ir, bytes, base, offset, trans_imm(t, value));
+}
+
+/* setwd: the registers that come into the window are undefined. */
+static void emit_undefined(Trans *t, unsigned first, unsigned end)
+{
+    while (first < end) {
+        unsigned n = end - first >= 8 ? 8 : end - first >= 4 ? 4 : 2;
+        store_tag(t, first, n, UINT64_C(0x5555555555555555));
+        first += n;
+    }
+}
+
+/* A result without a tag; knows and updates t->now. */
+static void emit_clean_tag(Trans *t, const TagUse *use)
+{
+    uint8_t *known = &t->now.known[use->reg];
+    uint8_t *value = &t->now.value[use->reg];
+
+    if ((*known & use->mask) == use->mask && !(*value & use->mask)) {
+        return;
+    }
+    if ((*known | use->mask) == 0xff) {
+        store_tag(t, use->reg, 1, *value & ~use->mask);
+    } else {
+        IrReg base, tag = ir_temp(t->ir);
+        int32_t offset;
+        tag_place(t, use->reg, &base, &offset);
+        ir_ld(t->ir, 1, tag, base, offset);
+        ir_st(t->ir, 1, base, offset,
+              ir_new2i(t->ir, IR_and, 8, tag, (uint8_t)~use->mask));
+    }
+    *known |= use->mask;
+    *value &= ~use->mask;
+}
+
+/* ------------------------------------------------------------------------
+ * Operations of a bundle
+ */
+
+static IrReg operand(Trans *t, const Operand *o)
+{
+    int reg = trans_guest_reg(t->node->at.geo, o);
+    if (reg >= 0) {
+        return trans_reg(t, reg);
+    }
+    return o->kind == OPERAND_CONST ? trans_imm(t, o->value) : IR_NONE;
+}
+
+static bool is_memory(const InsnRow *row)
+{
+    return row->flags & (F_LD | F_ST);
+}
+
+/* Does any operation other than skip read guest register reg? */
+static bool read_by_others(const TransOp *ops, unsigned n, unsigned skip,
+                           Geometry geo, int reg)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const AlcOp *op = ops[i].op;
+        if (i != skip && (trans_guest_reg(geo, &op->src1) == reg ||
+                          trans_guest_reg(geo, &op->src2) == reg ||
+                          trans_guest_reg(geo, &op->src3) == reg)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned collect_ops(Trans *t, TransOp *ops)
+{
+    const Bundle *b = &t->node->bundle;
+    unsigned n = 0;
+
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        const AlcOp *op = &b->alc[i];
+        if (!op->present) {
+            continue;
+        }
+        TransOp *o = &ops[n++];
+        *o = (TransOp){ .op = op, .row = &insn_rows[op->row], .dst = -1 };
+        o->a = operand(t, &op->src1);
+        o->b = operand(t, &op->src2);
+        o->c = operand(t, &op->src3);
+        if (o->row->dst == WIDTH_S || o->row->dst == WIDTH_D) {
+            o->dst = trans_guest_reg(t->node->at.geo, &op->dst);
+        }
+        o->qualified = op->n_conds != 0;
+    }
+    return n;
+}
+
+static bool bundle_dbl(const Node *node)
+{
+    return node->bundle.has_setwd && node->at.geo.isa >= 3
+               ? node->bundle.dbl
+               : node->at.geo.dbl;
+}
+
+/* A result may go straight to its register when nothing after needs the old
+ * value and nothing can stop the bundle any more. */
+static void choose_outputs(Trans *t, TransOp *ops, unsigned n)
+{
+    bool dbl = bundle_dbl(t->node);
+
+    for (unsigned i = 0; i < n; i++) {
+        TransOp *o = &ops[i];
+        bool whole = o->row->dst == WIDTH_D || (o->row->dst == WIDTH_S && dbl);
+        o->direct = o->dst >= 0 && whole && !o->qualified &&
+                    (!is_memory(o->row) || n == 1) &&
+                    !read_by_others(ops, n, i, t->node->at.geo, o->dst);
+        o->out = o->direct ? trans_reg(t, o->dst) : ir_temp(t->ir);
+    }
+}
+
+static void commit_register(Trans *t, TransOp *o)
+{
+    if (o->dst < 0 || o->direct) {
+        return;
+    }
+    IrReg reg = trans_reg(t, o->dst);
+    IrReg value = o->out;
+    if (o->row->dst == WIDTH_S && !bundle_dbl(t->node)) {
+        value = o->qualified ? ir_temp(t->ir) : reg;
+        ir_deposit(t->ir, value, reg, o->out, 0, 32);
+    }
+    if (o->qualified) {
+        ir_select(t->ir, o->cond.cond, o->cond.width, reg, o->cond.a,
+                  o->cond.b, value, reg);
+    } else if (value != reg) {
+        ir_mov(t->ir, reg, value);
+    }
+}
+
+static void commit_pred(Trans *t, TransOp *o)
+{
+    IrReg pred = trans_pred(t, o->op->dst.index);
+    if (o->qualified) {
+        ir_select(t->ir, o->cond.cond, o->cond.width, pred, o->cond.a,
+                  o->cond.b, o->out, pred);
+    } else {
+        ir_mov(t->ir, pred, o->out);
+    }
+}
+
+/* Tags of results; a conditional one only where it is not clean already. */
+static void commit_tags(Trans *t, const TagUses *uses, TransOp *ops,
+                        unsigned n)
+{
+    unsigned w = 0;
+    for (unsigned i = 0; i < n && w < uses->n_writes; i++) {
+        TransOp *o = &ops[i];
+        if (o->dst < 0) {
+            continue;
+        }
+        const TagUse *use = &uses->writes[w++];
+        if (!o->qualified) {
+            emit_clean_tag(t, use);
+            continue;
+        }
+        uint8_t known = t->now.known[use->reg];
+        if ((known & use->mask) == use->mask &&
+            !(t->now.value[use->reg] & use->mask)) {
+            continue;
+        }
+        uint32_t skip = ir_new_label(t->ir);
+        TagState keep = t->now;
+        trans_branch_not(t, &o->cond, skip);
+        emit_clean_tag(t, use);
+        ir_label(t->ir, skip);
+        t->now = keep;
+        t->now.known[use->reg] &= ~(use->mask & t->now.value[use->reg]);
+    }
+}
+
+static void emit_alc_op(Trans *t, TransOp *o)
+{
+    TransFn *fn = trans_fns[insn_sem(o->op->insn)];
+    if (o->qualified && is_memory(o->row)) {
+        uint32_t skip = ir_new_label(t->ir);
+        ir_mov(t->ir, o->out, trans_imm(t, 0));
+        trans_branch_not(t, &o->cond, skip);
+        fn(t, o);
+        ir_label(t->ir, skip);
+    } else {
+        fn(t, o);
+    }
+}
+
+/*
+ * Conditions are read before anything is assigned; one that is also written
+ * in this bundle is kept aside.
+ */
+static bool bundle_writes_pred(const Bundle *b)
+{
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        if (b->alc[i].present &&
+            insn_rows[b->alc[i].row].dst == WIDTH_PRED) {
+            return true;
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        if (b->clp[i].present && b->clp[i].write) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static Test keep_test(Trans *t, const Test *test)
+{
+    return (Test){ IR_NE, 8, test_value(t, test), trans_imm(t, 0) };
+}
+
+static void trans_bundle(Trans *t)
+{
+    const Node *node = t->node;
+    const Bundle *b = &node->bundle;
+    bool writes_pred = bundle_writes_pred(b);
+    TransOp ops[BUNDLE_CHANNELS];
+    TagUses uses;
+    IrReg clp[3], movep[3];
+    Test condition;
+
+    tags_of_node(node, &uses);
+    emit_tag_checks(t, &uses);
+    unsigned n = collect_ops(t, ops);
+    for (unsigned i = 0; i < n; i++) {
+        TransOp *o = &ops[i];
+        if (o->qualified) {
+            o->cond = trans_cond_test(t, o->op->conds, o->op->n_conds);
+            if (writes_pred) {
+                o->cond = keep_test(t, &o->cond);
+            }
+        }
+        trans_alc_check(t, o);
+        if (o->op->dst.kind == OPERAND_CTPR) {
+            t->ctpr_source = ir_temp(t->ir);
+            ir_mov(t->ir, t->ctpr_source, o->b);
+        }
+    }
+    bool conditional = trans_condition(t, &condition);
+    if (conditional && writes_pred) {
+        condition = keep_test(t, &condition);
+    }
+    t->target = ir_temp(t->ir);
+    trans_transfer_check(t, conditional ? &condition : NULL);
+    choose_outputs(t, ops, n);
+    trans_plu(t, clp, movep);
+    for (unsigned i = 0; i < n; i++) {
+        if (is_memory(ops[i].row)) {
+            emit_alc_op(t, &ops[i]);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!is_memory(ops[i].row)) {
+            emit_alc_op(t, &ops[i]);
+        }
+    }
+    if (b->has_setwd && b->wsz > node->at.geo.wsz) {
+        unsigned first = 2 * node->at.geo.wsz;
+        emit_undefined(t, first, 2 * b->wsz);
+        memset(t->now.known + first, 0xff, 2 * b->wsz - first);
+        memset(t->now.value + first, TAGS_UNDEFINED, 2 * b->wsz - first);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        commit_register(t, &ops[i]);
+    }
+    commit_tags(t, &uses, ops, n);
+    for (unsigned i = 0; i < n; i++) {
+        if (ops[i].row->dst == WIDTH_PRED) {
+            commit_pred(t, &ops[i]);
+        }
+    }
+    trans_plu_commit(t, clp, movep);
+    trans_transfer(t, conditional ? &condition : NULL);
+}
+
+/* ------------------------------------------------------------------------
+ * What is supported
+ */
+
+static bool operand_in_window(Geometry geo, const Operand *o, unsigned wsz)
+{
+    switch (o->kind) {
+    case OPERAND_WINDOW:
+        return o->index < 2 * wsz;
+    case OPERAND_BASED:
+        return o->index < 2u * geo.rsz + 2 &&
+               geometry_based(geo, o->index) < 2 * wsz;
+    case OPERAND_STATE:
+    case OPERAND_SPECIAL:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool operands_supported(const Node *node)
+{
+    const Bundle *b = &node->bundle;
+    Geometry geo = node->at.geo;
+    unsigned new_wsz = b->has_setwd ? b->wsz : geo.wsz;
+
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        const AlcOp *op = &b->alc[i];
+        if (!op->present) {
+            continue;
+        }
+        if (!operand_in_window(geo, &op->src1, geo.wsz) ||
+            !operand_in_window(geo, &op->src2, geo.wsz) ||
+            !operand_in_window(geo, &op->src3, geo.wsz) ||
+            !operand_in_window(geo, &op->dst, new_wsz)) {
+            return false;
+        }
+        /* One writer for each register and predicate. */
+        for (int k = 0; k < i; k++) {
+            const AlcOp *other = &b->alc[k];
+            if (!other->present || other->dst.kind == OPERAND_NONE ||
+                other->dst.kind == OPERAND_EMPTY) {
+                continue;
+            }
+            bool pred = op->dst.kind == OPERAND_PRED;
+            if (pred != (other->dst.kind == OPERAND_PRED)) {
+                continue;
+            }
+            if (pred ? op->dst.index == other->dst.index
+                     : trans_guest_reg(geo, &op->dst) >= 0 &&
+                           trans_guest_reg(geo, &op->dst) ==
+                               trans_guest_reg(geo, &other->dst)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool trans_bundle_supported(const Region *region, const Node *node)
+{
+    const Bundle *b = &node->bundle;
+    Geometry geo = node->at.geo;
+
+    if (!geo.plain || b->loop_mode || b->bap || b->eap || b->abgi ||
+        b->abgd || b->ts_op || b->has_settr || b->has_vfrpsz ||
+        b->has_setsft || b->has_flush || b->has_vfbg || b->has_wait) {
+        return false;
+    }
+    for (int i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
+        if (b->mova[i].present) {
+            return false;
+        }
+    }
+    if (b->has_setwd && b->wsz < geo.psize) {
+        return false;
+    }
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        if (b->alc[i].present && !trans_alc_supported(region, &b->alc[i])) {
+            return false;
+        }
+    }
+    return operands_supported(node) && trans_control_supported(region, node);
+}
+
+bool trans_has(InsnId insn)
+{
+    return trans_fns[insn_sem(insn)] != NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * Regions
+ */
+
+static void trans_node(Trans *t, unsigned index)
+{
+    const Node *node = &t->region->nodes[index];
+
+    t->node = node;
+    t->site = NULL;
+    t->interp_label = 0;
+    t->now = t->tags[index];
+    if (node->is_target) {
+        ir_label(t->ir, t->label[index]);
+    }
+    if (node->end == END_INTERP) {
+        emit_exit(t, TRANS_EXIT_INTERP, trans_node_site(t));
+    } else {
+        trans_bundle(t);
+    }
+}
+
+static void begin_ir(Trans *t, const Region *region)
+{
+    Ir *ir = ir_begin(region->key.ip, region->key.geo.bits);
+    t->ir = ir;
+    t->win = ir_pinned(ir, PIN_WIN);
+    t->win_tags = ir_pinned(ir, PIN_TAGS);
+    t->frame = ir_pinned(ir, PIN_FRAME);
+    ir->n_bundles = region->n_nodes;
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        t->label[i] = ir_new_label(ir);
+    }
+}
+
+/* The nodes' order in code is their order of discovery. */
+static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
+                                 const RegionHistory *history)
+{
+    uint8_t guard[GUEST_REGS];
+
+    tags_analyse(region, t->tags, history, guard);
+    begin_ir(t, region);
+    emit_guard(t, guard);
+    if (region->uses_loop) {
+        trans_loop_guard(t, TRANS_EXIT_GUARD, &region->nodes[0].at);
+    }
+    for (unsigned i = 0; i < region->n_nodes && !t->ir->overflow; i++) {
+        trans_node(t, i);
+    }
+    emit_cold_exits(t);
+    TcgRange range = { region->code_lo, region->code_hi };
+    return tcg_compile(t->ir, tier, &range, 1, t->fault_info, t->n_faults);
+}
+
+TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
+                           const RegionHistory *history)
+{
+    static Node nodes[REGION_MAX_NODES];
+    static TagState tags[REGION_MAX_NODES];
+    unsigned max_nodes = REGION_MAX_NODES;
+    Region region = { .cpu = cpu, .key = key, .nodes = nodes };
+    TcgRegion *code = NULL;
+
+    region.loop_facts.vlc = cpu->vlc && !(history && history->vlc_varies);
+    region.loop_facts.pcnt0 =
+        cpu->pcnt == 0 && !(history && history->pcnt_varies);
+    region.loop_facts.ecnt0 =
+        cpu->ecnt == 0 && !(history && history->ecnt_varies);
+    while (!code && max_nodes) {
+        Trans *t = g_new0(Trans, 1);
+        region_discover(&region, max_nodes);
+        if (nodes[0].end == END_INTERP) {
+            g_free(t);
+            return NULL;
+        }
+        t->region = &region;
+        t->cpu = cpu;
+        t->tags = tags;
+        code = compile_region(t, &region, tier, history);
+        g_free(t);
+        max_nodes = region.n_nodes / 2;
+    }
+    return code;
+}
