@@ -172,6 +172,11 @@ static RegionKey key_of_cpu(const E2kCpu *cpu)
     return (RegionKey){ cpu->ip, geometry_of_cpu(cpu) };
 }
 
+static RegionKey site_key(const Site *site)
+{
+    return (RegionKey){ site->ip, site->geo };
+}
+
 static TcgRegion *find_region(E2kCpu *cpu, RegionKey key)
 {
     TcgRegion *region = tcg_lookup(cpu, key.ip, key.geo.bits);
@@ -230,7 +235,7 @@ static bool run_translated(E2kCpu *cpu)
         return true;
     case TRANS_EXIT_GUARD:
         site_to_cpu(cpu, cpu->jit.site);
-        replace_region(cpu, key_of_cpu(cpu));
+        replace_region(cpu, site_key(cpu->jit.site));
         return true;
     case TRANS_EXIT_INTERP:
         site_to_cpu(cpu, cpu->jit.site);

@@ -257,7 +257,8 @@ static void test_tags(Trans *t, unsigned reg, unsigned bytes, uint64_t mask,
 }
 
 /* The entry's test, eight registers at a time. */
-static void emit_guard(Trans *t, const uint8_t guard[GUEST_REGS])
+static void emit_guard(Trans *t, const Place *entry,
+                       const uint8_t guard[GUEST_REGS])
 {
     uint32_t label = 0;
     bool have_label = false;
@@ -272,8 +273,7 @@ static void emit_guard(Trans *t, const uint8_t guard[GUEST_REGS])
         }
         if (!have_label) {
             have_label = true;
-            label = trans_cold_exit(t, TRANS_EXIT_GUARD,
-                                    &t->region->nodes[0].at);
+            label = trans_cold_exit(t, TRANS_EXIT_GUARD, entry);
         }
         test_tags(t, i, 8, mask, label);
     }
@@ -713,9 +713,12 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
 
     tags_analyse(region, t->tags, history, guard);
     begin_ir(t, region);
-    emit_guard(t, guard);
+    /* The site of a failed entry test tells the region's key. */
+    Place entry = region->nodes[0].at;
+    entry.geo = region->key.geo;
+    emit_guard(t, &entry, guard);
     if (region->uses_loop) {
-        trans_loop_guard(t, TRANS_EXIT_GUARD, &region->nodes[0].at);
+        trans_loop_guard(t, TRANS_EXIT_GUARD, &entry);
     }
     for (unsigned i = 0; i < region->n_nodes && !t->ir->overflow; i++) {
         trans_node(t, i);
