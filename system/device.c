@@ -146,27 +146,57 @@ static void bad_access(Device *device, const char *what, uint64_t offset,
                device->id, what, size, offset);
 }
 
+uint64_t device_regs_read(Device *device, const DeviceReg *regs,
+                          uint64_t offset, unsigned size)
+{
+    unsigned index, shift;
+    const DeviceReg *reg = find_reg(regs, offset, size, &index, &shift);
+
+    if (!reg) {
+        bad_access(device, "read", offset, size);
+        return 0;
+    }
+    uint64_t value = (reg_get(device, reg, index) >> shift) & size_mask(size);
+
+    log_printf(LOG_DEVICE, "%s: read %s = 0x%" PRIx64 "\n", device->id,
+               reg->name, value);
+    return value;
+}
+
+void device_regs_write(Device *device, const DeviceReg *regs, uint64_t offset,
+                       unsigned size, uint64_t value)
+{
+    unsigned index, shift;
+    const DeviceReg *reg = find_reg(regs, offset, size, &index, &shift);
+
+    if (!reg || (size != reg->size && reg->write)) {
+        bad_access(device, "write", offset, size);
+        return;
+    }
+    log_printf(LOG_DEVICE, "%s: write %s = 0x%" PRIx64 "\n", device->id,
+               reg->name, value);
+    if (size != reg->size) { /* part of plain storage */
+        uint64_t mask = size_mask(size) << shift;
+
+        value = (reg_get(device, reg, index) & ~mask) | (value << shift);
+    }
+    reg_put(device, reg, index, value);
+}
+
 uint64_t device_read(Device *device, uint64_t offset, unsigned size)
 {
     const DeviceClass *class = device->class;
-    unsigned index = 0, shift = 0;
-    const DeviceReg *reg = NULL;
-    uint64_t value = 0;
+    uint64_t value;
 
     g_mutex_lock(device->lock);
-    if (!class->regs) {
-        value = class->read(device, offset, size);
-    } else if ((reg = find_reg(class->regs, offset, size, &index, &shift))) {
-        value = reg_get(device, reg, index) >> shift;
+    if (class->regs) {
+        value = device_regs_read(device, class->regs, offset, size);
     } else {
-        bad_access(device, "read", offset, size);
+        value = class->read(device, offset, size) & size_mask(size);
+        log_printf(LOG_DEVICE, "%s: read 0x%" PRIx64 " = 0x%" PRIx64 "\n",
+                   device->id, offset, value);
     }
     g_mutex_unlock(device->lock);
-    value &= size_mask(size);
-    if (log_on(LOG_DEVICE)) {
-        log_printf(LOG_DEVICE, "%s: read %s+0x%" PRIx64 " = 0x%" PRIx64 "\n",
-                   device->id, reg ? reg->name : "", offset, value);
-    }
     return value;
 }
 
@@ -174,29 +204,15 @@ void device_write(Device *device, uint64_t offset, unsigned size,
                   uint64_t value)
 {
     const DeviceClass *class = device->class;
-    unsigned index = 0, shift = 0;
-    const DeviceReg *reg = NULL;
 
     value &= size_mask(size);
-    if (class->regs) {
-        reg = find_reg(class->regs, offset, size, &index, &shift);
-    }
-    if (log_on(LOG_DEVICE)) {
-        log_printf(LOG_DEVICE, "%s: write %s+0x%" PRIx64 " = 0x%" PRIx64 "\n",
-                   device->id, reg ? reg->name : "", offset, value);
-    }
     g_mutex_lock(device->lock);
-    if (!class->regs) {
-        class->write(device, offset, size, value);
-    } else if (reg && size == reg->size) {
-        reg_put(device, reg, index, value);
-    } else if (reg && !reg->write) {
-        uint64_t old = reg_get(device, reg, index);
-        uint64_t mask = size_mask(size) << shift;
-
-        reg_put(device, reg, index, (old & ~mask) | (value << shift));
+    if (class->regs) {
+        device_regs_write(device, class->regs, offset, size, value);
     } else {
-        bad_access(device, "write", offset, size);
+        log_printf(LOG_DEVICE, "%s: write 0x%" PRIx64 " = 0x%" PRIx64 "\n",
+                   device->id, offset, value);
+        class->write(device, offset, size, value);
     }
     g_mutex_unlock(device->lock);
 }

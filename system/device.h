@@ -110,4 +110,11 @@ uint64_t device_read(Device *device, uint64_t offset, unsigned size);
 void device_write(Device *device, uint64_t offset, unsigned size,
                   uint64_t value);
 
+/* The same on a table of registers, for devices whose window mixes tables
+ * with other things; the device's lock is held. */
+uint64_t device_regs_read(Device *device, const DeviceReg *regs,
+                          uint64_t offset, unsigned size);
+void device_regs_write(Device *device, const DeviceReg *regs, uint64_t offset,
+                       unsigned size, uint64_t value);
+
 #endif

@@ -1,0 +1,52 @@
+/*
+ * Boards: what a machine is made of, and what the command line may say.
+ *
+ *   boards[] --by name--> build(machine, config): RAM, CPUs, devices, image
+ */
+#ifndef HW_BOARD_H
+#define HW_BOARD_H
+
+#include "hw/serial.h"
+#include "hw/virtio.h"
+#include "system/machine.h"
+
+typedef struct BoardConfig {
+    uint64_t ram_bytes;
+    unsigned n_cpus;
+    const CpuModel *model;   /* NULL: the board's own */
+    const char *kernel;      /* image path, NULL: none */
+    const char *initrd;
+    const char *append;
+    const char *dtb;         /* replaces the board's device tree */
+    uint64_t raw_base;       /* of raw kernels, IMAGE_NO_RAW: refuse them */
+    bool smp_entry_all;      /* all CPUs start at the entry */
+    const CharSink *console; /* of the first serial port */
+    void *console_opaque;
+    const char *dump_dtb;    /* write the device tree here */
+} BoardConfig;
+
+typedef struct BoardClass {
+    const char *name;
+    const char *help;
+    const char *default_cpu;
+    unsigned max_cpus;
+    uint64_t default_ram_bytes;
+    bool (*build)(Machine *machine, const BoardConfig *config,
+                  GError **error);
+    /* Gives a virtio device a place; takes it over on success. */
+    bool (*plug_virtio)(Machine *machine, VirtioDevice *vdev, GError **error);
+    /* Sends host input to the console. */
+    void (*console_input)(Machine *machine, const uint8_t *bytes, size_t n);
+    /* Device tree and other tables; after all devices are plugged. */
+    bool (*finish)(Machine *machine, GError **error);
+} BoardClass;
+
+extern const BoardClass board_virt;
+extern const BoardClass board_none;
+
+/* NULL when unknown. */
+const BoardClass *board_find(const char *name);
+/* Number n, NULL after the last. */
+const BoardClass *board_nth(unsigned n);
+
+#endif
