@@ -3,8 +3,9 @@
  * offers.
  *
  * There is at most one NBD server per process, as QMP has it.  Functions are
- * control path and run under the graph lock, taken inside; callers need not
- * hold it.
+ * control path and take the graph lock themselves; callers must not hold it.
+ * Deleting is asynchronous: an export whose clients are still finishing stays
+ * in the list, shutting down, and says BLOCK_EXPORT_DELETED when it is gone.
  */
 #ifndef BLOCK_EXPORT_H
 #define BLOCK_EXPORT_H
@@ -14,12 +15,19 @@
 
 /* ---- The server ---------------------------------------------------------- */
 
-/* "NBD server already running"; params is copied. */
+/*
+ * "NBD server already running"; params is copied.  address NULL: no listener
+ * yet.  tls_authz: id of the object that says whose certificates are let in,
+ * NULL: all that TLS accepts; takes the place of params->authorise.
+ */
 bool block_nbd_server_start(const NbdAddress *address,
-                            const NbdServerParams *params, GError **error);
-/* A server without a listener of its own (socket activation, tests). */
+                            const NbdServerParams *params,
+                            const char *tls_authz, GError **error);
 NbdServer *block_nbd_server(void); /* NULL: not running */
-/* Deletes all NBD exports and waits; "NBD server not running". */
+/*
+ * Deletes all NBD exports and waits for their clients to be gone, hence
+ * without the graph lock; "NBD server not running".
+ */
 bool block_nbd_server_stop(GError **error);
 
 /* nbd-server-start: {"addr": ..., "tls-creds": ...} in QMP's shape. */
@@ -42,10 +50,9 @@ typedef struct BlockExportParams {
     bool writable;
     bool writethrough;
     bool allocation_depth;
-    bool shared_once; /* one client only: no CAN_MULTI_CONN */
+    bool one_client; /* only one at a time: no CAN_MULTI_CONN */
     const BlockExportBitmap *bitmaps;
     size_t nbitmaps;
-    uint32_t min_block_override; /* 0: what the node needs */
 } BlockExportParams;
 
 /*

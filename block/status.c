@@ -108,6 +108,11 @@ static int status_down(BlockNode *node, BlockNode *base, uint64_t offset,
             *status = (BlockStatus){ .bytes = bytes, .depth = depth };
             break;
         }
+        if (!next && !(node->driver->flags & BLOCK_DRIVER_BACKING)) {
+            /* The driver's word is final; it may know neither. */
+            status->depth = depth;
+            break;
+        }
         length = next ? block_length(next) : 0;
         if (!next || (int64_t)offset >= length) {
             /* Nothing below: reads as zeroes, allocated nowhere. */
