@@ -322,6 +322,7 @@ struct E2kCpu {
         uint8_t value[16];
     } lock;
     DamEntry dam[32];
+    uint8_t dam_live;    /* 0: no entry is valid, stores need not look */
 
     /* State registers without a meaning to the engines, by number. */
     uint64_t state[256];
@@ -381,6 +382,7 @@ struct E2kCpu {
     const CpuOps *ops;
     void *opaque;           /* the embedder's */
     void *engine;           /* the engine's private state */
+    void *interp;         /* the interpreter\'s */
     bool system;            /* privileged architecture present */
 
     /* Any thread. */
