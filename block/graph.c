@@ -634,3 +634,19 @@ bool block_node_set_backing(BlockNode *top, BlockNode *backing,
     }
     return true;
 }
+
+bool block_node_insert_above(BlockNode *overlay, BlockNode *node,
+                             GError **error)
+{
+    BlockEdge *edge = block_attach_child(overlay, node, "backing",
+                                         BLOCK_ROLE_BACKING, error);
+
+    if (!edge) {
+        return false;
+    }
+    if (!block_node_replace(node, overlay, error)) {
+        block_detach_child(overlay, edge);
+        return false;
+    }
+    return true;
+}

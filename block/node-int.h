@@ -122,12 +122,13 @@ bool block_edge_set_perm(BlockEdge *edge, unsigned perm, unsigned shared,
 /* Would node be its own descendant? */
 bool block_node_reaches(BlockNode *from, BlockNode *to);
 char *block_perm_names(unsigned perm);
+/* overlay gets node as backing child and all other users of node. */
+bool block_node_insert_above(BlockNode *overlay, BlockNode *node,
+                             GError **error);
 
 /* node.c */
 BlockNode *block_node_build(const BlockDriver *driver, const char *name,
                             json_t *options, unsigned flags, GError **error);
-void block_monitor_own(BlockNode *node);
-void block_monitor_disown(BlockNode *node);
 const BlockOption *block_generic_options(void);
 bool block_flags_from_options(json_t *options, unsigned *flags,
                               GError **error);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "block/backend.h"
+#include "block/monitor-nodes.h"
 #include "block/node-int.h"
 #include "block/options.h"
 #include "util/log.h"
@@ -170,7 +171,7 @@ bool block_flags_from_options(json_t *options, unsigned *flags,
 
 /* ---- Names -------------------------------------------------------------- */
 
-bool block_node_name_valid(const char *name)
+bool block_name_wellformed(const char *name)
 {
     if (!g_ascii_isalpha(*name)) {
         return false;
@@ -180,7 +181,13 @@ bool block_node_name_valid(const char *name)
             return false;
         }
     }
-    return strlen(name) < sizeof(((BlockNode *)0)->name);
+    return true;
+}
+
+bool block_node_name_valid(const char *name)
+{
+    return block_name_wellformed(name) &&
+           strlen(name) < sizeof(((BlockNode *)0)->name);
 }
 
 static BlockNode *find_node(const char *name)

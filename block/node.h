@@ -130,6 +130,9 @@ typedef enum BlockPreallocation {
 /* -1 when the word is none of off, metadata, falloc, full. */
 int block_preallocation_parse(const char *word);
 
+/* A letter, then letters, digits, '-', '.', '_': ids of all kinds. */
+bool block_name_wellformed(const char *name);
+
 /* ---- The graph lock ---------------------------------------------------- */
 
 void block_graph_lock(void);

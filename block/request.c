@@ -192,6 +192,20 @@ int block_pread(BlockNode *node, uint64_t offset, uint64_t bytes, void *buf,
 
 static int flush_inside(BlockNode *node);
 
+/* Tells once, and forgets the threshold. */
+static void threshold_exceeded(BlockNode *node, uint64_t end)
+{
+    uint64_t threshold = __atomic_exchange_n(
+        &block_core(node)->write_threshold, 0, __ATOMIC_RELAXED);
+
+    if (threshold && end > threshold) {
+        block_event("BLOCK_WRITE_THRESHOLD",
+                    json_pack("{s:s, s:I, s:I}", "node-name", node->name,
+                              "amount-exceeded", (json_int_t)(end - threshold),
+                              "write-threshold", (json_int_t)threshold));
+    }
+}
+
 /* Bookkeeping of everything that changed bytes, whether it failed or not. */
 static void write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
                        unsigned flags, int ret)
@@ -200,6 +214,10 @@ static void write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
 
     if (!__atomic_load_n(&core->unflushed, __ATOMIC_RELAXED)) {
         __atomic_store_n(&core->unflushed, 1, __ATOMIC_SEQ_CST);
+    }
+    if (G_UNLIKELY(core->write_threshold) &&
+        offset + bytes > core->write_threshold) {
+        threshold_exceeded(node, offset + bytes);
     }
     if (core->recording && !(flags & BLOCK_REQ_WRITE_UNCHANGED)) {
         block_bitmaps_record(node, offset, bytes);

@@ -1,0 +1,86 @@
+/* Managing the graph for a person; see monitor-nodes.h. */
+#include "block/monitor-nodes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/driver.h"
+#include "block/node-int.h"
+
+bool block_node_monitor_owned(const BlockNode *node)
+{
+    return block_core(node)->monitor_owned;
+}
+
+bool block_node_has_parents(const BlockNode *node)
+{
+    return block_core(node)->parents != NULL ||
+           block_core(node)->refs > (block_core(node)->monitor_owned ? 1 : 0);
+}
+
+bool block_node_has_backend(const BlockNode *node)
+{
+    for (GList *l = block_core(node)->parents; l; l = l->next) {
+        BlockEdge *edge = l->data;
+
+        if (edge->backend) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool block_node_append(BlockNode *overlay, BlockNode *node, GError **error)
+{
+    bool ok;
+
+    block_node_drain_begin(node);
+    block_node_drain_begin(overlay);
+    /*
+     * Backing first: its permissions must hold once the users have moved.
+     * While they are still on node, overlay's own edge asks for nothing.
+     */
+    ok = block_node_insert_above(overlay, node, error);
+    block_node_drain_end(overlay);
+    block_node_drain_end(node);
+    return ok;
+}
+
+void block_node_set_job(BlockNode *node, const char *job_type)
+{
+    block_core(node)->in_job = job_type;
+}
+
+bool block_node_check_job(BlockNode *node, GError **error)
+{
+    const char *job = block_core(node)->in_job;
+
+    if (job) {
+        g_set_error(error, BLOCK_ERROR, EBUSY, "Node '%s' is busy: block "
+                    "device is in use by block job: %s", node->name, job);
+    }
+    return !job;
+}
+
+void block_node_set_write_threshold(BlockNode *node, uint64_t bytes)
+{
+    block_core(node)->write_threshold = bytes;
+}
+
+bool block_snapshot_find(BlockNode *node, const char *id, const char *name)
+{
+    g_autofree BlockSnapshot *list = NULL;
+    size_t n = 0;
+
+    if (!node->driver->snapshot_list ||
+        !node->driver->snapshot_list(node, &list, &n, NULL)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if ((!id || !strcmp(list[i].id, id)) &&
+            (!name || !strcmp(list[i].name, name))) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,33 @@
+/*
+ * What the monitor, and others who manage the graph for a person, need of it
+ * beyond node.h.  Graph lock.
+ */
+#ifndef BLOCK_MONITOR_NODES_H
+#define BLOCK_MONITOR_NODES_H
+
+#include "block/node.h"
+
+/* The monitor keeps a node: takes over the caller's reference. */
+void block_monitor_own(BlockNode *node);
+/* ... and lets go of it. */
+void block_monitor_disown(BlockNode *node);
+bool block_node_monitor_owned(const BlockNode *node);
+bool block_node_has_parents(const BlockNode *node);
+bool block_node_has_backend(const BlockNode *node);
+
+/*
+ * Puts overlay (which has no backing child and no users) on top of node: all
+ * users of node move to overlay, and node becomes its backing child.
+ */
+bool block_node_append(BlockNode *overlay, BlockNode *node, GError **error);
+
+/* A job keeps others from changing the graph around a node. */
+void block_node_set_job(BlockNode *node, const char *job_type);
+bool block_node_check_job(BlockNode *node, GError **error);
+
+void block_node_set_write_threshold(BlockNode *node, uint64_t bytes);
+
+/* Does the image have this snapshot?  id or name may be NULL. */
+bool block_snapshot_find(BlockNode *node, const char *id, const char *name);
+
+#endif

@@ -1,0 +1,242 @@
+/* Leaky buckets shared by a group; see throttle-group.h. */
+#include "block/throttle-group.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/options.h"
+
+enum { TOTAL, READ, WRITE, KINDS };
+
+typedef struct Bucket {
+    double avg;    /* units per second; 0: no limit */
+    double max;    /* rate of bursts; 0: a tenth of avg may pass at once */
+    double length; /* seconds a burst may last */
+    double level;  /* units not yet leaked */
+} Bucket;
+
+struct ThrottleGroup {
+    char *id;
+    int refs;
+    GMutex lock;
+    GCond changed;
+    Bucket bytes[KINDS], ops[KINDS];
+    uint64_t op_size; /* a request counts once per this many bytes */
+    gint64 leaked_at; /* monotonic microseconds */
+};
+
+static GHashTable *groups; /* id -> group, not counted; graph lock */
+
+/* The limits come flat (x-*) or in an object "limits". */
+#define LIMIT(name)                                                          \
+    { "limits." name, BLOCK_OPT_INT }, { "x-" name, BLOCK_OPT_INT }
+
+const BlockOption throttle_group_options[] = {
+    LIMIT("iops-total"), LIMIT("iops-total-max"),
+    LIMIT("iops-total-max-length"), LIMIT("iops-read"),
+    LIMIT("iops-read-max"), LIMIT("iops-read-max-length"),
+    LIMIT("iops-write"), LIMIT("iops-write-max"),
+    LIMIT("iops-write-max-length"), LIMIT("bps-total"),
+    LIMIT("bps-total-max"), LIMIT("bps-total-max-length"),
+    LIMIT("bps-read"), LIMIT("bps-read-max"), LIMIT("bps-read-max-length"),
+    LIMIT("bps-write"), LIMIT("bps-write-max"),
+    LIMIT("bps-write-max-length"), LIMIT("iops-size"), { NULL },
+};
+
+static bool read_limit(json_t *options, const char *name, int64_t *value,
+                       GError **error)
+{
+    g_autofree char *nested = g_strdup_printf("limits.%s", name);
+    g_autofree char *flat = g_strdup_printf("x-%s", name);
+
+    *value = 0;
+    if (!block_options_int(options, nested, value, error) ||
+        !block_options_int(options, flat, value, error)) {
+        return false;
+    }
+    if (*value < 0 || *value > INT64_C(1000000000000000)) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "bps/iops/max values must be within [0, "
+                    "1000000000000000]");
+        return false;
+    }
+    return true;
+}
+
+static bool read_bucket(json_t *options, const char *name, Bucket *bucket,
+                        GError **error)
+{
+    g_autofree char *max_name = g_strdup_printf("%s-max", name);
+    g_autofree char *length_name = g_strdup_printf("%s-max-length", name);
+    int64_t avg;
+    int64_t max;
+    int64_t length;
+
+    if (!read_limit(options, name, &avg, error) ||
+        !read_limit(options, max_name, &max, error) ||
+        !read_limit(options, length_name, &length, error)) {
+        return false;
+    }
+    if (max && !avg) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "bps_max/iops_max require corresponding bps/iops values");
+        return false;
+    }
+    if (max && max < avg) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "bps_max/iops_max cannot be lower than bps/iops");
+        return false;
+    }
+    *bucket = (Bucket){ avg, max, length ? length : 1, 0 };
+    return true;
+}
+
+static bool read_limits(ThrottleGroup *group, json_t *options, GError **error)
+{
+    static const char *const kinds[KINDS] = { "total", "read", "write" };
+    int64_t size;
+
+    for (int i = 0; i < KINDS; i++) {
+        g_autofree char *bps = g_strdup_printf("bps-%s", kinds[i]);
+        g_autofree char *iops = g_strdup_printf("iops-%s", kinds[i]);
+
+        if (!read_bucket(options, bps, &group->bytes[i], error) ||
+            !read_bucket(options, iops, &group->ops[i], error)) {
+            return false;
+        }
+    }
+    if ((group->bytes[TOTAL].avg &&
+         (group->bytes[READ].avg || group->bytes[WRITE].avg)) ||
+        (group->ops[TOTAL].avg &&
+         (group->ops[READ].avg || group->ops[WRITE].avg))) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "bps/iops/max total values "
+                    "and read/write values cannot be used at the same time");
+        return false;
+    }
+    if (!read_limit(options, "iops-size", &size, error)) {
+        return false;
+    }
+    group->op_size = size;
+    return true;
+}
+
+ThrottleGroup *throttle_group_new(const char *id, json_t *options,
+                                  GError **error)
+{
+    ThrottleGroup *group = g_new0(ThrottleGroup, 1);
+
+    group->refs = 1;
+    group->id = g_strdup(id);
+    g_mutex_init(&group->lock);
+    g_cond_init(&group->changed);
+    group->leaked_at = g_get_monotonic_time();
+    if (!read_limits(group, options, error)) {
+        throttle_group_unref(group);
+        return NULL;
+    }
+    block_graph_lock();
+    if (!groups) {
+        groups = g_hash_table_new(g_str_hash, g_str_equal);
+    }
+    g_hash_table_insert(groups, group->id, group);
+    block_graph_unlock();
+    return group;
+}
+
+ThrottleGroup *throttle_group_ref(ThrottleGroup *group)
+{
+    __atomic_fetch_add(&group->refs, 1, __ATOMIC_RELAXED);
+    return group;
+}
+
+void throttle_group_unref(ThrottleGroup *group)
+{
+    if (__atomic_sub_fetch(&group->refs, 1, __ATOMIC_ACQ_REL) > 0) {
+        return;
+    }
+    block_graph_lock();
+    if (groups && g_hash_table_lookup(groups, group->id) == group) {
+        g_hash_table_remove(groups, group->id);
+    }
+    block_graph_unlock();
+    g_mutex_clear(&group->lock);
+    g_cond_clear(&group->changed);
+    g_free(group->id);
+    g_free(group);
+}
+
+bool throttle_group_in_use(const ThrottleGroup *group)
+{
+    return __atomic_load_n(&group->refs, __ATOMIC_RELAXED) > 1;
+}
+
+ThrottleGroup *throttle_group_find(const char *id)
+{
+    ThrottleGroup *group;
+
+    block_graph_lock();
+    group = groups ? g_hash_table_lookup(groups, id) : NULL;
+    if (group) {
+        throttle_group_ref(group);
+    }
+    block_graph_unlock();
+    return group;
+}
+
+/* Seconds until this bucket lets another request in. */
+static double bucket_wait(const Bucket *bucket)
+{
+    double room = bucket->max ? bucket->max * bucket->length
+                              : bucket->avg / 10;
+
+    if (!bucket->avg || bucket->level <= room) {
+        return 0;
+    }
+    return (bucket->level - room) / bucket->avg;
+}
+
+static void leak(ThrottleGroup *group)
+{
+    gint64 now = g_get_monotonic_time();
+    double seconds = (now - group->leaked_at) / 1e6;
+
+    group->leaked_at = now;
+    for (int i = 0; i < KINDS; i++) {
+        Bucket *b = &group->bytes[i];
+        Bucket *o = &group->ops[i];
+
+        b->level = MAX(b->level - seconds * b->avg, 0);
+        o->level = MAX(o->level - seconds * o->avg, 0);
+    }
+}
+
+void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
+                         const bool *cancel)
+{
+    int kind = write ? WRITE : READ;
+    double units = group->op_size
+                       ? MAX((double)bytes / group->op_size, 1) : 1;
+
+    g_mutex_lock(&group->lock);
+    for (;;) {
+        double wait;
+
+        leak(group);
+        wait = MAX(MAX(bucket_wait(&group->bytes[TOTAL]),
+                       bucket_wait(&group->bytes[kind])),
+                   MAX(bucket_wait(&group->ops[TOTAL]),
+                       bucket_wait(&group->ops[kind])));
+        if (wait <= 0 || (cancel && __atomic_load_n(cancel,
+                                                    __ATOMIC_RELAXED))) {
+            break;
+        }
+        g_cond_wait_until(&group->changed, &group->lock,
+                          g_get_monotonic_time() +
+                              (gint64)(MIN(wait, 0.1) * 1e6) + 1);
+    }
+    group->bytes[TOTAL].level += bytes;
+    group->bytes[kind].level += bytes;
+    group->ops[TOTAL].level += units;
+    group->ops[kind].level += units;
+    g_mutex_unlock(&group->lock);
+}

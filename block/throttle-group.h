@@ -1,0 +1,33 @@
+/*
+ * Limits on requests per second and bytes per second, shared by the nodes of
+ * a group.
+ *
+ * Each limit is a leaky bucket: a request may pass while the bucket is not
+ * full; it adds its size; the bucket leaks at the average rate.  A maximum
+ * rate with a length lets bursts through.
+ */
+#ifndef BLOCK_THROTTLE_GROUP_H
+#define BLOCK_THROTTLE_GROUP_H
+
+#include "block/driver.h"
+
+typedef struct ThrottleGroup ThrottleGroup;
+
+extern const BlockOption throttle_group_options[];
+
+ThrottleGroup *throttle_group_new(const char *id, json_t *options,
+                                  GError **error);
+ThrottleGroup *throttle_group_ref(ThrottleGroup *group);
+void throttle_group_unref(ThrottleGroup *group);
+bool throttle_group_in_use(const ThrottleGroup *group);
+/* A new reference to the group of this id, or NULL. */
+ThrottleGroup *throttle_group_find(const char *id);
+
+/*
+ * Sleeps until a request of this size may go.  Any thread.  *cancel (may be
+ * NULL) is polled: when it turns true the request passes at once.
+ */
+void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
+                         const bool *cancel);
+
+#endif

@@ -1,0 +1,46 @@
+/* Shared by the files of block commands. */
+#ifndef MONITOR_BLOCK_COMMANDS_INT_H
+#define MONITOR_BLOCK_COMMANDS_INT_H
+
+#include "block/dirty-bitmap.h"
+#include "block/node.h"
+#include "monitor/monitor.h"
+
+extern const QmpCommand monitor_node_commands[];
+extern const QmpCommand monitor_bitmap_commands[];
+extern const QmpCommand monitor_transaction_commands[];
+extern const QmpCommand monitor_query_commands[];
+
+void monitor_block_schema(json_t *schema);
+
+/* The bitmap named by args "node" and "name"; *node is always set with it. */
+BlockDirtyBitmap *monitor_find_bitmap(const char *node_name,
+                                      const char *name, BlockNode **node,
+                                      GError **error);
+
+/* Single steps with an undo, shared by commands and transactions. */
+BlockDirtyBitmap *monitor_bitmap_add(json_t *args, GError **error);
+/* Merges all of args "bitmaps" into a copy first: target whole or untouched. */
+BlockDirtyBitmap *monitor_bitmap_merge(json_t *args, HBitmap **backup,
+                                       GError **error);
+/* Takes it out of the image and marks it busy and skip-store. */
+BlockDirtyBitmap *monitor_bitmap_remove_begin(json_t *args, GError **error);
+void monitor_bitmap_remove_finish(BlockDirtyBitmap *bitmap);
+
+extern const QmpArg monitor_bitmap_add_args[];
+extern const QmpArg monitor_bitmap_args[];
+extern const QmpArg monitor_bitmap_merge_args[];
+
+/* Snapshots: prepare installs the overlay, undo takes it out again. */
+typedef struct MonitorSnapshot {
+    BlockNode *old, *overlay; /* own references */
+    BlockNode *old_backing;   /* of the overlay; own reference or NULL */
+} MonitorSnapshot;
+bool monitor_snapshot_prepare(json_t *args, bool sync, MonitorSnapshot *s,
+                              GError **error);
+void monitor_snapshot_undo(MonitorSnapshot *s);
+void monitor_snapshot_done(MonitorSnapshot *s);
+extern const QmpArg monitor_snapshot_args[];
+extern const QmpArg monitor_snapshot_sync_args[];
+
+#endif

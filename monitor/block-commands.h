@@ -1,0 +1,23 @@
+/*
+ * QMP commands of the block stack: nodes, bitmaps, transactions, jobs, NBD
+ * server and exports.  One call registers them all with the monitor core.
+ */
+#ifndef MONITOR_BLOCK_COMMANDS_H
+#define MONITOR_BLOCK_COMMANDS_H
+
+#include <glib.h>
+#include <jansson.h>
+
+/* After monitor_init(), before monitor_start(). */
+void monitor_register_block(void);
+
+/* The commands behind command-line options; text is JSON or key=value. */
+bool monitor_blockdev_option(const char *text, GError **error);
+bool monitor_export_option(const char *text, GError **error);
+bool monitor_nbd_server_option(const char *text, GError **error);
+bool monitor_object_option(const char *text, GError **error);
+
+/* Stops jobs, exports and the server, closes all nodes: before exit. */
+void monitor_block_shutdown(void);
+
+#endif
