@@ -258,7 +258,10 @@ bool nbd_handshake_begin(NbdHandshake *h, bool *oldstyle, GError **error)
     if (!h->fixed_newstyle) {
         return true;
     }
-    ret = ask(h, NBD_OPT_EXTENDED_HEADERS, error);
+    if (h->simple_only) {
+        return true;
+    }
+    ret = h->compact_only ? 0 : ask(h, NBD_OPT_EXTENDED_HEADERS, error);
     h->info.extended = h->info.structured = ret > 0;
     if (ret == 0) {
         ret = ask(h, NBD_OPT_STRUCTURED_REPLY, error);

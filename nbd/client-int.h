@@ -19,6 +19,8 @@ typedef struct NbdHandshake {
     NbdTlsCreds *tls;
     const char *tls_hostname;
     const char *context; /* to select, NULL none */
+    bool compact_only;   /* do not ask for extended headers */
+    bool simple_only;    /* nor for structured replies: the kernel */
 
     /* Filled by the handshake. */
     NbdClientInfo info;

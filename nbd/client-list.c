@@ -158,7 +158,8 @@ GPtrArray *nbd_client_list(const NbdAddress *address, NbdTlsCreds *tls,
 {
     g_autoptr(GPtrArray) list =
         g_ptr_array_new_with_free_func(export_info_free);
-    NbdHandshake h = { .tls = tls, .tls_hostname = tls_hostname };
+    NbdHandshake h = { .tls = tls, .tls_hostname = tls_hostname,
+                       .compact_only = true };
     NbdStream stream;
     bool ok;
     int fd = nbd_address_connect(address, error);
