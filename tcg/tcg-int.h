@@ -1,11 +1,226 @@
 /*
  * Shared by the files of the code generator.
+ *
+ *   Ir --cfg_build--> Cfg --opt_run--> Ir' --live_build--> ranges
+ *      --regalloc--> locations --x86_emit--> host code + side tables
+ *
+ * One Compile holds the state of one compilation; everything it points to is
+ * in the arena of its Ir.
  */
 #ifndef TCG_TCG_INT_H
 #define TCG_TCG_INT_H
 
+#include "tcg/arena.h"
 #include "tcg/tcg.h"
+#include "tcg/x86.h"
 
 extern TcgConfig tcg_config;
+
+static inline bool opt_on(unsigned opt)
+{
+    return !(tcg_config.disabled & opt);
+}
+
+/* --- control flow graph ------------------------------------------------ */
+
+typedef struct Block {
+    uint32_t first, end;  /* operations */
+    int32_t succ[2];      /* blocks, -1: none */
+    uint32_t label;       /* that starts it, or NO_LABEL */
+    uint8_t depth;        /* of loops around it */
+    bool cold;
+    bool back_target;     /* some later block jumps here */
+    bool reachable;
+    uint64_t *live_in, *live_out;   /* bits by cross number */
+    uint64_t *dirty_in, *dirty_out; /* may differ from home */
+} Block;
+
+#define NO_LABEL UINT32_MAX
+
+/* A stretch of positions [from, to) in which a vreg holds a value. */
+typedef struct Range {
+    uint32_t from, to;
+    struct Range *next; /* later one */
+} Range;
+
+/* Where a vreg is, for the whole region. */
+enum {
+    LOC_NONE = 0,  /* never used */
+    LOC_REG,       /* host register */
+    LOC_HOME,      /* global: always in its home */
+    LOC_SPILL,     /* temporary: in TcgCpu.spill */
+    LOC_CONST,
+};
+
+typedef struct VregInfo {
+    uint8_t loc;       /* LOC_... */
+    int8_t reg;        /* LOC_REG: 0..31 */
+    bool wants_vector; /* register class */
+    bool cross;        /* lives across blocks: has a bit number */
+    uint16_t cross_bit;
+    int32_t slot;      /* LOC_SPILL: offset in TcgCpu.spill */
+    int32_t block;     /* the only block that names it, or -1 */
+    Range *ranges;     /* sorted */
+    float weight;      /* memory accesses saved by a register */
+    int16_t hint;      /* vreg that would like the same register */
+} VregInfo;
+
+typedef struct Compile {
+    Ir *ir;
+    Arena *arena;
+    unsigned tier;
+    Block *blocks;
+    unsigned n_blocks;
+    int32_t *label_block;
+    VregInfo *info;       /* by vreg */
+    IrReg *cross;         /* vreg of each cross bit */
+    unsigned n_cross;     /* globals come first */
+    unsigned n_globals;
+    unsigned words;       /* uint64_t in a set of cross bits */
+    /*
+     * By operation, sets of cross bits or NULL: dirty globals an operation
+     * needs (in registers for fault sites, written home by the others);
+     * globals whose homes it changes; those of them it must load again.
+     */
+    uint64_t **need, **forget, **reload;
+    IrReg **call_live;    /* by call index: vregs that live across, 0 ends */
+    uint64_t *class_sets; /* 32 sets: globals of each class */
+    uint64_t *all_globals;
+    bool too_large;       /* more spills than there are slots */
+} Compile;
+
+static inline bool set_has(const uint64_t *set, unsigned bit)
+{
+    return set[bit / 64] >> (bit % 64) & 1;
+}
+
+static inline void set_add(uint64_t *set, unsigned bit)
+{
+    set[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+static inline void set_remove(uint64_t *set, unsigned bit)
+{
+    set[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
+}
+
+void cfg_build(Compile *c);
+void opt_run(Compile *c);
+void live_build(Compile *c);
+void regalloc(Compile *c);
+
+/* How often a block runs, relative to the region's entry. */
+static inline float block_freq(const Block *block)
+{
+    static const float by_depth[] = {1, 8, 64, 256};
+
+    return (block->cold ? 0.02f : 1.0f) *
+           by_depth[block->depth < 3 ? block->depth : 3];
+}
+
+/* Operands of an operation, calls included; returns how many.  room: 8. */
+unsigned op_sources(const Ir *ir, const IrOp *op, IrReg *sources);
+/* Classes of globals an operation reads from or writes to their homes. */
+void op_classes(const Ir *ir, const IrOp *op, uint32_t *reads,
+                uint32_t *writes);
+
+/* --- regions and the code cache ---------------------------------------- */
+
+/* A jump that leaves a region for a known (ip, key). */
+typedef struct TcgSlot {
+    uint64_t ip, key;    /* first: read by generated code */
+    uint8_t *jump;       /* its 4-byte displacement, executable view */
+    uint8_t *stub;       /* what it jumps to when not chained */
+    TcgRegion *owner;
+    TcgRegion *target;   /* or NULL */
+    struct TcgSlot *next_in; /* others that jump to target */
+    bool is_call;
+} TcgSlot;
+
+enum { FAULT_REGS_MAX = 28 };
+
+/* Registers that hold dirty globals. */
+typedef struct FaultGlobal {
+    int8_t reg;
+    uint8_t size;
+    uint8_t bit_pos, bit_len;
+    int8_t base;         /* host register of the base */
+    int32_t offset;
+} FaultGlobal;
+
+typedef struct FaultSite {
+    uint32_t host;       /* offset of the faulting instruction in the code */
+    uint32_t fault;      /* index into fault_info */
+    uint32_t map;        /* first of its FaultGlobals */
+    uint16_t n_map;
+    uint8_t width;
+    bool is_store;
+    int8_t base, index;  /* host registers of the address, or X86_NO_REG */
+    uint8_t scale;
+    int32_t disp;
+} FaultSite;
+
+struct TcgRegion {
+    uint64_t ip, key;
+    void *code;          /* executable view */
+    uint32_t code_bytes;
+    uint32_t counter;
+    uint8_t tier;
+    bool dead;
+    uint8_t segment;
+    TcgRegion *hash_next;
+    TcgRegion *segment_next;
+    TcgSlot *incoming;   /* slots of other regions that jump here */
+    TcgSlot *slots;
+    unsigned n_slots;
+    uint8_t **landings;  /* bytes to spoil so that returns miss */
+    unsigned n_landings;
+    FaultSite *faults;   /* sorted by host */
+    unsigned n_faults;
+    FaultGlobal *fault_globals;
+    uint64_t *fault_info;
+    unsigned n_fault_info;
+    TcgRange *ranges;
+    unsigned n_ranges;
+};
+
+/* What x86_emit() produces beside code; in the arena. */
+typedef struct Emitted {
+    uint8_t *code;       /* executable view */
+    unsigned bytes;
+    TcgSlot *slots;
+    unsigned n_slots;
+    uint8_t **landings;
+    unsigned n_landings;
+    FaultSite *faults;
+    unsigned n_faults;
+    FaultGlobal *fault_globals;
+    unsigned n_fault_globals;
+} Emitted;
+
+/* False: no room before end (writable view), or too many spills. */
+bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
+              TcgSlot *slots, Emitted *out, bool *no_room);
+
+/* Fixed pieces of code, executable view. */
+typedef struct TcgThunks {
+    unsigned (*enter)(void *cpu, const void *code);
+    uint8_t *leave;      /* eax: result */
+    uint8_t *unchained;  /* rax: TcgSlot */
+    uint8_t *dynamic;    /* rax: ip, rdx: key */
+    uint8_t *return_miss; /* rax: ip */
+    uint8_t *fault;
+    uint8_t *unwind;     /* rdi: cpu, esi: result */
+} TcgThunks;
+
+extern TcgThunks tcg_thunks;
+
+/* Writes the thunks; returns the bytes used. */
+size_t x86_emit_thunks(uint8_t *write, ptrdiff_t exec_delta);
+
+/* Host registers of the CPU pointer and pinned state. */
+static const int8_t x86_pinned_regs[IR_MAX_PINNED] = {RBX, R12, R13};
+
+void tcg_dump_host(const char *title, const uint8_t *code, size_t bytes);
 
 #endif

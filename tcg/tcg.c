@@ -1,8 +1,404 @@
 /*
- * The code generator's process-wide state.
+ * Regions: the process-wide table of compiled code and what links it.
+ *
+ *   hash (ip, key) --> TcgRegion --> code in the cache
+ *                        | slots: jumps out of it, patched to other regions
+ *                        | incoming: the slots that jump here
+ *                        | landings: where guest returns come back
+ *
+ * Lookup takes no lock: hash chains only change by single stores, and regions
+ * that leave the table stay readable until every CPU has been outside of
+ * generated code (see cache.c).  Everything that changes the table holds
+ * tcg_lock.
  */
 #include "tcg/tcg.h"
 
+#include <string.h>
+#include <time.h>
+
+#include "tcg/cache.h"
 #include "tcg/tcg-int.h"
+#include "util/log.h"
 
 TcgConfig tcg_config;
+GMutex tcg_lock;
+TcgCpu *tcg_cpus;
+static TcgStats stats;
+
+enum { HASH_BITS = 14 };
+
+static TcgRegion *hash_table[1 << HASH_BITS];
+
+static unsigned region_hash(uint64_t ip, uint64_t key)
+{
+    uint64_t h = (ip >> 3) * UINT64_C(0x9e3779b97f4a7c15) + key;
+
+    h *= UINT64_C(0xff51afd7ed558ccd);
+    return h >> (64 - HASH_BITS);
+}
+
+static TcgCpu *tcg_of(void *cpu)
+{
+    return (TcgCpu *)((char *)cpu + tcg_config.tcg_offset);
+}
+
+/* --- set-up ------------------------------------------------------------------ */
+
+bool tcg_init(const TcgConfig *config, GError **error)
+{
+    tcg_config = *config;
+    x86_detect();
+    if (!x86_features.sse41 || !x86_features.sse42 || !x86_features.popcnt) {
+        g_set_error(error, g_quark_from_static_string("tcg"), 1,
+                    "This processor lacks SSE4.2 or POPCNT");
+        return false;
+    }
+    return cache_init(config->cache_bytes, error);
+}
+
+static void clear_jump_cache(TcgCpu *tc)
+{
+    for (unsigned i = 0; i < TCG_JUMP_CACHE; i++) {
+        if (!(tc->jump_cache[i].ip & 1)) {
+            __atomic_store_n(&tc->jump_cache[i].ip, 1, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+void tcg_cpu_init(void *cpu)
+{
+    TcgCpu *tc = tcg_of(cpu);
+
+    memset(tc, 0, sizeof(*tc));
+    tc->cpu = cpu;
+    tc->mxcsr = 0x1f80;
+    for (unsigned i = 0; i < TCG_JUMP_CACHE; i++) {
+        tc->jump_cache[i].ip = 1;
+    }
+    g_mutex_lock(&tcg_lock);
+    tc->next = tcg_cpus;
+    tcg_cpus = tc;
+    g_mutex_unlock(&tcg_lock);
+}
+
+void tcg_cpu_free(void *cpu)
+{
+    g_mutex_lock(&tcg_lock);
+    for (TcgCpu **p = &tcg_cpus; *p; p = &(*p)->next) {
+        if (*p == tcg_of(cpu)) {
+            *p = (*p)->next;
+            break;
+        }
+    }
+    g_mutex_unlock(&tcg_lock);
+}
+
+/* --- running ------------------------------------------------------------------ */
+
+unsigned tcg_run(void *cpu, const TcgRegion *region)
+{
+    return tcg_thunks.enter(cpu, region->code);
+}
+
+void tcg_quiesce(void *cpu)
+{
+    cache_leave(tcg_of(cpu));
+}
+
+void tcg_unwind(void *cpu, unsigned result)
+{
+    void (*unwind)(void *, unsigned) = (void *)tcg_thunks.unwind;
+
+    unwind(cpu, result);
+    __builtin_unreachable();
+}
+
+TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key)
+{
+    TcgRegion *region;
+    TcgCpu *tc = tcg_of(cpu);
+
+    cache_enter(tc);
+    region = __atomic_load_n(&hash_table[region_hash(ip, key)],
+                             __ATOMIC_ACQUIRE);
+    while (region && (region->ip != ip || region->key != key)) {
+        region = __atomic_load_n(&region->hash_next, __ATOMIC_ACQUIRE);
+    }
+    if (region) {
+        tc->jump_cache[(ip >> 3) % TCG_JUMP_CACHE] = (struct TcgJump){
+            .ip = ip, .key = key, .code = region->code};
+    }
+    return region;
+}
+
+/* --- chaining ------------------------------------------------------------------ */
+
+static void patch_jump(TcgSlot *slot, const uint8_t *target)
+{
+    int32_t disp = target - (slot->jump + 4);
+    uint8_t *at = cache_writable(slot->jump);
+
+    __atomic_store_n((int32_t *)at, disp, __ATOMIC_RELEASE);
+}
+
+static void unchain(TcgSlot *slot)
+{
+    if (!slot->target) {
+        return;
+    }
+    patch_jump(slot, slot->stub);
+    for (TcgSlot **p = &slot->target->incoming; *p; p = &(*p)->next_in) {
+        if (*p == slot) {
+            *p = slot->next_in;
+            break;
+        }
+    }
+    slot->target = NULL;
+}
+
+void tcg_chain(void *cpu, TcgRegion *region)
+{
+    TcgSlot *slot = tcg_of(cpu)->chain_slot;
+
+    if (!slot || !opt_on(OPT_CHAIN)) {
+        return;
+    }
+    tcg_of(cpu)->chain_slot = NULL;
+    g_mutex_lock(&tcg_lock);
+    if (!slot->owner->dead && !region->dead && slot->target != region) {
+        unchain(slot);
+        slot->target = region;
+        slot->next_in = region->incoming;
+        region->incoming = slot;
+        patch_jump(slot, region->code);
+    }
+    g_mutex_unlock(&tcg_lock);
+}
+
+/* --- death ---------------------------------------------------------------------- */
+
+void region_kill(TcgRegion *region)
+{
+    TcgRegion **p = &hash_table[region_hash(region->ip, region->key)];
+
+    if (region->dead) {
+        return;
+    }
+    region->dead = true;
+    for (; *p; p = &(*p)->hash_next) {
+        if (*p == region) {
+            __atomic_store_n(p, region->hash_next, __ATOMIC_RELEASE);
+            break;
+        }
+    }
+    while (region->incoming) {
+        unchain(region->incoming);
+    }
+    for (unsigned i = 0; i < region->n_slots; i++) {
+        unchain(&region->slots[i]);
+    }
+    /* A guest address is never odd: the comparison fails from now on. */
+    for (unsigned i = 0; i < region->n_landings; i++) {
+        __atomic_fetch_or(cache_writable(region->landings[i]), 1,
+                          __ATOMIC_RELEASE);
+    }
+    cache_forget_pages(region);
+}
+
+void region_free(TcgRegion *region)
+{
+    g_free(region->slots);
+    g_free(region->landings);
+    g_free(region->faults);
+    g_free(region->fault_globals);
+    g_free(region->fault_info);
+    g_free(region->ranges);
+    g_free(region);
+}
+
+void regions_clear_caches(void)
+{
+    for (TcgCpu *tc = tcg_cpus; tc; tc = tc->next) {
+        clear_jump_cache(tc);
+    }
+}
+
+bool tcg_invalidate(uint64_t start, uint64_t end)
+{
+    bool any;
+
+    if (!cache_may_hold(start, end)) {
+        return false;
+    }
+    g_mutex_lock(&tcg_lock);
+    any = cache_kill_range(start, end);
+    if (any) {
+        regions_clear_caches();
+    }
+    g_mutex_unlock(&tcg_lock);
+    return any;
+}
+
+bool tcg_code_in_range(uint64_t start, uint64_t end)
+{
+    return cache_may_hold(start, end);
+}
+
+/* --- compiling --------------------------------------------------------------------- */
+
+static void log_ir(LogItem item, const Ir *ir)
+{
+    if (log_on(item)) {
+        FILE *to = log_lock();
+
+        ir_dump(ir, to);
+        log_unlock(to);
+    }
+}
+
+static void publish(TcgRegion *region)
+{
+    TcgRegion **head = &hash_table[region_hash(region->ip, region->key)];
+
+    for (TcgRegion *old = *head; old; old = old->hash_next) {
+        if (old->ip == region->ip && old->key == region->key) {
+            region_kill(old);
+            regions_clear_caches();
+            break;
+        }
+    }
+    region->hash_next = *head;
+    __atomic_store_n(head, region, __ATOMIC_RELEASE);
+}
+
+static void *copy_of(const void *from, size_t bytes)
+{
+    return bytes ? memcpy(g_malloc(bytes), from, bytes) : NULL;
+}
+
+static TcgRegion *make_region(const Ir *ir, const Emitted *out, unsigned tier,
+                              const TcgRange *ranges, unsigned n_ranges,
+                              const uint64_t *info, unsigned n_info)
+{
+    TcgRegion *region = g_new0(TcgRegion, 1);
+
+    *region = (TcgRegion){
+        .ip = ir->ip, .key = ir->key, .code = out->code,
+        .code_bytes = out->bytes, .tier = tier, .slots = out->slots,
+        .n_slots = out->n_slots, .n_landings = out->n_landings,
+        .n_faults = out->n_faults, .n_fault_info = n_info,
+        .n_ranges = n_ranges,
+    };
+    region->landings = copy_of(out->landings,
+                                 out->n_landings * sizeof(uint8_t *));
+    region->faults = copy_of(out->faults,
+                               out->n_faults * sizeof(FaultSite));
+    region->fault_globals = copy_of(
+        out->fault_globals, out->n_fault_globals * sizeof(FaultGlobal));
+    region->fault_info = copy_of(info, n_info * sizeof(*info));
+    region->ranges = copy_of(ranges, n_ranges * sizeof(*ranges));
+    for (unsigned i = 0; i < region->n_slots; i++) {
+        region->slots[i].owner = region;
+    }
+    return region;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+}
+
+static bool emit_into_cache(Compile *c, TcgSlot *slots, Emitted *out)
+{
+    for (unsigned tries = 0; tries < 2; tries++) {
+        CacheSpace space;
+        bool no_room;
+
+        if (!cache_space(&space)) {
+            return false;
+        }
+        if (x86_emit(c, space.start, space.end, space.delta, slots, out,
+                     &no_room)) {
+            return true;
+        }
+        if (!no_room || !cache_next_segment()) {
+            return false;
+        }
+    }
+    return false;
+}
+
+TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
+                       unsigned n_ranges, const uint64_t *fault_info,
+                       unsigned n_fault_info)
+{
+    Compile c = {.ir = ir, .arena = ir->arena, .tier = tier};
+    uint64_t began = now_ns();
+    TcgRegion *region = NULL;
+    TcgSlot *slots;
+    Emitted out;
+
+    if (ir->overflow || !ir->n_ops) {
+        return NULL;
+    }
+    log_ir(LOG_OP, ir);
+    cfg_build(&c);
+    opt_run(&c);
+    live_build(&c);
+    log_ir(LOG_OP_OPT, ir);
+    regalloc(&c);
+    if (c.too_large) {
+        return NULL;
+    }
+    slots = g_new0(TcgSlot, 2 * ir->n_exits + 1);
+    g_mutex_lock(&tcg_lock);
+    if (emit_into_cache(&c, slots, &out)) {
+        region = make_region(ir, &out, tier, ranges, n_ranges, fault_info,
+                             n_fault_info);
+        cache_commit(region);
+        publish(region);
+        stats.regions++;
+        stats.bundles += ir->n_bundles;
+        stats.ir_ops += ir->n_ops;
+        stats.host_bytes += out.bytes;
+    }
+    stats.compile_ns += now_ns() - began;
+    g_mutex_unlock(&tcg_lock);
+    if (!region) {
+        g_free(slots);
+        return NULL;
+    }
+    tcg_dump_host("region", region->code, region->code_bytes);
+    return region;
+}
+
+uint64_t tcg_region_ip(const TcgRegion *region)
+{
+    return region->ip;
+}
+
+uint64_t tcg_region_key(const TcgRegion *region)
+{
+    return region->key;
+}
+
+uint32_t *tcg_region_counter(TcgRegion *region)
+{
+    return &region->counter;
+}
+
+unsigned tcg_region_tier(const TcgRegion *region)
+{
+    return region->tier;
+}
+
+void tcg_get_stats(TcgStats *to)
+{
+    g_mutex_lock(&tcg_lock);
+    *to = stats;
+    to->flushes = cache_recycles();
+    g_mutex_unlock(&tcg_lock);
+}

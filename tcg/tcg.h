@@ -14,8 +14,9 @@
  *
  * Threading: tcg_run() in any number of threads, one CPU each.  tcg_compile(),
  * tcg_chain() and the invalidations take a lock inside.  A region pointer is
- * valid until the thread that holds it calls tcg_run() or tcg_quiesce(); memory
- * of dead regions is reused only when no thread can be inside.
+ * valid from tcg_lookup() or tcg_compile() until the same CPU's next
+ * tcg_lookup() or tcg_quiesce(); memory of dead regions is reused only when no
+ * CPU can be inside.
  */
 #ifndef TCG_TCG_H
 #define TCG_TCG_H
@@ -30,28 +31,44 @@
 #include "tcg/ir.h"
 #include "tcg/opt.h"
 
-enum { TCG_JUMP_CACHE = 4096 };
+enum {
+    TCG_JUMP_CACHE = 1024, /* entries: dynamic targets of one CPU */
+    TCG_SPILL_SLOTS = 128, /* of 16 bytes */
+};
 
 typedef struct TcgRegion TcgRegion;
 typedef struct TcgCpu TcgCpu;
+
+typedef struct TcgFault {
+    uint64_t info;       /* fault_info[] of the failing access */
+    uint64_t address;    /* guest address */
+    uint64_t host_address; /* as the signal reported it */
+    uint8_t width;
+    bool is_store;
+} TcgFault;
 
 /* Part of the guest's CPU structure: what generated code keeps per CPU. */
 struct TcgCpu {
     /* Where the last run left for, when tcg_run() gave TCG_EXIT_LOOKUP. */
     uint64_t next_ip, next_key;
-    void *chain_slot;     /* jump to patch, or NULL */
-    uintptr_t guest_base;
+    struct TcgSlot *chain_slot; /* jump to patch, or NULL */
     uintptr_t host_sp;    /* of the running tcg_run(), for unwinding */
     uintptr_t host_limit; /* calls below start the host stack afresh */
-    uint8_t *spill;       /* memory of spilled temporaries */
-    void *link;           /* list of CPUs, tcg's own */
-    uint64_t epoch;       /* 0: not in generated code */
-    uint32_t fault;       /* see TcgFault */
+    uint32_t mxcsr;       /* floating-point modes and flags of the guest;
+                           * loaded while in generated code */
+    uint32_t host_mxcsr;
+    uint64_t epoch;       /* 0: not in generated code (atomic) */
+    void *cpu;
+    struct TcgCpu *next;  /* list of CPUs, tcg's own */
+    TcgFault fault;
+    uint64_t save_gpr[16];
+    uint8_t save_vec[16][16] __attribute__((aligned(16)));
+    uint8_t spill[TCG_SPILL_SLOTS][16];
     struct TcgJump {
-        uint64_t ip, key;
-        void *code;
-        TcgRegion *region;
-    } *jump_cache;        /* TCG_JUMP_CACHE entries */
+        uint64_t ip, key; /* ip is odd in an empty entry */
+        const void *code;
+        uint64_t pad;
+    } jump_cache[TCG_JUMP_CACHE];
 };
 
 typedef struct TcgConfig {
@@ -62,13 +79,18 @@ typedef struct TcgConfig {
     unsigned n_pinned;      /* 64-bit fields kept in host registers */
     ptrdiff_t pinned_offset[IR_MAX_PINNED];
     const char *pinned_name[IR_MAX_PINNED];
+    uintptr_t guest_base;   /* host address of guest address 0 */
+    /* Makes a CPU leave generated code soon (any thread); may be NULL.  Used
+     * when memory of the code cache is to be reused and a CPU has not been
+     * outside for long. */
+    void (*kick)(void *cpu);
     bool perf_map, jitdump;
 } TcgConfig;
 
 /* Once per process.  False when no executable memory is to be had. */
 bool tcg_init(const TcgConfig *config, GError **error);
 /* Sets up a CPU's part; cpu is the structure the offsets are relative to. */
-bool tcg_cpu_init(void *cpu, uintptr_t guest_base, GError **error);
+void tcg_cpu_init(void *cpu);
 void tcg_cpu_free(void *cpu);
 /*
  * Results of tcg_run(): what ir_exit() was given (0 .. 255), or one of these.
@@ -89,8 +111,13 @@ void tcg_unwind(void *cpu, unsigned result) G_GNUC_NORETURN;
 
 /* --- regions ----------------------------------------------------------- */
 
-/* The region for (ip, key), or NULL.  No lock taken. */
+/*
+ * The region for (ip, key), or NULL.  No lock taken.  Regions found before by
+ * this CPU may be gone after it.
+ */
 TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key);
+/* The CPU holds no region: call before leaving the run loop. */
+void tcg_quiesce(void *cpu);
 
 /* A range of guest code a region was made from. */
 typedef struct TcgRange {
@@ -124,13 +151,6 @@ uint32_t *tcg_region_counter(TcgRegion *region);
 unsigned tcg_region_tier(const TcgRegion *region);
 
 /* --- faults ------------------------------------------------------------ */
-
-typedef struct TcgFault {
-    uint64_t info;       /* fault_info[] of the failing access */
-    uint64_t address;    /* guest address */
-    uint8_t width;
-    bool is_store;
-} TcgFault;
 
 /*
  * For a signal handler: if the interrupted context is generated code at a

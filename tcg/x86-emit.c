@@ -1,0 +1,1126 @@
+/*
+ * From allocated intermediate code to x86-64: operands, integer operations,
+ * memory accesses, and the walk over the region.
+ *
+ * Most operations emit one to three instructions.  Operands in memory are
+ * used in place when the instruction allows it, so a value without a register
+ * costs a memory operand rather than a load.
+ */
+#include "tcg/x86-emit.h"
+
+/* --- operands ------------------------------------------------------------ */
+
+X86Rm home_rm(Emit *e, IrReg reg)
+{
+    const IrVreg *vreg = &e->ir->vregs[reg];
+
+    return x86_mem(e->info[vreg->base].reg, vreg->offset);
+}
+
+X86Rm memory_rm(Emit *e, IrReg reg)
+{
+    if (e->info[reg].loc == LOC_HOME) {
+        return home_rm(e, reg);
+    }
+    return tcg_field(offsetof(TcgCpu, spill) + e->info[reg].slot);
+}
+
+bool in_gpr(Emit *e, IrReg reg, int *host)
+{
+    *host = e->info[reg].reg;
+    return e->info[reg].loc == LOC_REG && *host < XMM0;
+}
+
+bool in_vec(Emit *e, IrReg reg, int *host)
+{
+    *host = e->info[reg].reg;
+    return e->info[reg].loc == LOC_REG && *host >= XMM0;
+}
+
+bool imm32(Emit *e, IrReg reg, bool w, int32_t *imm)
+{
+    uint64_t value;
+
+    if (!ir_is_const(e->ir, reg, &value)) {
+        return false;
+    }
+    *imm = value;
+    return !w || (int64_t)value == *imm;
+}
+
+/* Field of a byte that holds it, if one does. */
+static bool bits_in_byte(const IrVreg *vreg)
+{
+    return vreg->bit_pos % 8 + vreg->bit_len <= 8;
+}
+
+void load_global(Emit *e, IrReg reg, int host)
+{
+    const IrVreg *vreg = &e->ir->vregs[reg];
+    X86Rm rm = home_rm(e, reg);
+    X86 *x = &e->x;
+
+    if (host >= XMM0) {
+        if (vreg->home_size == 16) {
+            x86_op(x, 0, 0, MAP_0F, 0x10, host, rm);
+        } else if (vreg->home_size == 8 && !vreg->bit_len) {
+            x86_op(x, 0xf3, 0, MAP_0F, 0x7e, host, rm);
+        } else {
+            load_global(e, reg, RAX);
+            x86_op(x, 0x66, X86_W, MAP_0F, 0x6e, host, x86_r(RAX));
+        }
+        return;
+    }
+    if (!vreg->bit_len) {
+        x86_load(x, vreg->home_size, host, rm);
+        return;
+    }
+    unsigned pos = vreg->bit_pos;
+
+    if (bits_in_byte(vreg)) {
+        rm.disp += pos / 8;
+        pos %= 8;
+        x86_load(x, 1, host, rm);
+    } else {
+        x86_load(x, 8, host, rm);
+    }
+    if (pos) {
+        x86_shift_imm(x, !bits_in_byte(vreg), SH_SHR, host, pos);
+    }
+    x86_alu_imm(x, false, ALU_AND, x86_r(host), (1u << vreg->bit_len) - 1);
+}
+
+/* Merges a bit field into its home; RDX is used. */
+static void store_bits(Emit *e, IrReg reg, int host)
+{
+    const IrVreg *vreg = &e->ir->vregs[reg];
+    X86Rm rm = home_rm(e, reg);
+    X86 *x = &e->x;
+    unsigned pos = vreg->bit_pos;
+    unsigned width = bits_in_byte(vreg) ? 1 : 8;
+
+    if (width == 1) {
+        rm.disp += pos / 8;
+        pos %= 8;
+    }
+    /* home ^= (home ^ value << pos) & mask << pos */
+    x86_load(x, width, RDX, rm);
+    if (pos) {
+        x86_shift_imm(x, width == 8, SH_ROR, RDX, pos);
+    }
+    x86_alu(x, width == 8, ALU_XOR, RDX, x86_r(host));
+    x86_alu_imm(x, false, ALU_AND, x86_r(RDX), (1u << vreg->bit_len) - 1);
+    if (pos) {
+        x86_shift_imm(x, width == 8, SH_SHL, RDX, pos);
+    }
+    if (width == 1) {
+        x86_op(x, 0, X86_BYTE, MAP_0, 0x30, RDX, rm);
+    } else {
+        x86_alu_to(x, true, ALU_XOR, rm, RDX);
+    }
+}
+
+void store_global(Emit *e, IrReg reg, int host)
+{
+    const IrVreg *vreg = &e->ir->vregs[reg];
+    X86Rm rm = home_rm(e, reg);
+    X86 *x = &e->x;
+
+    if (host >= XMM0) {
+        if (vreg->home_size == 16) {
+            x86_op(x, 0, 0, MAP_0F, 0x11, host, rm);
+        } else if (vreg->home_size == 8 && !vreg->bit_len) {
+            x86_op(x, 0x66, 0, MAP_0F, 0xd6, host, rm);
+        } else {
+            x86_op(x, 0x66, X86_W, MAP_0F, 0x7e, host, x86_r(RAX));
+            store_global(e, reg, RAX);
+        }
+        return;
+    }
+    if (vreg->bit_len) {
+        store_bits(e, reg, host);
+    } else {
+        x86_store(x, vreg->home_size, rm, host);
+    }
+}
+
+/* Puts a value into a chosen integer register; does not touch flags unless
+ * the value is a bit field in its home. */
+void use_in(Emit *e, IrReg reg, int host, bool w)
+{
+    int from;
+
+    switch (e->info[reg].loc) {
+    case LOC_CONST:
+        x86_mov_imm(&e->x, host, w ? e->ir->vregs[reg].value
+                                   : (uint32_t)e->ir->vregs[reg].value);
+        break;
+    case LOC_HOME:
+        load_global(e, reg, host);
+        break;
+    case LOC_SPILL:
+        x86_load(&e->x, 8, host, memory_rm(e, reg));
+        break;
+    case LOC_REG:
+        if (in_vec(e, reg, &from)) {
+            x86_op(&e->x, 0x66, X86_W, MAP_0F, 0x7e, from, x86_r(host));
+        } else if (from != host) {
+            x86_mov(&e->x, w, host, from);
+        }
+        break;
+    default:
+        x86_mov_imm(&e->x, host, 0); /* never assigned */
+    }
+}
+
+int use_gpr(Emit *e, IrReg reg, int scratch)
+{
+    int host;
+
+    if (in_gpr(e, reg, &host)) {
+        return host;
+    }
+    use_in(e, reg, scratch, true);
+    return scratch;
+}
+
+X86Rm use_rm(Emit *e, IrReg reg, unsigned width, int scratch)
+{
+    const IrVreg *vreg = &e->ir->vregs[reg];
+
+    if (e->info[reg].loc == LOC_SPILL ||
+        (e->info[reg].loc == LOC_HOME && !vreg->bit_len &&
+         vreg->home_size >= width)) {
+        return memory_rm(e, reg);
+    }
+    return x86_r(use_gpr(e, reg, scratch));
+}
+
+int def_gpr(Emit *e, IrReg reg, int scratch)
+{
+    int host;
+
+    return in_gpr(e, reg, &host) ? host : scratch;
+}
+
+void done_gpr(Emit *e, IrReg reg, int host)
+{
+    int to;
+
+    switch (e->info[reg].loc) {
+    case LOC_REG:
+        if (in_vec(e, reg, &to)) {
+            x86_op(&e->x, 0x66, X86_W, MAP_0F, 0x6e, to, x86_r(host));
+        } else if (to != host) {
+            x86_mov(&e->x, true, to, host);
+        }
+        break;
+    case LOC_HOME:
+        store_global(e, reg, host);
+        break;
+    case LOC_SPILL:
+        x86_store(&e->x, 8, memory_rm(e, reg), host);
+        break;
+    default:
+        break; /* nobody reads it */
+    }
+}
+
+static int reg_of(Emit *e, IrReg reg)
+{
+    int host;
+
+    return in_gpr(e, reg, &host) ? host : X86_NO_REG;
+}
+
+/* Memory that an operation of this width may change in place. */
+static bool in_place(Emit *e, IrReg reg, unsigned width)
+{
+    return (e->info[reg].loc == LOC_SPILL && width == 8) ||
+           (e->info[reg].loc == LOC_HOME && !e->ir->vregs[reg].bit_len &&
+            e->ir->vregs[reg].home_size == width);
+}
+
+/* --- arithmetic ---------------------------------------------------------- */
+
+static void emit_alu(Emit *e, const IrOp *op, unsigned alu, bool commutes)
+{
+    bool w = op->width == 8;
+    IrReg a = op->src[0];
+    IrReg b = op->src[1];
+    int to = def_gpr(e, op->dst, RAX);
+    int32_t imm;
+
+    if (commutes && (e->info[a].loc == LOC_CONST ||
+                     (reg_of(e, b) == to && reg_of(e, a) != to))) {
+        a = op->src[1];
+        b = op->src[0];
+    }
+    if (imm32(e, b, w, &imm)) {
+        if (op->dst == a && in_place(e, a, op->width)) {
+            x86_alu_imm(&e->x, w, alu, memory_rm(e, a), imm);
+            return;
+        }
+        int from = reg_of(e, a);
+
+        if (from >= 0 && from != to && (alu == ALU_ADD || alu == ALU_SUB) &&
+            imm != INT32_MIN) {
+            x86_lea(&e->x, w, to,
+                    x86_mem(from, alu == ALU_ADD ? imm : -imm));
+        } else {
+            use_in(e, a, to, w);
+            x86_alu_imm(&e->x, w, alu, x86_r(to), imm);
+        }
+        done_gpr(e, op->dst, to);
+        return;
+    }
+    int ra = reg_of(e, a);
+    int rb = reg_of(e, b);
+
+    if (alu == ALU_ADD && ra >= 0 && rb >= 0 && ra != to && rb != to) {
+        x86_lea(&e->x, w, to, x86_mem_index(ra, rb, 0, 0));
+        done_gpr(e, op->dst, to);
+        return;
+    }
+    if (op->dst == a && rb >= 0 && in_place(e, a, op->width)) {
+        x86_alu_to(&e->x, w, alu, memory_rm(e, a), rb);
+        return;
+    }
+    if (rb == to && ra != to) {
+        to = RAX;
+    }
+    X86Rm rm = use_rm(e, b, op->width, RCX);
+
+    use_in(e, a, to, w);
+    x86_alu(&e->x, w, alu, to, rm);
+    done_gpr(e, op->dst, to);
+}
+
+/* a & ~b, a | ~b, a ^ ~b */
+static void emit_alu_not(Emit *e, const IrOp *op, unsigned alu)
+{
+    bool w = op->width == 8;
+    int to = def_gpr(e, op->dst, RAX);
+
+    if (alu == ALU_AND && x86_features.bmi1 && opt_on(OPT_BMI)) {
+        int b = use_gpr(e, op->src[1], RCX);
+
+        x86_vex(&e->x, 0, w, false, MAP_0F38, 0xf2, to, b,
+                use_rm(e, op->src[0], op->width, RDX));
+        done_gpr(e, op->dst, to);
+        return;
+    }
+    use_in(e, op->src[1], RCX, w);
+    x86_op(&e->x, 0, w, MAP_0, 0xf7, 2, x86_r(RCX));
+    use_in(e, op->src[0], to, w);
+    x86_alu(&e->x, w, alu, to, x86_r(RCX));
+    done_gpr(e, op->dst, to);
+}
+
+static void emit_unary(Emit *e, const IrOp *op, unsigned extension)
+{
+    bool w = op->width == 8;
+    int to = def_gpr(e, op->dst, RAX);
+
+    use_in(e, op->src[0], to, w);
+    x86_op(&e->x, 0, w, MAP_0, 0xf7, extension, x86_r(to));
+    done_gpr(e, op->dst, to);
+}
+
+static void emit_mul(Emit *e, const IrOp *op)
+{
+    bool w = op->width == 8;
+    IrReg a = op->src[0];
+    IrReg b = op->src[1];
+    int to = def_gpr(e, op->dst, RAX);
+    int32_t imm;
+
+    if (e->info[a].loc == LOC_CONST || reg_of(e, b) == to) {
+        a = op->src[1];
+        b = op->src[0];
+    }
+    if (imm32(e, b, w, &imm)) {
+        X86Rm rm = use_rm(e, a, op->width, RCX);
+        bool byte = imm == (int8_t)imm;
+
+        x86_op(&e->x, 0, w, MAP_0, byte ? 0x6b : 0x69, to, rm);
+        if (byte) {
+            x86_b(&e->x, imm);
+        } else {
+            x86_d(&e->x, imm);
+        }
+    } else {
+        X86Rm rm = use_rm(e, b, op->width, RCX);
+
+        use_in(e, a, to, w);
+        x86_op(&e->x, 0, w, MAP_0F, 0xaf, to, rm);
+    }
+    done_gpr(e, op->dst, to);
+}
+
+/* RDX:RAX = RAX * b, or RAX, RDX = RDX:RAX / b */
+static void emit_muldiv(Emit *e, const IrOp *op, unsigned extension,
+                        bool high)
+{
+    bool w = op->width == 8;
+    X86Rm rm = use_rm(e, op->src[1], op->width, RCX);
+
+    use_in(e, op->src[0], RAX, w);
+    if (extension == 6) {
+        x86_alu(&e->x, false, ALU_XOR, RDX, x86_r(RDX));
+    } else if (extension == 7) {
+        if (w) {
+            x86_b(&e->x, 0x48);
+        }
+        x86_b(&e->x, 0x99);
+    }
+    x86_op(&e->x, 0, w, MAP_0, 0xf7, extension, rm);
+    done_gpr(e, op->dst, high ? RDX : RAX);
+}
+
+static void emit_shift(Emit *e, const IrOp *op, unsigned kind)
+{
+    bool w = op->width == 8;
+    int to = def_gpr(e, op->dst, RAX);
+    uint64_t count;
+    bool bmi2 = x86_features.bmi2 && opt_on(OPT_BMI);
+
+    if (ir_is_const(e->ir, op->src[1], &count)) {
+        int from = reg_of(e, op->src[0]);
+
+        count &= w ? 63 : 31;
+        if (kind == SH_ROR && bmi2 && from >= 0 && from != to) {
+            x86_vex(&e->x, 0xf2, w, false, MAP_0F3A, 0xf0, to, 0,
+                    x86_r(from));
+            x86_b(&e->x, count);
+        } else if (kind == SH_SHL && count <= 3 && from >= 0 && from != to &&
+                   w) {
+            X86Rm rm = count == 1 ? x86_mem_index(from, from, 0, 0)
+                       : x86_mem_index(X86_NO_REG, from, count, 0);
+
+            x86_lea(&e->x, true, to, rm);
+        } else {
+            use_in(e, op->src[0], to, w);
+            x86_shift_imm(&e->x, w, kind, to, count);
+        }
+        done_gpr(e, op->dst, to);
+        return;
+    }
+    if (bmi2 && kind >= SH_SHL) {
+        int by = use_gpr(e, op->src[1], RCX);
+        unsigned prefix = kind == SH_SHL ? 0x66 : kind == SH_SAR ? 0xf3 : 0xf2;
+
+        x86_vex(&e->x, prefix, w, false, MAP_0F38, 0xf7, to, by,
+                use_rm(e, op->src[0], op->width, RDX));
+        done_gpr(e, op->dst, to);
+        return;
+    }
+    use_in(e, op->src[1], RCX, false);
+    use_in(e, op->src[0], to, w);
+    x86_op(&e->x, 0, w, MAP_0, 0xd3, kind, x86_r(to));
+    done_gpr(e, op->dst, to);
+}
+
+static void emit_double_shift(Emit *e, const IrOp *op, unsigned opcode)
+{
+    bool w = op->width == 8;
+    int fill = use_gpr(e, op->src[1], RDX);
+    int to = def_gpr(e, op->dst, RAX);
+    uint64_t count;
+
+    if (to == fill) {
+        to = RAX;
+    }
+    if (ir_is_const(e->ir, op->src[2], &count)) {
+        use_in(e, op->src[0], to, w);
+        x86_op(&e->x, 0, w, MAP_0F, opcode, fill, x86_r(to));
+        x86_b(&e->x, count & (w ? 63 : 31));
+    } else {
+        use_in(e, op->src[2], RCX, false);
+        if (reg_of(e, op->src[2]) == to) {
+            to = RAX;
+        }
+        use_in(e, op->src[0], to, w);
+        x86_op(&e->x, 0, w, MAP_0F, opcode + 1, fill, x86_r(to));
+    }
+    done_gpr(e, op->dst, to);
+}
+
+/* --- fields --------------------------------------------------------------- */
+
+static void emit_extract(Emit *e, const IrOp *op)
+{
+    unsigned pos = op->imm & 0xff;
+    unsigned len = op->imm >> 8;
+    int to = def_gpr(e, op->dst, RAX);
+    X86 *x = &e->x;
+
+    if (pos == 0 && (len == 8 || len == 16 || len == 32)) {
+        x86_load(x, len / 8, to, use_rm(e, op->src[0], len / 8, RCX));
+        done_gpr(e, op->dst, to);
+        return;
+    }
+    use_in(e, op->src[0], to, pos + len > 32);
+    if (pos) {
+        x86_shift_imm(x, pos + len > 32, SH_SHR, to, pos);
+    }
+    if (pos + len == 64) {
+        /* The shift has cleared the rest. */
+    } else if (len == 8 || len == 16) {
+        x86_load(x, len / 8, to, x86_r(to));
+    } else if (len == 32) {
+        x86_mov(x, false, to, to);
+    } else if (len < 32) {
+        x86_alu_imm(x, false, ALU_AND, x86_r(to), (1u << len) - 1);
+    } else {
+        x86_shift_imm(x, true, SH_SHL, to, 64 - len);
+        x86_shift_imm(x, true, SH_SHR, to, 64 - len);
+    }
+    done_gpr(e, op->dst, to);
+}
+
+static void emit_sextract(Emit *e, const IrOp *op)
+{
+    unsigned pos = op->imm & 0xff;
+    unsigned len = op->imm >> 8;
+    int to = def_gpr(e, op->dst, RAX);
+    X86 *x = &e->x;
+
+    if (pos == 0 && len == 32) {
+        x86_op(x, 0, X86_W, MAP_0, 0x63, to,
+               use_rm(e, op->src[0], 4, RCX));
+    } else if (pos == 0 && (len == 8 || len == 16)) {
+        X86Rm rm = use_rm(e, op->src[0], len / 8, RCX);
+
+        x86_op(x, 0, X86_W, MAP_0F, len == 8 ? 0xbe : 0xbf, to, rm);
+    } else {
+        use_in(e, op->src[0], to, true);
+        if (pos + len < 64) {
+            x86_shift_imm(x, true, SH_SHL, to, 64 - pos - len);
+        }
+        if (len < 64) {
+            x86_shift_imm(x, true, SH_SAR, to, 64 - len);
+        }
+    }
+    done_gpr(e, op->dst, to);
+}
+
+static void and_constant(Emit *e, int reg, uint64_t mask)
+{
+    if ((int64_t)mask == (int32_t)mask) {
+        x86_alu_imm(&e->x, true, ALU_AND, x86_r(reg), mask);
+    } else if (mask <= UINT32_MAX) {
+        x86_alu_imm(&e->x, false, ALU_AND, x86_r(reg), (int32_t)mask);
+    } else {
+        x86_mov_imm(&e->x, RDX, mask);
+        x86_alu(&e->x, true, ALU_AND, reg, x86_r(RDX));
+    }
+}
+
+static void emit_deposit(Emit *e, const IrOp *op)
+{
+    unsigned pos = op->imm & 0xff;
+    unsigned len = op->imm >> 8;
+    uint64_t ones = ~UINT64_C(0) >> (64 - len);
+    int to = def_gpr(e, op->dst, RAX);
+    uint64_t field;
+    X86 *x = &e->x;
+
+    if (reg_of(e, op->src[1]) == to) {
+        to = RAX;
+    }
+    if (ir_is_const(e->ir, op->src[1], &field)) {
+        x86_mov_imm(x, RCX, (field & ones) << pos);
+    } else if (pos == 0 && len == 32) {
+        use_in(e, op->src[1], RCX, false);
+        x86_mov(x, false, RCX, RCX);
+    } else if (pos + len == 64) {
+        use_in(e, op->src[1], RCX, true);
+        x86_shift_imm(x, true, SH_SHL, RCX, pos);
+    } else {
+        use_in(e, op->src[1], RCX, true);
+        and_constant(e, RCX, ones);
+        if (pos) {
+            x86_shift_imm(x, true, SH_SHL, RCX, pos);
+        }
+    }
+    use_in(e, op->src[0], to, true);
+    if (pos == 0 && len == 32) {
+        x86_shift_imm(x, true, SH_SHR, to, 32);
+        x86_shift_imm(x, true, SH_SHL, to, 32);
+    } else if (pos == 32 && len == 32) {
+        x86_mov(x, false, to, to);
+    } else {
+        and_constant(e, to, ~(ones << pos));
+    }
+    x86_alu(x, true, ALU_OR, to, x86_r(RCX));
+    done_gpr(e, op->dst, to);
+}
+
+/* --- bit counts ----------------------------------------------------------- */
+
+static void emit_count(Emit *e, const IrOp *op)
+{
+    bool w = op->width == 8;
+    X86Rm rm = use_rm(e, op->src[0], op->width, RCX);
+    int to = def_gpr(e, op->dst, RAX);
+    bool clz = op->opcode == IR_clz;
+    X86 *x = &e->x;
+
+    if (op->opcode == IR_popcnt) {
+        x86_op(x, 0xf3, w, MAP_0F, 0xb8, to, rm);
+    } else if (clz ? x86_features.lzcnt : x86_features.bmi1) {
+        x86_op(x, 0xf3, w, MAP_0F, clz ? 0xbd : 0xbc, to, rm);
+    } else {
+        unsigned bits = w ? 64 : 32;
+
+        x86_op(x, 0, w, MAP_0F, clz ? 0xbd : 0xbc, RAX, rm);
+        x86_mov_imm(x, RCX, clz ? 2 * bits - 1 : bits);
+        x86_op(x, 0, w, MAP_0F, 0x40 | CC_E, RAX, x86_r(RCX));
+        if (clz) {
+            x86_alu_imm(x, w, ALU_XOR, x86_r(RAX), bits - 1);
+        }
+        to = RAX;
+    }
+    done_gpr(e, op->dst, to);
+}
+
+static void emit_bswap(Emit *e, const IrOp *op)
+{
+    int to = def_gpr(e, op->dst, RAX);
+    bool w = op->width == 8;
+
+    use_in(e, op->src[0], to, w);
+    if (w || (to & 8)) {
+        x86_b(&e->x, 0x40 | w << 3 | (to & 8) >> 3);
+    }
+    x86_b(&e->x, 0x0f);
+    x86_b(&e->x, 0xc8 | (to & 7));
+    if (op->width == 2) {
+        x86_shift_imm(&e->x, false, SH_SHR, to, 16);
+    }
+    done_gpr(e, op->dst, to);
+}
+
+/* --- comparison ------------------------------------------------------------ */
+
+static const uint8_t cond_cc[IR_CONDS] = {
+    [IR_EQ] = CC_E, [IR_NE] = CC_NE, [IR_LT] = CC_L, [IR_GE] = CC_GE,
+    [IR_LE] = CC_LE, [IR_GT] = CC_G, [IR_LTU] = CC_B, [IR_GEU] = CC_AE,
+    [IR_LEU] = CC_BE, [IR_GTU] = CC_A, [IR_TSTEQ] = CC_E, [IR_TSTNE] = CC_NE,
+    [IR_O] = CC_O, [IR_NO] = CC_NO, [IR_S] = CC_S, [IR_NS] = CC_NS,
+};
+
+/* The condition with operands exchanged; -1 for those without one. */
+static const int8_t cond_swap[IR_CONDS] = {
+    [IR_EQ] = IR_EQ, [IR_NE] = IR_NE, [IR_LT] = IR_GT, [IR_GE] = IR_LE,
+    [IR_LE] = IR_GE, [IR_GT] = IR_LT, [IR_LTU] = IR_GTU, [IR_GEU] = IR_LEU,
+    [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU, [IR_TSTEQ] = IR_TSTEQ,
+    [IR_TSTNE] = IR_TSTNE, [IR_O] = -1, [IR_NO] = -1, [IR_S] = -1,
+    [IR_NS] = -1,
+};
+
+static bool imm_compare(Emit *e, bool w, unsigned cond, X86Rm rm, int32_t imm)
+{
+    X86 *x = &e->x;
+
+    if (cond == IR_TSTEQ || cond == IR_TSTNE) {
+        if (rm.reg != X86_NO_REG && imm >= 0 && imm < 128) {
+            x86_op(x, 0, X86_BYTE, MAP_0, 0xf6, 0, rm);
+            x86_b(x, imm);
+        } else {
+            x86_op(x, 0, imm >= 0 && rm.reg != X86_NO_REG ? 0 : w, MAP_0,
+                   0xf7, 0, rm);
+            x86_d(x, imm);
+        }
+    } else if (imm == 0 && rm.reg != X86_NO_REG) {
+        x86_op(x, 0, w, MAP_0, 0x85, rm.reg, rm);
+    } else {
+        x86_alu_imm(x, w, ALU_CMP, rm, imm);
+    }
+    return true;
+}
+
+unsigned emit_compare(Emit *e, const IrOp *op)
+{
+    bool w = op->width == 8;
+    IrReg a = op->src[0];
+    IrReg b = op->src[1];
+    unsigned cond = op->cond;
+    int32_t imm;
+
+    if (e->info[a].loc == LOC_CONST && e->info[b].loc != LOC_CONST &&
+        cond_swap[cond] >= 0) {
+        cond = cond_swap[cond];
+        a = op->src[1];
+        b = op->src[0];
+    }
+    if (imm32(e, b, w, &imm)) {
+        imm_compare(e, w, cond, use_rm(e, a, op->width, RAX), imm);
+        return cond_cc[cond];
+    }
+    X86Rm rm = use_rm(e, b, op->width, RCX);
+    int ra = use_gpr(e, a, RAX);
+
+    if (cond == IR_TSTEQ || cond == IR_TSTNE) {
+        x86_op(&e->x, 0, w, MAP_0, 0x85, ra, rm);
+    } else {
+        x86_alu(&e->x, w, ALU_CMP, ra, rm);
+    }
+    return cond_cc[cond];
+}
+
+static void emit_setcond(Emit *e, const IrOp *op)
+{
+    int to = def_gpr(e, op->dst, RDX);
+    bool clear_first = reg_of(e, op->src[0]) != to &&
+                       reg_of(e, op->src[1]) != to;
+
+    if (clear_first) {
+        x86_alu(&e->x, false, ALU_XOR, to, x86_r(to));
+    }
+    unsigned cc = emit_compare(e, op);
+
+    x86_op(&e->x, 0, X86_BYTE, MAP_0F, 0x90 | cc, 0, x86_r(to));
+    if (!clear_first) {
+        x86_load(&e->x, 1, to, x86_r(to));
+    }
+    done_gpr(e, op->dst, to);
+}
+
+/* An operand of select as something that can be read after the compare. */
+static X86Rm select_operand(Emit *e, IrReg reg, unsigned slot)
+{
+    int host;
+
+    if (in_gpr(e, reg, &host)) {
+        return x86_r(host);
+    }
+    if (e->info[reg].loc == LOC_SPILL ||
+        (e->info[reg].loc == LOC_HOME && !e->ir->vregs[reg].bit_len &&
+         e->ir->vregs[reg].home_size == 8)) {
+        return memory_rm(e, reg);
+    }
+    X86Rm rm = tcg_field(offsetof(TcgCpu, save_gpr) + 8 * slot);
+
+    use_in(e, reg, RAX, true);
+    x86_store(&e->x, 8, rm, RAX);
+    return rm;
+}
+
+static void emit_select_vector(Emit *e, const IrOp *op)
+{
+    int if_true = use_vec(e, op->src[2], VEC_T0);
+    int if_false = use_vec(e, op->src[3], VEC_T1);
+    unsigned cc = emit_compare(e, op);
+    uint8_t *skip;
+
+    x86_op(&e->x, 0, 0, MAP_0F, 0x28, VEC_T2, x86_r(if_true));
+    skip = x86_jcc8(&e->x, cc);
+    x86_op(&e->x, 0, 0, MAP_0F, 0x28, VEC_T2, x86_r(if_false));
+    x86_here8(&e->x, skip);
+    done_vec(e, op->dst, VEC_T2);
+}
+
+static void emit_select(Emit *e, const IrOp *op)
+{
+    if (e->ir->vregs[op->dst].type == IR_V128) {
+        emit_select_vector(e, op);
+        return;
+    }
+    int to = def_gpr(e, op->dst, RAX);
+    bool const_true = e->info[op->src[2]].loc == LOC_CONST;
+    bool const_false = e->info[op->src[3]].loc == LOC_CONST;
+    X86Rm if_true = {.reg = RDX};
+    X86Rm if_false = {.reg = RAX};
+
+    if (!const_true) {
+        if_true = select_operand(e, op->src[2], 0);
+    }
+    if (!const_false) {
+        if_false = select_operand(e, op->src[3], 1);
+    }
+    unsigned cc = emit_compare(e, op);
+
+    if (const_true) {
+        x86_mov_imm(&e->x, RDX, e->ir->vregs[op->src[2]].value);
+    }
+    if (if_true.reg == to && !(if_false.reg == to && !const_false)) {
+        /* The result's register holds the true value already. */
+        if (const_false) {
+            if_false.reg = RCX;
+            x86_mov_imm(&e->x, RCX, e->ir->vregs[op->src[3]].value);
+        }
+        x86_op(&e->x, 0, X86_W, MAP_0F, 0x40 | (cc ^ 1), to, if_false);
+    } else {
+        if (const_false) {
+            x86_mov_imm(&e->x, to, e->ir->vregs[op->src[3]].value);
+        } else if (if_false.reg != to) {
+            x86_load(&e->x, 8, to, if_false);
+        }
+        x86_op(&e->x, 0, X86_W, MAP_0F, 0x40 | cc, to, if_true);
+    }
+    done_gpr(e, op->dst, to);
+}
+
+/* --- moves and memory ------------------------------------------------------ */
+
+static void emit_mov(Emit *e, const IrOp *op)
+{
+    IrReg a = op->src[0];
+    int host;
+    int32_t imm;
+
+    if (e->ir->vregs[op->dst].type == IR_V128 ||
+        e->ir->vregs[a].type == IR_V128 || in_vec(e, op->dst, &host) ||
+        in_vec(e, a, &host)) {
+        done_vec(e, op->dst,
+                 use_vec(e, a, def_vec(e, op->dst, VEC_T0)));
+        return;
+    }
+    if (in_place(e, op->dst, 8) && imm32(e, a, true, &imm)) {
+        x86_store_imm(&e->x, 8, memory_rm(e, op->dst), imm);
+        return;
+    }
+    int to = def_gpr(e, op->dst, RAX);
+
+    if (to == RAX && in_gpr(e, a, &host)) {
+        to = host; /* straight to memory */
+    } else {
+        use_in(e, a, to, true);
+    }
+    done_gpr(e, op->dst, to);
+}
+
+/* Loads or stores of a vector register of 4, 8 or 16 bytes. */
+static bool vec_access(Emit *e, unsigned width, bool store, int host, X86Rm rm)
+{
+    switch (width) {
+    case 4:
+        x86_op(&e->x, 0x66, 0, MAP_0F, store ? 0x7e : 0x6e, host, rm);
+        return true;
+    case 8:
+        x86_op(&e->x, store ? 0x66 : 0xf3, 0, MAP_0F, store ? 0xd6 : 0x7e,
+               host, rm);
+        return true;
+    case 16:
+        x86_op(&e->x, 0, 0, MAP_0F, store ? 0x11 : 0x10, host, rm);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void load_from(Emit *e, const IrOp *op, X86Rm rm)
+{
+    int host;
+
+    if (op->width == 16 || (op->width >= 4 && in_vec(e, op->dst, &host))) {
+        host = def_vec(e, op->dst, VEC_T0);
+        vec_access(e, op->width, false, host, rm);
+        done_vec(e, op->dst, host);
+        return;
+    }
+    host = def_gpr(e, op->dst, RAX);
+    x86_load(&e->x, op->width, host, rm);
+    done_gpr(e, op->dst, host);
+}
+
+/* Brings the value of a store into a register (or immediate). */
+typedef struct StoreValue {
+    int host;
+    int32_t imm;
+    bool is_imm;
+} StoreValue;
+
+static StoreValue store_value(Emit *e, IrReg reg, unsigned width)
+{
+    StoreValue v = {.host = X86_NO_REG};
+    uint64_t value;
+
+    if (width <= 8 && ir_is_const(e->ir, reg, &value) &&
+        (width < 8 || (int64_t)value == (int32_t)value)) {
+        v.is_imm = true;
+        v.imm = value;
+    } else if (width == 16 || (width >= 4 && in_vec(e, reg, &v.host))) {
+        v.host = use_vec(e, reg, VEC_T0);
+    } else {
+        v.host = use_gpr(e, reg, RAX);
+    }
+    return v;
+}
+
+static void store_to(Emit *e, unsigned width, StoreValue v, X86Rm rm)
+{
+    if (v.is_imm) {
+        x86_store_imm(&e->x, width, rm, v.imm);
+    } else if (v.host >= XMM0) {
+        vec_access(e, width, true, v.host, rm);
+    } else {
+        x86_store(&e->x, width, rm, v.host);
+    }
+}
+
+static void emit_ld(Emit *e, const IrOp *op)
+{
+    load_from(e, op, x86_mem(use_gpr(e, op->src[0], RCX), op->imm));
+}
+
+static void emit_st(Emit *e, const IrOp *op)
+{
+    X86Rm rm = x86_mem(use_gpr(e, op->src[0], RCX), op->imm);
+
+    store_to(e, op->width, store_value(e, op->src[1], op->width), rm);
+}
+
+/* --- guest memory ----------------------------------------------------------- */
+
+/* The recovery map of the current operation: where dirty globals are. */
+static void fault_map(Emit *e, FaultSite *site)
+{
+    const uint64_t *need = e->c->need[e->op];
+    Emitted *out = e->out;
+
+    if (need != e->last_need) {
+        e->last_need = need;
+        e->last_map = out->n_fault_globals;
+        for (unsigned bit = 0; bit < e->c->n_globals; bit++) {
+            IrReg reg = e->c->cross[bit];
+            const IrVreg *vreg = &e->ir->vregs[reg];
+
+            if (!set_has(need, bit) || e->info[reg].loc != LOC_REG) {
+                continue;
+            }
+            out->fault_globals[out->n_fault_globals++] = (FaultGlobal){
+                .reg = e->info[reg].reg, .size = vreg->home_size,
+                .bit_pos = vreg->bit_pos, .bit_len = vreg->bit_len,
+                .base = e->info[vreg->base].reg, .offset = vreg->offset,
+            };
+        }
+        e->last_n_map = out->n_fault_globals - e->last_map;
+    }
+    site->map = e->last_map;
+    site->n_map = e->last_n_map;
+}
+
+static X86Rm guest_address(Emit *e, const IrOp *op)
+{
+    uint64_t base;
+    X86Rm rm = x86_mem(X86_NO_REG, op->imm);
+
+    if (ir_is_const(e->ir, op->src[0], &base) &&
+        (int64_t)(base + op->imm) == (int32_t)(base + op->imm)) {
+        rm.disp = base + op->imm;
+    } else {
+        rm.base = use_gpr(e, op->src[0], RCX);
+    }
+    if (op->src[1]) {
+        rm.index = use_gpr(e, op->src[1], RDX);
+        rm.scale = op->cond;
+    }
+    rm.gs = tcg_config.guest_base != 0;
+    return rm;
+}
+
+static void note_fault_site(Emit *e, const IrOp *op, X86Rm rm)
+{
+    FaultSite *site = &e->out->faults[e->out->n_faults++];
+
+    *site = (FaultSite){
+        .host = e->x.p - e->start, .fault = op->aux, .width = op->width,
+        .is_store = op->opcode == IR_gst, .base = rm.base, .index = rm.index,
+        .scale = rm.scale, .disp = rm.disp,
+    };
+    fault_map(e, site);
+}
+
+static void emit_gld(Emit *e, const IrOp *op)
+{
+    X86Rm rm = guest_address(e, op);
+
+    note_fault_site(e, op, rm);
+    load_from(e, op, rm);
+}
+
+static void emit_gst(Emit *e, const IrOp *op)
+{
+    X86Rm rm = guest_address(e, op);
+    StoreValue v = store_value(e, op->src[2], op->width);
+
+    note_fault_site(e, op, rm);
+    store_to(e, op->width, v, rm);
+}
+
+/* --- the walk ---------------------------------------------------------------- */
+
+static void emit_sync(Emit *e, const IrOp *op)
+{
+    if (e->c->need[e->op]) {
+        emit_write_back(e, e->c->need[e->op]);
+    }
+}
+
+static void emit_reload_op(Emit *e, const IrOp *op)
+{
+    if (e->c->reload[e->op]) {
+        emit_load_homes(e, e->c->reload[e->op]);
+    }
+}
+
+static void emit_label(Emit *e, const IrOp *op)
+{
+    e->labels[op->aux] = e->x.p;
+}
+
+static void emit_br(Emit *e, const IrOp *op)
+{
+    const Block *next = &e->c->blocks[e->block + 1];
+
+    if (e->block + 1 < e->c->n_blocks && next->label == op->aux) {
+        return;
+    }
+    emit_jump(e, op->aux);
+}
+
+static void emit_brcond(Emit *e, const IrOp *op)
+{
+    emit_jump_if(e, emit_compare(e, op), op->aux);
+}
+
+static void emit_nop(Emit *e, const IrOp *op)
+{
+}
+
+static void emit_fence(Emit *e, const IrOp *op)
+{
+    /* lock or dword [rsp - 8], 0: cheaper than mfence */
+    x86_b(&e->x, 0xf0);
+    x86_alu_imm(&e->x, false, ALU_OR, x86_mem(RSP, -8), 0);
+}
+
+static void emit_mxcsr(Emit *e, const IrOp *op)
+{
+    X86Rm rm = TCG_FIELD(mxcsr);
+
+    if (op->opcode == IR_ldmxcsr) {
+        x86_store(&e->x, 4, rm, use_gpr(e, op->src[0], RAX));
+        x86_op(&e->x, 0, 0, MAP_0F, 0xae, 2, rm);
+    } else {
+        int to = def_gpr(e, op->dst, RAX);
+
+        x86_op(&e->x, 0, 0, MAP_0F, 0xae, 3, rm);
+        x86_load(&e->x, 4, to, rm);
+        done_gpr(e, op->dst, to);
+    }
+}
+
+#define EMIT_FN(name, call) \
+    static void emit_##name(Emit *e, const IrOp *op) { call; }
+EMIT_FN(add, emit_alu(e, op, ALU_ADD, true))
+EMIT_FN(sub, emit_alu(e, op, ALU_SUB, false))
+EMIT_FN(and, emit_alu(e, op, ALU_AND, true))
+EMIT_FN(or, emit_alu(e, op, ALU_OR, true))
+EMIT_FN(xor, emit_alu(e, op, ALU_XOR, true))
+EMIT_FN(andn, emit_alu_not(e, op, ALU_AND))
+EMIT_FN(orn, emit_alu_not(e, op, ALU_OR))
+EMIT_FN(xorn, emit_alu_not(e, op, ALU_XOR))
+EMIT_FN(not, emit_unary(e, op, 2))
+EMIT_FN(neg, emit_unary(e, op, 3))
+EMIT_FN(mulhu, emit_muldiv(e, op, 4, true))
+EMIT_FN(mulhs, emit_muldiv(e, op, 5, true))
+EMIT_FN(divu, emit_muldiv(e, op, 6, false))
+EMIT_FN(remu, emit_muldiv(e, op, 6, true))
+EMIT_FN(divs, emit_muldiv(e, op, 7, false))
+EMIT_FN(rems, emit_muldiv(e, op, 7, true))
+EMIT_FN(shl, emit_shift(e, op, SH_SHL))
+EMIT_FN(shr, emit_shift(e, op, SH_SHR))
+EMIT_FN(sar, emit_shift(e, op, SH_SAR))
+EMIT_FN(rol, emit_shift(e, op, SH_ROL))
+EMIT_FN(ror, emit_shift(e, op, SH_ROR))
+EMIT_FN(shld, emit_double_shift(e, op, 0xa4))
+EMIT_FN(shrd, emit_double_shift(e, op, 0xac))
+EMIT_FN(clz, emit_count(e, op))
+EMIT_FN(ctz, emit_count(e, op))
+EMIT_FN(popcnt, emit_count(e, op))
+EMIT_FN(reload, emit_reload_op(e, op))
+EMIT_FN(ldmxcsr, emit_mxcsr(e, op))
+EMIT_FN(stmxcsr, emit_mxcsr(e, op))
+#undef EMIT_FN
+
+typedef void EmitFn(Emit *e, const IrOp *op);
+
+static EmitFn *const emitters[IR_OPCODES] = {
+#define IR_OP(name, ...) [IR_##name] = emit_##name,
+#define IR_VEC(name, ...) [IR_##name] = emit_vector,
+#include "tcg/ir-ops.def"
+#undef IR_OP
+#undef IR_VEC
+};
+
+static bool emit_blocks(Emit *e, bool *no_room)
+{
+    Compile *c = e->c;
+
+    emit_load_homes(e, c->blocks[0].live_in);
+    for (e->block = 0; e->block < c->n_blocks; e->block++) {
+        const Block *block = &c->blocks[e->block];
+
+        for (e->op = block->first; e->op < block->end; e->op++) {
+            const IrOp *op = &e->ir->ops[e->op];
+
+            if (e->end - e->x.p < X86_OP_ROOM + 32 * (int)c->n_globals) {
+                *no_room = true;
+                return false;
+            }
+            emitters[op->opcode](e, op);
+        }
+    }
+    return true;
+}
+
+bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
+              TcgSlot *slots, Emitted *out, bool *no_room)
+{
+    Arena *arena = c->arena;
+    Ir *ir = c->ir;
+    Emit e = {.x = {.p = start}, .c = c, .ir = ir, .info = c->info,
+              .start = start, .end = end, .delta = exec_delta,
+              .slots = slots, .out = out};
+    unsigned n_faults = 0;
+    unsigned n_maps = 0;
+    unsigned n_branches = 0;
+    const uint64_t *last = NULL;
+
+    *no_room = false;
+    *out = (Emitted){0};
+    for (unsigned i = 0; i < ir->n_ops; i++) {
+        n_branches += ir_op_is(&ir->ops[i], IRF_B);
+        if (ir_op_is(&ir->ops[i], IRF_F)) {
+            n_faults++;
+            n_maps += c->need[i] != last;
+            last = c->need[i];
+        }
+    }
+    e.labels = ARENA_NEW0(arena, uint8_t *, ir->n_labels + 1);
+    e.fixups = ARENA_NEW(arena, Fixup, n_branches + 1);
+    e.stubs = ARENA_NEW(arena, Stub, 2 * ir->n_exits + 1);
+    out->faults = ARENA_NEW(arena, FaultSite, n_faults + 1);
+    out->fault_globals = ARENA_NEW(arena, FaultGlobal,
+                                   (size_t)n_maps * c->n_globals + 1);
+    out->landings = ARENA_NEW(arena, uint8_t *, ir->n_exits + 1);
+    out->slots = slots;
+    if (!emit_blocks(&e, no_room)) {
+        return false;
+    }
+    if (end - e.x.p < 64 * (int)(e.n_stubs + 1)) {
+        *no_room = true;
+        return false;
+    }
+    emit_stubs(&e);
+    for (unsigned i = 0; i < e.n_fixups; i++) {
+        x86_fix32(e.fixups[i].at, e.labels[e.fixups[i].label]);
+    }
+    out->code = start + exec_delta;
+    out->bytes = e.x.p - start;
+    return true;
+}

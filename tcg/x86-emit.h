@@ -1,0 +1,104 @@
+/*
+ * The x86-64 back end's inside: what its files share.
+ *
+ *   x86-emit.c   the walk over operations; integer operations, memory
+ *   x86-exit.c   branches, exits, calls, write-back of globals
+ *   x86-vec.c    vectors and floating point
+ *   x86-thunk.c  entering and leaving generated code
+ *
+ * RAX, RCX, RDX and XMM13..15 are scratch within one operation.  Operands
+ * come as places: a register, memory (a home or a spill slot) or a constant;
+ * use_xxx() brings them where an instruction needs them, def_xxx() and
+ * done_xxx() bracket the making of a result.
+ */
+#ifndef TCG_X86_EMIT_H
+#define TCG_X86_EMIT_H
+
+#include <stddef.h>
+
+#include "tcg/tcg-int.h"
+
+enum { VEC_T0 = XMM0 + 13, VEC_T1 = XMM0 + 14, VEC_T2 = XMM0 + 15 };
+
+typedef struct Fixup {
+    uint8_t *at;        /* 32-bit displacement */
+    uint32_t label;
+} Fixup;
+
+typedef struct Stub {
+    uint8_t *jump;      /* displacement that leads here */
+    TcgSlot *slot;      /* unchained exit */
+    bool fresh_stack;   /* first drop the host's return addresses */
+} Stub;
+
+typedef struct Emit {
+    X86 x;
+    Compile *c;
+    Ir *ir;
+    VregInfo *info;
+    uint8_t *start, *end;
+    ptrdiff_t delta;     /* executable view - writable view */
+    unsigned op;         /* being emitted */
+    unsigned block;
+    uint8_t **labels;    /* positions, NULL: not yet */
+    Fixup *fixups;
+    unsigned n_fixups;
+    Stub *stubs;
+    unsigned n_stubs;
+    TcgSlot *slots;
+    Emitted *out;
+    const uint64_t *last_need; /* of the newest fault map */
+    unsigned last_map, last_n_map;
+} Emit;
+
+static inline X86Rm tcg_field(size_t offset)
+{
+    return x86_mem(RBP, tcg_config.tcg_offset + offset);
+}
+
+#define TCG_FIELD(name) tcg_field(offsetof(TcgCpu, name))
+
+/* Memory of a global or a spilled temporary. */
+X86Rm home_rm(Emit *e, IrReg reg);
+X86Rm memory_rm(Emit *e, IrReg reg);
+bool in_gpr(Emit *e, IrReg reg, int *host);
+bool in_vec(Emit *e, IrReg reg, int *host);
+bool imm32(Emit *e, IrReg reg, bool w, int32_t *imm);
+
+void load_global(Emit *e, IrReg reg, int host);
+void store_global(Emit *e, IrReg reg, int host);
+
+int use_gpr(Emit *e, IrReg reg, int scratch);
+void use_in(Emit *e, IrReg reg, int host, bool w);
+X86Rm use_rm(Emit *e, IrReg reg, unsigned width, int scratch);
+int def_gpr(Emit *e, IrReg reg, int scratch);
+void done_gpr(Emit *e, IrReg reg, int host);
+
+int use_vec(Emit *e, IrReg reg, int scratch);
+int def_vec(Emit *e, IrReg reg, int scratch);
+void done_vec(Emit *e, IrReg reg, int host);
+
+/* Compares and returns the host's condition code. */
+unsigned emit_compare(Emit *e, const IrOp *op);
+
+void emit_vector(Emit *e, const IrOp *op);
+void emit_vlo(Emit *e, const IrOp *op);
+void emit_vhi(Emit *e, const IrOp *op);
+void emit_vjoin(Emit *e, const IrOp *op);
+void emit_fsetcond(Emit *e, const IrOp *op);
+
+void emit_jump(Emit *e, uint32_t label);
+void emit_jump_if(Emit *e, unsigned cc, uint32_t label);
+void emit_write_back(Emit *e, const uint64_t *set);
+void emit_load_homes(Emit *e, const uint64_t *set);
+void emit_exit(Emit *e, const IrOp *op);
+void emit_goto_region(Emit *e, const IrOp *op);
+void emit_goto_dynamic(Emit *e, const IrOp *op);
+void emit_call_region(Emit *e, const IrOp *op);
+void emit_ret(Emit *e, const IrOp *op);
+void emit_call(Emit *e, const IrOp *op);
+void emit_stubs(Emit *e);
+/* A jump to a fixed place in the cache (executable address). */
+void emit_jump_to(Emit *e, const uint8_t *target);
+
+#endif

@@ -1,0 +1,177 @@
+/*
+ * Entering and leaving generated code, and what the host can do.
+ *
+ * The host stack while generated code runs (grows down):
+ *
+ *     caller of tcg_run()
+ *     saved registers
+ *     pad, pad
+ *     address of the "return miss" thunk   <- host_sp, 16-aligned
+ *     return addresses of guest calls, 16 bytes each ...
+ *
+ * so a guest return that has no matching call lands in the thunk.  Leaving
+ * drops the whole stack back to host_sp from wherever it is.
+ */
+#include <cpuid.h>
+
+#include "tcg/x86-emit.h"
+
+TcgThunks tcg_thunks;
+X86Features x86_features;
+
+enum {
+    SAVED_PAD = 24,
+    HOST_STACK = 256 * 1024, /* for return addresses */
+};
+
+static const int8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
+
+void x86_detect(void)
+{
+    unsigned a, b, c, d;
+
+    if (__get_cpuid(1, &a, &b, &c, &d)) {
+        x86_features.ssse3 = c & bit_SSSE3;
+        x86_features.sse41 = c & bit_SSE4_1;
+        x86_features.sse42 = c & bit_SSE4_2;
+        x86_features.popcnt = c & bit_POPCNT;
+        /* The operating system must save the wide registers. */
+        x86_features.avx = (c & bit_AVX) && __builtin_cpu_supports("avx");
+        x86_features.fma = x86_features.avx && (c & bit_FMA);
+    }
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        x86_features.bmi1 = b & bit_BMI;
+        x86_features.bmi2 = b & bit_BMI2;
+        x86_features.avx2 = x86_features.avx && (b & bit_AVX2);
+        x86_features.fsgsbase = b & bit_FSGSBASE;
+    }
+    if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {
+        x86_features.lzcnt = c & bit_LZCNT;
+    }
+}
+
+static void push_reg(X86 *x, int reg)
+{
+    if (reg & 8) {
+        x86_b(x, 0x41);
+    }
+    x86_b(x, 0x50 | (reg & 7));
+}
+
+static void pop_reg(X86 *x, int reg)
+{
+    if (reg & 8) {
+        x86_b(x, 0x41);
+    }
+    x86_b(x, 0x58 | (reg & 7));
+}
+
+static void pinned(X86 *x, bool store)
+{
+    for (unsigned i = 0; i < tcg_config.n_pinned; i++) {
+        X86Rm rm = x86_mem(RBP, tcg_config.pinned_offset[i]);
+
+        if (store) {
+            x86_store(x, 8, rm, x86_pinned_regs[i]);
+        } else {
+            x86_load(x, 8, x86_pinned_regs[i], rm);
+        }
+    }
+}
+
+static void mxcsr(X86 *x, unsigned extension, X86Rm rm)
+{
+    x86_op(x, 0, 0, MAP_0F, 0xae, extension, rm);
+}
+
+static void emit_enter(X86 *x, uint8_t **sentinel)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(saved); i++) {
+        push_reg(x, saved[i]);
+    }
+    x86_alu_imm(x, true, ALU_SUB, x86_r(RSP), SAVED_PAD);
+    x86_mov(x, true, RBP, RDI);
+    /* lea rax, [rip + return miss] */
+    x86_b(x, 0x48);
+    x86_b(x, 0x8d);
+    x86_b(x, 0x05);
+    x86_d(x, 0);
+    *sentinel = x->p - 4;
+    x86_store(x, 8, x86_mem(RSP, 0), RAX);
+    x86_store(x, 8, TCG_FIELD(host_sp), RSP);
+    x86_lea(x, true, RAX, x86_mem(RSP, -HOST_STACK));
+    x86_store(x, 8, TCG_FIELD(host_limit), RAX);
+    mxcsr(x, 3, TCG_FIELD(host_mxcsr));
+    mxcsr(x, 2, TCG_FIELD(mxcsr));
+    pinned(x, false);
+    x86_op(x, 0, 0, MAP_0, 0xff, 4, x86_r(RSI));
+}
+
+static void emit_leave(X86 *x)
+{
+    x86_load(x, 8, RSP, TCG_FIELD(host_sp));
+    pinned(x, true);
+    mxcsr(x, 3, TCG_FIELD(mxcsr));
+    mxcsr(x, 2, TCG_FIELD(host_mxcsr));
+    x86_alu_imm(x, true, ALU_ADD, x86_r(RSP), SAVED_PAD);
+    for (int i = G_N_ELEMENTS(saved) - 1; i >= 0; i--) {
+        pop_reg(x, saved[i]);
+    }
+    x86_b(x, 0xc3);
+}
+
+static void jump_to(X86 *x, const uint8_t *target)
+{
+    x86_fix32(x86_jmp32(x), target);
+}
+
+/* RAX: ip, RDX: key, RCX: slot or 0 */
+static void emit_lookup(X86 *x, const uint8_t *leave)
+{
+    x86_store(x, 8, x86_mem(RBP, tcg_config.ip_offset), RAX);
+    x86_store(x, 8, TCG_FIELD(next_ip), RAX);
+    x86_store(x, 8, TCG_FIELD(next_key), RDX);
+    x86_store(x, 8, TCG_FIELD(chain_slot), RCX);
+    x86_mov_imm(x, RAX, TCG_EXIT_LOOKUP);
+    jump_to(x, leave);
+}
+
+size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
+{
+    X86 x = {.p = write};
+    uint8_t *sentinel;
+    uint8_t *lookup;
+
+    tcg_thunks.enter = (void *)(x.p + delta);
+    emit_enter(&x, &sentinel);
+    tcg_thunks.leave = x.p + delta;
+    uint8_t *leave = x.p;
+
+    emit_leave(&x);
+    lookup = x.p;
+    emit_lookup(&x, leave);
+
+    tcg_thunks.unchained = x.p + delta;
+    x86_mov(&x, true, RCX, RAX);
+    x86_load(&x, 8, RDX, x86_mem(RCX, offsetof(TcgSlot, key)));
+    x86_load(&x, 8, RAX, x86_mem(RCX, offsetof(TcgSlot, ip)));
+    jump_to(&x, lookup);
+
+    tcg_thunks.return_miss = x.p + delta;
+    x86_fix32(sentinel, x.p);
+    x86_mov_imm(&x, RDX, TCG_KEY_UNKNOWN);
+    tcg_thunks.dynamic = x.p + delta;
+    x86_mov_imm(&x, RCX, 0);
+    jump_to(&x, lookup);
+
+    tcg_thunks.fault = x.p + delta;
+    x86_mov_imm(&x, RAX, TCG_EXIT_FAULT);
+    jump_to(&x, leave);
+
+    tcg_thunks.unwind = x.p + delta;
+    x86_mov(&x, true, RBP, RDI);
+    x86_mov(&x, false, RAX, RSI);
+    pinned(&x, false);
+    jump_to(&x, leave);
+    return x.p - write;
+}
