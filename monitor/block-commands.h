@@ -5,6 +5,8 @@
 #ifndef MONITOR_BLOCK_COMMANDS_H
 #define MONITOR_BLOCK_COMMANDS_H
 
+#include <stdbool.h>
+
 #include <glib.h>
 #include <jansson.h>
 

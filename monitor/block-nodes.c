@@ -7,6 +7,7 @@
 #include "block/backend.h"
 #include "block/driver.h"
 #include "block/monitor-nodes.h"
+#include "block/object.h"
 #include "block/options.h"
 #include "monitor/block-commands.h"
 

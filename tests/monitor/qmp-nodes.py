@@ -1,0 +1,158 @@
+"""Nodes over QMP: add, delete, reopen, resize, snapshots, queries."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from qmp import Daemon, run_tests
+
+MIB = 1 << 20
+
+
+def nodes(d):
+    return {n["node-name"]: n for n in d.cmd("query-named-block-nodes")}
+
+
+def test_add_and_delete(program):
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        info = nodes(d)["n"]
+        assert info["drv"] == "raw" and not info["ro"], info
+        assert info["image"]["virtual-size"] == MIB
+        d.fails("Duplicate nodes with node-name='n'", "blockdev-add",
+                driver="null-co", node_name="n")
+        d.fails("'node-name' must be specified for the root node",
+                "blockdev-add", driver="null-co")
+        d.fails("Invalid node-name: '.x'", "blockdev-add",
+                driver="null-co", node_name=".x")
+        d.fails("Parameter 'bogus' is unexpected", "blockdev-add",
+                driver="null-co", node_name="z", bogus=1)
+        d.fails("Parameter 'driver' does not accept value 'zip'",
+                "blockdev-add", driver="zip", node_name="z")
+        d.fails("Failed to find node with node-name='x'", "blockdev-del",
+                node_name="x")
+        child = [n for n in nodes(d) if n.startswith("#block")][0]
+        d.fails(f"Node {child} is not owned by the monitor", "blockdev-del",
+                node_name=child)
+        d.cmd("blockdev-del", node_name="n")
+        assert nodes(d) == {}
+        d.fails("Could not open '/nonexistent/f': No such file or directory",
+                "blockdev-add", driver="file", node_name="f",
+                filename="/nonexistent/f")
+
+
+def test_in_use(program):
+    with Daemon(program) as d:
+        path = d.file("a.img", MIB)
+        d.cmd("blockdev-add", driver="file", node_name="f", filename=path)
+        d.cmd("blockdev-add", driver="raw", node_name="r", file="f")
+        d.fails("Block device f is in use", "blockdev-del", node_name="f")
+        d.nbd_start()
+        d.cmd("block-export-add", type="nbd", id="e", node_name="r")
+        d.fails("Node r is in use", "blockdev-del", node_name="r")
+        d.cmd("block-export-del", id="e")
+        d.qmp.event("BLOCK_EXPORT_DELETED", id="e")
+        d.cmd("blockdev-del", node_name="r")
+        d.cmd("blockdev-del", node_name="f")
+
+
+def test_reopen(program):
+    with Daemon(program) as d:
+        path = d.file("a.img", MIB)
+        file = {"driver": "file", "filename": path}
+        d.cmd("blockdev-add", driver="raw", node_name="n", read_only=True,
+              file=file)
+        assert nodes(d)["n"]["ro"]
+        d.cmd("blockdev-reopen", options=[
+            {"driver": "raw", "node-name": "n", "file": file}])
+        assert not nodes(d)["n"]["ro"]
+        d.fails("Cannot change the option 'driver'", "blockdev-reopen",
+                options=[{"driver": "null-co", "node-name": "n"}])
+        d.fails("Failed to find node with node-name='q'", "blockdev-reopen",
+                options=[{"driver": "raw", "node-name": "q", "file": file}])
+        # One of two fails: neither has changed.
+        d.cmd("blockdev-add", driver="null-co", node_name="o")
+        d.error("blockdev-reopen", options=[
+            {"driver": "raw", "node-name": "n", "read-only": True,
+             "file": file},
+            {"driver": "null-co", "node-name": "o", "bogus": 1}])
+        assert not nodes(d)["n"]["ro"]
+
+
+def test_reopen_under_export(program):
+    """A writable export keeps its node writable."""
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        d.nbd_start()
+        d.cmd("block-export-add", type="nbd", id="e", node_name="n",
+              writable=True)
+        message = d.error("blockdev-reopen", options=[
+            {"driver": "raw", "node-name": "n", "read-only": True,
+             "file": {"driver": "file", "filename": d.file("n.img")}}])
+        assert "read-only" in message, message
+        assert not nodes(d)["n"]["ro"]
+
+
+def test_resize(program):
+    with Daemon(program) as d:
+        path = d.raw("n", MIB)
+        d.cmd("block-dirty-bitmap-add", node="n", name="b")
+        d.cmd("block_resize", node_name="n", size=2 * MIB)
+        assert os.stat(path).st_size == 2 * MIB
+        d.fails("Parameter 'size' expects a >0 size", "block_resize",
+                node_name="n", size=-1)
+        d.fails("Cannot find device='' nor node-name='q'", "block_resize",
+                node_name="q", size=1)
+        d.nbd_start()
+        d.cmd("block-export-add", type="nbd", id="e", node_name="n",
+              writable=True)
+        assert d.error("block_resize", node_name="n", size=MIB)
+        assert os.stat(path).st_size == 2 * MIB
+
+
+def test_query_graph(program):
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        graph = d.cmd("x-debug-query-block-graph")
+        ids = {n["name"]: n["id"] for n in graph["nodes"]}
+        edge = [e for e in graph["edges"] if e["parent"] == ids["n"]][0]
+        assert edge["name"] == "file", edge
+        assert d.cmd("query-block") == []
+        stats = d.cmd("query-blockstats", query_nodes=True)
+        assert "n" in {s["node-name"] for s in stats}
+
+
+def test_objects(program):
+    with Daemon(program) as d:
+        d.cmd("object-add", qom_type="iothread", id="io0")
+        d.raw("n", MIB)
+        d.cmd("x-blockdev-set-iothread", node_name="n", iothread="io0")
+        d.cmd("x-blockdev-set-iothread", node_name="n", iothread=None)
+        d.fails("Cannot find iothread io9", "x-blockdev-set-iothread",
+                node_name="n", iothread="io9")
+        assert "duplicate" in d.error("object-add", qom_type="iothread",
+                                      id="io0")
+        d.fails("Parameter 'bogus' is unexpected", "object-add",
+                qom_type="iothread", id="io1", bogus=1)
+        d.fails("object 'io1' not found", "object-del", id="io1")
+        d.cmd("object-del", id="io0")
+
+
+def test_hostile_descriptions(program):
+    with Daemon(program) as d:
+        deep = {"driver": "null-co"}
+        for _ in range(600):
+            deep = {"driver": "raw", "file": deep}
+        d.error("blockdev-add", **dict(deep, node_name="n"))
+        d.error("blockdev-add", driver="raw", node_name="r", file="r")
+        d.error("blockdev-add", driver="null-co", node_name="n",
+                size=-1)
+        d.error("blockdev-add", driver="null-co", node_name="n",
+                size=1 << 63)
+        d.error("blockdev-add", **{"driver": "raw", "node-name": "n",
+                                   "file.driver": "null-co",
+                                   "file": {"driver": "null-co"}})
+        d.error("blockdev-add", driver={"a": 1}, node_name="n")
+        assert nodes(d) == {}
+
+
+run_tests(dict(globals()), sys.argv[1])
