@@ -1,0 +1,905 @@
+/*
+ * Writing guest data: allocation, copy-on-write, zeroing, discarding.
+ *
+ * A write first looks its clusters up without a lock; those that belong to
+ * the image alone are written in place.  The rest is done run by run:
+ *
+ *     |<- cow head ->|<------- data ------->|<- cow tail ->|
+ *     +--------------+----------+-----------+--------------+
+ *     |  cluster 0              |  cluster 1               |  one host run
+ *     +--------------+----------+-----------+--------------+
+ *
+ * `plan` picks the run and its host clusters under the lock, `perform` moves
+ * the bytes without it in a single write, `link_run` enters the result into
+ * L2 under the lock again.  With extended L2 the copied edges shrink to the
+ * sub-clusters that the data touches.
+ */
+#include "block/qcow2-int.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* One run holds the lock's attention for at most this many bytes. */
+#define RUN_MAX_BYTES (32u << 20)
+
+typedef struct Run {
+    Qcow2InFlight in_flight;
+    uint64_t offset, bytes;    /* guest data */
+    uint64_t start;            /* of the first cluster */
+    uint64_t clusters;
+    uint64_t host;             /* of the first cluster */
+    uint64_t cow_start, cow_end; /* what the one write covers */
+    bool fresh;                /* host clusters are newly allocated */
+    bool virgin;               /* and known to read as zeroes */
+    bool copy_first, copy_last; /* whole old cluster comes along (ext. L2) */
+} Run;
+
+/* ---- In-flight list ------------------------------------------------------- */
+
+static Qcow2InFlight *find_in_flight(Qcow2 *s, uint64_t start, uint64_t end)
+{
+    for (Qcow2InFlight *f = s->in_flight; f; f = f->next) {
+        if (f->start < end && start < f->end) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+void qcow2_in_flight_wait(Qcow2 *s, uint64_t start, uint64_t end)
+{
+    while (find_in_flight(s, start, end)) {
+        g_cond_wait(&s->in_flight_done, &s->lock);
+    }
+}
+
+void qcow2_in_flight_begin(Qcow2 *s, Qcow2InFlight *f, uint64_t start,
+                           uint64_t end)
+{
+    f->start = start;
+    f->end = end;
+    f->next = s->in_flight;
+    s->in_flight = f;
+}
+
+void qcow2_in_flight_end(Qcow2 *s, Qcow2InFlight *f)
+{
+    Qcow2InFlight **p = &s->in_flight;
+
+    while (*p != f) {
+        p = &(*p)->next;
+    }
+    *p = f->next;
+    g_cond_broadcast(&s->in_flight_done);
+}
+
+/* ---- Old entries ---------------------------------------------------------- */
+
+void qcow2_compressed_range(const Qcow2 *s, uint64_t word, uint64_t *offset,
+                            uint64_t *bytes)
+{
+    *offset = word & s->coffset_mask;
+    *bytes = ((word >> s->csize_shift & s->csize_mask) + 1) * 512 -
+             (*offset & 511);
+}
+
+void qcow2_free_entry(Qcow2 *s, uint64_t word, bool discard)
+{
+    uint64_t offset = word & QCOW2_OFFSET_MASK;
+    uint64_t bytes = s->cluster_size;
+
+    if (word & QCOW2_ENTRY_COMPRESSED) {
+        qcow2_compressed_range(s, word, &offset, &bytes);
+    } else if (offset == 0 || s->data_edge) {
+        return;
+    } else if (offset & (s->cluster_size - 1)) {
+        (void)qcow2_corrupt(s, false, UINT64_MAX, 0,
+                            "Cannot free unaligned cluster %#" PRIx64,
+                            offset);
+        return;
+    }
+    qcow2_free_later(s, offset, bytes, discard);
+}
+
+static bool has_own_host(const Qcow2 *s, uint64_t word)
+{
+    return !(word & QCOW2_ENTRY_COMPRESSED) && (word & QCOW2_ENTRY_COPIED) &&
+           ((word & QCOW2_OFFSET_MASK) || s->data_edge);
+}
+
+/* Old content of the cluster must move along with new data (ext. L2). */
+static bool has_old_data(const Qcow2 *s, uint64_t word, uint64_t word2)
+{
+    return (word & QCOW2_ENTRY_COMPRESSED) || (word2 & QCOW2_SC_ALLOC_ALL);
+}
+
+static void entry_at(const Qcow2 *s, const Qcow2Slot *slot, unsigned index,
+                     uint64_t *word, uint64_t *word2)
+{
+    *word = slot->words[index * s->entry_words];
+    *word2 = s->extl2 ? slot->words[index * 2 + 1] : 0;
+}
+
+/* ---- Planning a run ------------------------------------------------------- */
+
+static bool sc_is_normal(const Qcow2 *s, uint64_t word, uint64_t word2,
+                         uint64_t offset)
+{
+    unsigned sc = (offset & (s->cluster_size - 1)) >> s->sc_bits;
+
+    return qcow2_entry_type(s, word, word2, sc) == QCOW2_NORMAL;
+}
+
+/* Where the write must begin so that the first cluster stays whole. */
+static uint64_t head_start(const Qcow2 *s, const Run *run, uint64_t word,
+                           uint64_t word2)
+{
+    uint64_t sc_mask = (UINT64_C(1) << s->sc_bits) - 1;
+
+    if (!s->extl2 || run->copy_first) {
+        return run->start;
+    }
+    if (!run->fresh && sc_is_normal(s, word, word2, run->offset)) {
+        return run->offset;
+    }
+    return run->offset & ~sc_mask;
+}
+
+static uint64_t tail_end(const Qcow2 *s, const Run *run, uint64_t word,
+                         uint64_t word2)
+{
+    uint64_t end = run->offset + run->bytes;
+    uint64_t sc_mask = (UINT64_C(1) << s->sc_bits) - 1;
+
+    if (!s->extl2 || run->copy_last) {
+        return run->start + run->clusters * s->cluster_size;
+    }
+    if (!run->fresh && sc_is_normal(s, word, word2, end - 1)) {
+        return end;
+    }
+    return (end + sc_mask) & ~sc_mask;
+}
+
+/* How many clusters from `first` on can be written as one run of its kind. */
+static uint64_t run_length(Qcow2 *s, const Run *run, const Qcow2Slot *slot,
+                           unsigned first, uint64_t want)
+{
+    uint64_t word, word2;
+    uint64_t n;
+
+    want = MIN(want, (1u << s->slice_bits) - first);
+    want = MIN(want, MAX(RUN_MAX_BYTES >> s->cluster_bits, 1));
+    for (n = 1; n < want; n++) {
+        entry_at(s, slot, first + n, &word, &word2);
+        if (has_own_host(s, word) == run->fresh) {
+            break;
+        }
+        if (!run->fresh && (word & QCOW2_OFFSET_MASK) !=
+                               run->host + n * s->cluster_size) {
+            break;
+        }
+    }
+    return n;
+}
+
+static int pick_host(Qcow2 *s, Run *run)
+{
+    uint64_t end_before = s->file_end;
+    uint64_t got;
+    int ret;
+
+    if (s->data_edge) {
+        run->host = run->start;
+        return 0;
+    }
+    ret = qcow2_alloc_clusters(s, run->clusters, QCOW2_META_NONE, &run->host,
+                               &got);
+    if (ret < 0) {
+        return ret;
+    }
+    run->clusters = got;
+    run->virgin =
+        s->virgin_zero && run->host >> s->cluster_bits >= end_before;
+    return 0;
+}
+
+static int plan(Qcow2 *s, Run *run, uint64_t offset, uint64_t bytes)
+{
+    uint64_t word, word2, last, last2, want;
+    Qcow2Slot *slot;
+    unsigned index;
+    int ret;
+
+    run->offset = offset;
+    run->start = qcow2_cluster_start(s, offset);
+    ret = qcow2_l2_get_writable(s, offset, &slot, &index);
+    if (ret < 0) {
+        return ret;
+    }
+    entry_at(s, slot, index, &word, &word2);
+    run->fresh = !has_own_host(s, word);
+    run->host = word & QCOW2_OFFSET_MASK;
+    want = qcow2_clusters(s, offset + bytes - run->start);
+    run->clusters = run_length(s, run, slot, index, want);
+    /* Stop before clusters that somebody else is working on. */
+    while (run->clusters > 1 &&
+           find_in_flight(s, run->start,
+                          run->start + run->clusters * s->cluster_size)) {
+        run->clusters /= 2;
+    }
+    if (run->fresh) {
+        ret = pick_host(s, run);
+        if (ret < 0) {
+            return ret;
+        }
+        /* Allocation may have committed: the slot can be another by now. */
+        ret = qcow2_l2_get_writable(s, offset, &slot, &index);
+        if (ret < 0) {
+            qcow2_free_later(s, run->host, run->clusters * s->cluster_size,
+                             false);
+            return ret;
+        }
+    } else if (!s->data_edge) {
+        ret = qcow2_check_overlap(s, run->host,
+                                  run->clusters * s->cluster_size,
+                                  QCOW2_META_NONE);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    run->bytes = MIN(bytes, run->start + run->clusters * s->cluster_size -
+                                offset);
+    entry_at(s, slot, index + run->clusters - 1, &last, &last2);
+    run->copy_first = run->fresh && has_old_data(s, word, word2);
+    run->copy_last = run->fresh && has_old_data(s, last, last2);
+    if (run->clusters == 1) {
+        run->copy_last = run->copy_first;
+    }
+    run->cow_start = head_start(s, run, word, word2);
+    run->cow_end = tail_end(s, run, last, last2);
+    return 0;
+}
+
+/* ---- Moving the bytes ----------------------------------------------------- */
+
+/* Whether guest bytes read as zeroes without reading them. */
+static bool reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes)
+{
+    BlockNode *backing = block_node_backing(s->node);
+
+    while (bytes) {
+        Qcow2Extent e;
+
+        if (qcow2_lookup(s, offset, bytes, &e) < 0) {
+            return false;
+        }
+        switch (e.type) {
+        case QCOW2_ZERO:
+        case QCOW2_ZERO_HOST:
+            break;
+        case QCOW2_UNALLOC:
+        case QCOW2_UNALLOC_HOST:
+            if (backing && (int64_t)offset < block_length(backing)) {
+                return false;
+            }
+            break;
+        default:
+            return false;
+        }
+        offset += e.bytes;
+        bytes -= e.bytes;
+    }
+    return true;
+}
+
+/* An edge of the run: needed at all, and its content. */
+static int read_edge(Qcow2 *s, const Run *run, uint64_t offset,
+                     uint64_t bytes, uint8_t **buf, bool *skip)
+{
+    bool zero;
+
+    *skip = true;
+    if (bytes == 0) {
+        return 0;
+    }
+    zero = reads_as_zero(s, offset, bytes);
+    if (zero && run->virgin) {
+        return 0;
+    }
+    *skip = false;
+    *buf = zero ? g_try_malloc0(bytes) : g_try_malloc(bytes);
+    if (!*buf) {
+        return -ENOMEM;
+    }
+    if (!zero) {
+        struct iovec iov = { *buf, bytes };
+
+        return qcow2_read_range(s, offset, bytes, &iov, 1, 0);
+    }
+    return 0;
+}
+
+static int perform(Qcow2 *s, const Run *run, const struct iovec *iov,
+                   int niov, uint64_t skip)
+{
+    uint64_t end = run->offset + run->bytes;
+    uint64_t head = run->offset - run->cow_start;
+    uint64_t tail = run->cow_end - end;
+    g_autofree uint8_t *head_buf = NULL;
+    g_autofree uint8_t *tail_buf = NULL;
+    BlockIovRoom room;
+    struct iovec *all;
+    uint64_t host;
+    bool no_head, no_tail;
+    int n = 0, ret;
+
+    ret = read_edge(s, run, run->cow_start, head, &head_buf, &no_head);
+    if (ret == 0) {
+        ret = read_edge(s, run, end, tail, &tail_buf, &no_tail);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    head = no_head ? 0 : head;
+    tail = no_tail ? 0 : tail;
+    host = run->host + (run->offset - head - run->start);
+    all = block_iov_room(&room, niov + 2);
+    if (head) {
+        all[n++] = (struct iovec){ head_buf, head };
+    }
+    n += block_iov_slice(iov, niov, skip, run->bytes, all + n);
+    if (tail) {
+        all[n++] = (struct iovec){ tail_buf, tail };
+    }
+    ret = block_pwritev(qcow2_data(s), host, head + run->bytes + tail, all, n,
+                        0);
+    block_iov_room_free(&room);
+    return ret;
+}
+
+/* Sub-cluster bits of cluster i of the run that the write covers. */
+static uint64_t covered_bits(const Qcow2 *s, const Run *run, uint64_t i)
+{
+    uint64_t from = run->start + i * s->cluster_size;
+    uint64_t first = MAX(run->cow_start, from) - from;
+    uint64_t end = MIN(run->cow_end, from + s->cluster_size) - from;
+    unsigned a = first >> s->sc_bits;
+    unsigned b = (end - 1) >> s->sc_bits;
+
+    return (UINT64_C(0xffffffff) >> (31 - (b - a))) << a;
+}
+
+static int link_run(Qcow2 *s, const Run *run)
+{
+    for (uint64_t i = 0; i < run->clusters; i++) {
+        uint64_t word, word2, bits;
+        Qcow2Slot *slot;
+        unsigned index;
+        int ret = qcow2_l2_get_writable(
+            s, run->start + i * s->cluster_size, &slot, &index);
+
+        if (ret < 0) {
+            return ret;
+        }
+        entry_at(s, slot, index, &word, &word2);
+        bits = s->extl2 ? covered_bits(s, run, i) : 0;
+        qcow2_l2_set(s, slot, index,
+                     (run->host + i * s->cluster_size) | QCOW2_ENTRY_COPIED,
+                     ((word2 | bits) & ~(bits << 32)));
+        if (run->fresh) {
+            qcow2_free_entry(s, word, s->pass_discard_other);
+        }
+    }
+    return 0;
+}
+
+static int write_run(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                     const struct iovec *iov, int niov, uint64_t skip,
+                     uint64_t *done)
+{
+    Run run = { .in_flight = { 0 } };
+    Qcow2Extent e;
+    int ret;
+
+    *done = 0;
+    g_mutex_lock(&s->lock);
+    qcow2_in_flight_wait(s, qcow2_cluster_start(s, offset),
+                         qcow2_cluster_start(s, offset) + s->cluster_size);
+    ret = qcow2_lookup_locked(s, offset, bytes, &e);
+    if (ret < 0 || (e.type == QCOW2_NORMAL && e.copied)) {
+        goto out; /* somebody allocated it meanwhile: write in place */
+    }
+    ret = plan(s, &run, offset, bytes);
+    if (ret < 0) {
+        goto out;
+    }
+    qcow2_in_flight_begin(s, &run.in_flight, run.start,
+                          run.start + run.clusters * s->cluster_size);
+    g_mutex_unlock(&s->lock);
+
+    ret = perform(s, &run, iov, niov, skip);
+
+    g_mutex_lock(&s->lock);
+    if (ret == 0) {
+        ret = link_run(s, &run);
+    } else if (run.fresh && !s->data_edge) {
+        qcow2_free_later(s, run.host, run.clusters * s->cluster_size, false);
+    }
+    qcow2_in_flight_end(s, &run.in_flight);
+    qcow2_trim_frees(s);
+    *done = ret == 0 ? run.bytes : 0;
+out:
+    g_mutex_unlock(&s->lock);
+    return ret;
+}
+
+static int write_in_place(Qcow2 *s, uint64_t host, uint64_t bytes,
+                          const struct iovec *iov, int niov, uint64_t skip)
+{
+    BlockIovRoom room;
+    struct iovec *part = block_iov_room(&room, niov);
+    int n = block_iov_slice(iov, niov, skip, bytes, part);
+    int ret = block_pwritev(qcow2_data(s), host, bytes, part, n, 0);
+
+    block_iov_room_free(&room);
+    return ret;
+}
+
+/* A broken entry may point into metadata: never write there. */
+static int check_in_place(Qcow2 *s, const Qcow2Extent *e)
+{
+    int ret;
+
+    if (s->data_edge || !qcow2_maybe_meta(s, e->host, e->bytes)) {
+        return 0;
+    }
+    g_mutex_lock(&s->lock);
+    ret = qcow2_check_overlap(s, e->host, e->bytes, QCOW2_META_NONE);
+    g_mutex_unlock(&s->lock);
+    return ret;
+}
+
+int qcow2_write_range(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                       const struct iovec *iov, int niov)
+{
+    uint64_t done = 0;
+    int ret = 0;
+
+    while (done < bytes && ret == 0) {
+        uint64_t n;
+        Qcow2Extent e;
+
+        ret = qcow2_lookup(s, offset + done, bytes - done, &e);
+        if (ret < 0) {
+            break;
+        }
+        if (e.type == QCOW2_NORMAL && e.copied) {
+            n = e.bytes;
+            ret = check_in_place(s, &e);
+            if (ret == 0) {
+                ret = write_in_place(s, e.host, n, iov, niov, done);
+            }
+        } else {
+            ret = write_run(s, offset + done, bytes - done, iov, niov, done,
+                            &n);
+        }
+        done += n;
+    }
+    return ret;
+}
+
+int qcow2_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
+                  const struct iovec *iov, int niov, unsigned flags)
+{
+    Qcow2 *s = qcow2_state(node);
+    unsigned token;
+    int ret;
+
+    if (__atomic_load_n(&s->corrupt, __ATOMIC_RELAXED)) {
+        return -EIO;
+    }
+    token = qcow2_enter(s);
+    ret = flags & BLOCK_REQ_COMPRESSED
+              ? qcow2_write_compressed(s, offset, bytes, iov, niov)
+              : qcow2_write_range(s, offset, bytes, iov, niov);
+    qcow2_leave(s, token);
+    return ret;
+}
+
+/* ---- Zeroing and discarding ----------------------------------------------- */
+
+typedef enum DropMode {
+    DROP_ZERO,       /* reads as zeroes, keeps its host cluster */
+    DROP_ZERO_UNMAP, /* reads as zeroes, gives the host cluster back */
+    DROP_DISCARD,    /* as the previous one; nothing to do for holes */
+    DROP_FULL,       /* the entry becomes 0 */
+} DropMode;
+
+/* The new value of an entry; false: it can stay as it is. */
+static bool dropped_entry(const Qcow2 *s, DropMode mode, uint64_t word,
+                          uint64_t word2, uint64_t *new_word,
+                          uint64_t *new_word2, bool *frees)
+{
+    bool compressed = word & QCOW2_ENTRY_COMPRESSED;
+    bool host = compressed || (word & QCOW2_OFFSET_MASK);
+    bool v2 = s->header.version < 3;
+    bool backing = block_node_backing(s->node) != NULL;
+
+    *frees = host && (mode != DROP_ZERO || compressed);
+    if (mode == DROP_FULL || v2) {
+        *new_word = *new_word2 = 0;
+    } else if (mode == DROP_DISCARD && !host && !backing && word2 == 0) {
+        return false;
+    } else {
+        uint64_t kept = *frees ? 0
+                               : word & (QCOW2_OFFSET_MASK |
+                                         QCOW2_ENTRY_COPIED);
+
+        *new_word = s->extl2 ? kept : kept | QCOW2_ENTRY_ZERO;
+        *new_word2 = s->extl2 ? QCOW2_SC_ZERO_ALL : 0;
+    }
+    return *new_word != word || (s->extl2 && *new_word2 != word2);
+}
+
+static void pass_discard_to_data(Qcow2 *s, uint64_t word)
+{
+    if (s->data_edge && !s->raw_data && s->pass_discard_request) {
+        (void)block_pdiscard(qcow2_data(s), word & QCOW2_OFFSET_MASK,
+                             s->cluster_size);
+    }
+}
+
+/* Whole clusters in [offset, offset + bytes), one L2 table at most.  Lock. */
+static int drop_clusters(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                         DropMode mode, bool pass_discard)
+{
+    for (uint64_t at = offset; at < offset + bytes; at += s->cluster_size) {
+        uint64_t word, word2, new_word, new_word2;
+        Qcow2Slot *slot;
+        unsigned index;
+        bool frees;
+        int ret;
+
+        qcow2_in_flight_wait(s, at, at + s->cluster_size);
+        if (mode != DROP_ZERO && mode != DROP_ZERO_UNMAP) {
+            ret = qcow2_l2_get(s, at, &slot, &index);
+            if (ret == -ENOENT && (mode == DROP_FULL ||
+                                   !block_node_backing(s->node))) {
+                continue;
+            }
+            if (ret < 0 && ret != -ENOENT) {
+                return ret;
+            }
+            if (ret == 0) {
+                entry_at(s, slot, index, &word, &word2);
+                if (!dropped_entry(s, mode, word, word2, &new_word,
+                                   &new_word2, &frees)) {
+                    continue;
+                }
+            }
+        }
+        ret = qcow2_l2_get_writable(s, at, &slot, &index);
+        if (ret < 0) {
+            return ret;
+        }
+        entry_at(s, slot, index, &word, &word2);
+        if (!dropped_entry(s, mode, word, word2, &new_word, &new_word2,
+                           &frees)) {
+            continue;
+        }
+        qcow2_l2_set(s, slot, index, new_word, new_word2);
+        if (frees) {
+            qcow2_free_entry(s, word, pass_discard);
+            if (pass_discard) {
+                pass_discard_to_data(s, word);
+            }
+        }
+    }
+    return 0;
+}
+
+/* In pieces, so that others get the lock too. */
+static int drop_range(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                      DropMode mode, bool pass_discard)
+{
+    uint64_t step = s->cluster_size << s->slice_bits;
+    uint64_t end = offset + bytes;
+    int ret = 0;
+
+    while (offset < end && ret == 0) {
+        uint64_t n = MIN(step - (offset & (step - 1)), end - offset);
+
+        g_mutex_lock(&s->lock);
+        ret = drop_clusters(s, offset, n, mode, pass_discard);
+        qcow2_trim_frees(s);
+        g_mutex_unlock(&s->lock);
+        offset += n;
+    }
+    return ret;
+}
+
+int qcow2_discard_all(Qcow2 *s, uint64_t offset, uint64_t bytes)
+{
+    return drop_range(s, offset, bytes, DROP_FULL, s->pass_discard_snapshot);
+}
+
+/* Zeroes whole sub-clusters within one cluster (extended L2). */
+static int zero_subclusters(Qcow2 *s, uint64_t offset, uint64_t bytes)
+{
+    uint64_t in_cluster = offset & (s->cluster_size - 1);
+    unsigned a = in_cluster >> s->sc_bits;
+    unsigned b = (in_cluster + bytes - 1) >> s->sc_bits;
+    uint64_t bits = (UINT64_C(0xffffffff) >> (31 - (b - a))) << a;
+    uint64_t start = qcow2_cluster_start(s, offset);
+    uint64_t word, word2;
+    Qcow2Slot *slot;
+    unsigned index;
+    int ret;
+
+    g_mutex_lock(&s->lock);
+    qcow2_in_flight_wait(s, start, start + s->cluster_size);
+    ret = qcow2_l2_get_writable(s, offset, &slot, &index);
+    if (ret == 0) {
+        entry_at(s, slot, index, &word, &word2);
+        if (word & QCOW2_ENTRY_COMPRESSED) {
+            ret = -ENOTSUP;
+        } else {
+            qcow2_l2_set(s, slot, index, word,
+                         (word2 & ~bits) | bits << 32);
+        }
+    }
+    g_mutex_unlock(&s->lock);
+    return ret;
+}
+
+static int write_plain_zeroes(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                              unsigned flags)
+{
+    g_autofree void *zeroes = NULL;
+    struct iovec iov;
+
+    if (flags & BLOCK_REQ_NO_FALLBACK) {
+        return -ENOTSUP;
+    }
+    zeroes = g_try_malloc0(bytes);
+    if (!zeroes) {
+        return -ENOMEM;
+    }
+    iov = (struct iovec){ zeroes, bytes };
+    return qcow2_write_range(s, offset, bytes, &iov, 1);
+}
+
+/*
+ * Part of one unit (cluster or sub-cluster).  When its other bytes read as
+ * zeroes the whole unit is zeroed, else zeroes are written.
+ */
+static int zero_part(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                     unsigned flags)
+{
+    uint64_t unit = UINT64_C(1) << s->sc_bits;
+    uint64_t start = offset & ~(unit - 1);
+    uint64_t end = MIN(start + unit, (uint64_t)s->node->length);
+    Qcow2Extent e;
+    int ret;
+
+    ret = qcow2_lookup(s, offset, bytes, &e);
+    if (ret < 0) {
+        return ret;
+    }
+    if (e.bytes == bytes &&
+        (e.type == QCOW2_ZERO || e.type == QCOW2_ZERO_HOST) &&
+        !(flags & BLOCK_REQ_MAY_UNMAP)) {
+        return 0;
+    }
+    if (!reads_as_zero(s, start, offset - start) ||
+        (end > offset + bytes &&
+         !reads_as_zero(s, offset + bytes, end - offset - bytes))) {
+        return write_plain_zeroes(s, offset, bytes, flags);
+    }
+    if (s->extl2) {
+        ret = zero_subclusters(s, start, unit);
+        return ret == -ENOTSUP ? write_plain_zeroes(s, offset, bytes, flags)
+                               : ret;
+    }
+    return drop_range(s, start, unit,
+                      flags & BLOCK_REQ_MAY_UNMAP ? DROP_ZERO_UNMAP
+                                                  : DROP_ZERO,
+                      s->pass_discard_request);
+}
+
+/* Whole units: sub-clusters up to whole clusters, clusters, the rest. */
+static int zero_units(Qcow2 *s, uint64_t offset, uint64_t end,
+                      unsigned flags)
+{
+    DropMode mode = flags & BLOCK_REQ_MAY_UNMAP ? DROP_ZERO_UNMAP : DROP_ZERO;
+    uint64_t mask = s->cluster_size - 1;
+    uint64_t first = MIN((offset + mask) & ~mask, end);
+    uint64_t last = MAX(end & ~mask, first);
+    int ret = 0;
+
+    if (offset < first) {
+        ret = zero_subclusters(s, offset, first - offset);
+        if (ret == -ENOTSUP) {
+            ret = write_plain_zeroes(s, offset, first - offset, flags);
+        }
+    }
+    if (ret == 0 && first < last) {
+        ret = drop_range(s, first, last - first, mode,
+                         s->pass_discard_request);
+    }
+    if (ret == 0 && last < end) {
+        ret = zero_subclusters(s, last, end - last);
+        if (ret == -ENOTSUP) {
+            ret = write_plain_zeroes(s, last, end - last, flags);
+        }
+    }
+    return ret;
+}
+
+static int zero_range(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                      unsigned flags)
+{
+    uint64_t unit = UINT64_C(1) << s->sc_bits;
+    uint64_t end = offset + bytes;
+    uint64_t first = (offset + unit - 1) & ~(unit - 1);
+    uint64_t last = end == (uint64_t)s->node->length
+                        ? (end + unit - 1) & ~(unit - 1)
+                        : end & ~(unit - 1);
+    int ret = 0;
+
+    if (first > last || (first == last && first != offset)) {
+        if (first <= end) {
+            ret = zero_part(s, offset, first - offset, flags);
+            offset = first;
+        }
+        return ret < 0 || offset >= end
+                   ? ret
+                   : zero_part(s, offset, end - offset, flags);
+    }
+    if (offset < first) {
+        ret = zero_part(s, offset, first - offset, flags);
+    }
+    if (ret == 0 && first < last) {
+        ret = zero_units(s, first, last, flags);
+    }
+    if (ret == 0 && last < end) {
+        ret = zero_part(s, last, end - last, flags);
+    }
+    return ret;
+}
+
+int qcow2_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
+                        unsigned flags)
+{
+    Qcow2 *s = qcow2_state(node);
+    unsigned token;
+    int ret;
+
+    if (__atomic_load_n(&s->corrupt, __ATOMIC_RELAXED)) {
+        return -EIO;
+    }
+    if (s->raw_data ||
+        (s->header.version < 3 && block_node_backing(node))) {
+        return -ENOTSUP;
+    }
+    token = qcow2_enter(s);
+    ret = zero_range(s, offset, bytes,
+                     s->header.version < 3 ? flags | BLOCK_REQ_MAY_UNMAP
+                                           : flags);
+    qcow2_leave(s, token);
+    return ret;
+}
+
+int qcow2_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    Qcow2 *s = qcow2_state(node);
+    uint64_t mask = s->cluster_size - 1;
+    uint64_t end = offset + bytes;
+    uint64_t first = (offset + mask) & ~mask;
+    uint64_t last = end == (uint64_t)node->length ? (end + mask) & ~mask
+                                                  : end & ~mask;
+    unsigned token;
+    int ret = 0;
+
+    if (__atomic_load_n(&s->corrupt, __ATOMIC_RELAXED)) {
+        return -EIO;
+    }
+    /*
+     * Without zero clusters the backing file's data would reappear; a raw
+     * data file would keep the old bytes that the image no longer shows.
+     */
+    if (s->raw_data ||
+        (s->header.version < 3 && block_node_backing(node))) {
+        return -ENOTSUP;
+    }
+    if (first < last) {
+        token = qcow2_enter(s);
+        ret = drop_range(s, first, last - first, DROP_DISCARD,
+                         s->pass_discard_request);
+        qcow2_leave(s, token);
+    }
+    return ret;
+}
+
+/* ---- Preallocation -------------------------------------------------------- */
+
+/* Enters host clusters for a run without data; -> clusters done.  Lock. */
+static int prealloc_run(Qcow2 *s, uint64_t offset, uint64_t want,
+                        uint64_t *done)
+{
+    Run run = { .offset = offset, .start = offset, .fresh = true };
+    uint64_t word, word2;
+    Qcow2Slot *slot;
+    unsigned index;
+    int ret = qcow2_l2_get_writable(s, offset, &slot, &index);
+
+    if (ret < 0) {
+        return ret;
+    }
+    entry_at(s, slot, index, &word, &word2);
+    *done = 1;
+    if (word & (QCOW2_ENTRY_COMPRESSED | QCOW2_OFFSET_MASK |
+                QCOW2_ENTRY_COPIED)) {
+        return 0;
+    }
+    run.clusters = run_length(s, &run, slot, index, want);
+    for (uint64_t i = 1; i < run.clusters; i++) {
+        entry_at(s, slot, index + i, &word, &word2);
+        if (word & (QCOW2_ENTRY_COMPRESSED | QCOW2_OFFSET_MASK)) {
+            run.clusters = i;
+        }
+    }
+    ret = pick_host(s, &run);
+    if (ret == 0 && !run.virgin && !s->data_edge) {
+        ret = block_pwrite_zeroes(qcow2_file(s), run.host,
+                                  run.clusters * s->cluster_size, 0);
+    }
+    *done = run.clusters;
+    for (uint64_t i = 0; i < run.clusters && ret == 0; i++) {
+        ret = qcow2_l2_get_writable(s, offset + i * s->cluster_size, &slot,
+                                    &index);
+        if (ret == 0) {
+            entry_at(s, slot, index, &word, &word2);
+            qcow2_l2_set(s, slot, index,
+                         (run.host + i * s->cluster_size) |
+                             QCOW2_ENTRY_COPIED |
+                             (s->extl2 ? 0 : word & QCOW2_ENTRY_ZERO),
+                         word2);
+        }
+    }
+    return ret;
+}
+
+int qcow2_preallocate(Qcow2 *s, uint64_t offset, uint64_t new_size,
+                      BlockPreallocation mode, GError **error)
+{
+    uint64_t at = qcow2_cluster_start(s, offset);
+    int64_t end;
+    int ret = 0;
+
+    while (at < new_size && ret == 0) {
+        uint64_t done = 1;
+
+        g_mutex_lock(&s->lock);
+        ret = prealloc_run(s, at, qcow2_clusters(s, new_size - at), &done);
+        g_mutex_unlock(&s->lock);
+        at += done * s->cluster_size;
+    }
+    if (ret < 0) {
+        block_error_set_errno(error, -ret, "Could not preallocate");
+        return ret;
+    }
+    end = s->data_edge ? new_size : s->file_end << s->cluster_bits;
+    if (end > block_length(qcow2_data(s)) || mode > BLOCK_PREALLOC_METADATA) {
+        BlockPreallocation how =
+            mode == BLOCK_PREALLOC_METADATA ? BLOCK_PREALLOC_OFF : mode;
+
+        if (!block_truncate(qcow2_data(s),
+                            MAX(end, block_length(qcow2_data(s))), false, how,
+                            error)) {
+            return -EIO;
+        }
+    }
+    return 0;
+}
