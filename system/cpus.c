@@ -122,8 +122,7 @@ void sys_cpu_start(SysCpu *sys, uint64_t ip)
     g_mutex_unlock(&machine->lock);
 }
 
-/* Sleeps until an input or a kick. */
-static void halt(SysCpu *sys)
+void sys_cpu_halt(SysCpu *sys)
 {
     g_mutex_lock(&sys->halt_lock);
     while (!__atomic_load_n(&sys->irq, __ATOMIC_SEQ_CST) &&
@@ -170,7 +169,7 @@ static void run_once(SysCpu *sys)
         trap_exception(sys);
         break;
     case CPU_EXIT_HALT:
-        halt(sys);
+        sys_cpu_halt(sys);
         break;
     case CPU_EXIT_DEBUG:
         machine_request_stop(sys->machine, RUN_STATE_DEBUG);

@@ -489,7 +489,12 @@ enum {
 
 static Exception op_wait(E2kCpu *cpu, unsigned bits)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (bits & WAIT_TRAP) {
+        if (!(cpu->psr & PSR_PM)) {
+            return EXC_NONE; /* user code may not stop the CPU */
+        }
+        sys_cpu_halt(cpu->opaque);
+    }
     return EXC_NONE;
 }
 
@@ -497,6 +502,7 @@ static void op_state_changed(E2kCpu *cpu)
 {
     SysCpu *sys = cpu->opaque;
 
+    mmu_update_epoch(sys);
     if (trap_interrupt_allowed(sys)) {
         cpu_request_stop(cpu);
     }

@@ -218,10 +218,17 @@ static void clear_tlb(SoftTlb *tlb)
     }
 }
 
-static void clear_context(TlbContext *context)
+static void clear_context(SysCpu *sys, TlbContext *context)
 {
     clear_tlb(&context->tlb[0]);
     clear_tlb(&context->tlb[1]);
+    context->epoch = ++sys->last_epoch;
+}
+
+void mmu_update_epoch(SysCpu *sys)
+{
+    sys->cpu->code_epoch =
+        sys->context->epoch << 1 | (sys->cpu->psr & PSR_PM);
 }
 
 static TlbContext *find_context(SysCpu *sys, uint32_t pid)
@@ -249,7 +256,7 @@ static TlbContext *take_context(SysCpu *sys, uint32_t pid)
             oldest = context;
         }
     }
-    clear_context(oldest);
+    clear_context(sys, oldest);
     oldest->valid = true;
     oldest->pid = pid;
     return oldest;
@@ -268,21 +275,19 @@ void mmu_select(SysCpu *sys)
         }
         context->last_use = ++sys->context_clock;
     }
-    if (sys->context != context) {
-        sys->context = context;
-        sys->cpu->code_epoch++;
-    }
+    sys->context = context;
+    mmu_update_epoch(sys);
 }
 
 void mmu_flush_all(SysCpu *sys)
 {
     for (unsigned i = 1; i <= TLB_CONTEXTS; i++) {
         if (sys->contexts[i].valid) {
-            clear_context(&sys->contexts[i]);
+            clear_context(sys, &sys->contexts[i]);
         }
     }
     sys->tlb_flushes++;
-    sys->cpu->code_epoch++;
+    mmu_update_epoch(sys);
 }
 
 void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid)
@@ -296,11 +301,12 @@ void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid)
 
             entry->read = entry->write = SOFT_TLB_NONE;
         }
+        context->epoch = ++sys->last_epoch;
     }
     log_printf(LOG_MMU, "cpu%u: flush page 0x%" PRIx64 " of space %u\n",
                sys->index, address, pid);
     sys->tlb_flushes++;
-    sys->cpu->code_epoch++;
+    mmu_update_epoch(sys);
 }
 
 void mmu_forget_writable(SysCpu *sys)
@@ -319,7 +325,7 @@ void mmu_reset(SysCpu *sys)
     memset(sys->mmu, 0, sizeof(sys->mmu));
     sys->mmu[MMU_MTRR32] = 0x806;
     for (unsigned i = 0; i <= TLB_CONTEXTS; i++) {
-        clear_context(&sys->contexts[i]);
+        clear_context(sys, &sys->contexts[i]);
         sys->contexts[i].valid = false;
     }
     sys->contexts[0].valid = true;
@@ -478,7 +484,6 @@ Exception mmu_special_load(SysCpu *sys, uint64_t address, unsigned mas,
 static void flush_icache(SysCpu *sys)
 {
     engine_invalidate(0, ~UINT64_C(0));
-    sys->cpu->code_epoch++;
 }
 
 static void flush_code_line(SysCpu *sys, uint64_t address)

@@ -78,6 +78,7 @@ typedef struct TlbContext {
     bool mmu_off;
     uint32_t pid;
     uint64_t last_use;
+    uint32_t epoch;       /* of what it translates, unique among contexts */
     SoftTlb tlb[2];       /* [PSR.pm] */
 } TlbContext;
 
@@ -94,6 +95,7 @@ struct SysCpu {
     TlbContext *context;  /* current one */
     TlbContext contexts[1 + TLB_CONTEXTS]; /* [0]: MMU off */
     uint64_t context_clock;
+    uint32_t last_epoch;
     bool parked;          /* counted in machine->n_parked; under its lock */
     bool waits_for_startup; /* secondary CPU held after reset; same lock */
     bool tirs_frozen;
@@ -134,6 +136,8 @@ void sys_cpu_set_irq(SysCpu *sys, bool level);
 void sys_cpu_set_nmi(SysCpu *sys, bool level);
 /* Makes the thread look at the machine's state soon. */
 void sys_cpu_kick(SysCpu *sys);
+/* Sleeps until an input is raised or the CPU is kicked; its own thread. */
+void sys_cpu_halt(SysCpu *sys);
 /* Lets a CPU that waits for startup run from ip; any thread but its own. */
 void sys_cpu_start(SysCpu *sys, uint64_t ip);
 
@@ -179,6 +183,8 @@ void mmu_reset(SysCpu *sys);
 void mmu_select(SysCpu *sys);
 void mmu_flush_all(SysCpu *sys);
 void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid);
+/* After a change of PSR.pm: code seen by user and system code differs. */
+void mmu_update_epoch(SysCpu *sys);
 /* Drops write permission of every TLB entry: code or dirty tracking. */
 void mmu_forget_writable(SysCpu *sys);
 

@@ -228,6 +228,7 @@ static void enter_os(SysCpu *sys, uint64_t target)
     cpu->state[SR_GD_HI] = cpu->state[SR_OSGD_HI];
     cpu->ip = target;
     cpu->lock.armed = false;
+    mmu_update_epoch(sys);
 }
 
 static void set_tir(E2kCpu *cpu, unsigned j, uint64_t mask, unsigned channels,
@@ -371,7 +372,8 @@ void trap_exception(SysCpu *sys)
     }
     if (cpu->resume.armed) {
         ip = cpu->resume.ip;
-        resume_ip = cpu->resume.next_ip;
+        /* A bundle that could not spill or fill is redone as a whole. */
+        resume_ip = cellar.n ? ip : cpu->resume.next_ip;
         for (unsigned i = 0; i < cpu->resume.n; i++) {
             record_access(&cellar, &cpu->resume.op[i]);
         }
@@ -447,6 +449,13 @@ Exception trap_system_call(E2kCpu *cpu, unsigned entry, unsigned wbs)
     }
     log_printf(LOG_INT, "cpu%u: system call entry %u from 0x%" PRIx64 "\n",
                sys->index, entry, cpu->ip);
+    stacks_push_frame(cpu, cpu->ip, wbs);
+    cpu->win += 2 * wbs;
+    cpu->win_tags += 2 * wbs;
+    cpu->wsz -= wbs;
+    cpu->psize = cpu->wsz;
+    cpu->wfx = true;
+    cpu->ctpr[0] = cpu->ctpr[1] = cpu->ctpr[2] = 0;
     enter_os(sys, base_of(cpu) + (uint64_t)entry * ENTRY_BYTES);
     return EXC_NONE;
 }

@@ -1,0 +1,176 @@
+/*
+ * e2k-system: runs a guest machine.
+ *
+ *   options -> disks -> machine, devices -> monitors -> machine_loop()
+ *
+ * The exit status is the guest's, or 1 with one line on standard error when
+ * the machine could not be built.
+ */
+#include "tools/e2k-system.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/node.h"
+#include "monitor/block-commands.h"
+#include "monitor/monitor.h"
+#include "util/log.h"
+
+static int fail(const GError *error)
+{
+    const char *text = error ? error->message : "unknown error";
+
+    /* Hints after a newline are for monitors and tools of the block layer. */
+    fprintf(stderr, "e2k-system: %.*s\n", (int)strcspn(text, "\n"), text);
+    return EXIT_FAILURE;
+}
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static sigset_t watched_signals;
+
+static void *signal_thread(void *opaque)
+{
+    Machine *machine = opaque;
+    int number;
+
+    while (sigwait(&watched_signals, &number) == 0) {
+        fprintf(stderr, "e2k-system: terminating on signal %d\n", number);
+        machine_request_shutdown(machine, SHUTDOWN_HOST_SIGNAL, 0);
+    }
+    return NULL;
+}
+
+typedef bool TextFn(const char *text, GError **error);
+
+static bool for_all(const GPtrArray *texts, TextFn *fn, GError **error)
+{
+    for (guint i = 0; i < texts->len; i++) {
+        if (!fn(g_ptr_array_index(texts, i), error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_qmp(const char *text, GError **error)
+{
+    return monitor_open(text, false, error);
+}
+
+/* Nodes and helper objects first: drives and devices name them. */
+static bool open_disks(const SystemOptions *o, GError **error)
+{
+    return for_all(o->objects, monitor_object_option, error) &&
+           for_all(o->blockdevs, monitor_blockdev_option, error) &&
+           system_disks_open(o, error);
+}
+
+static bool open_monitors(const SystemOptions *o, GError **error)
+{
+    return for_all(o->exports, monitor_export_option, error) &&
+           for_all(o->chardevs, monitor_chardev, error) &&
+           for_all(o->mons, monitor_mon, error) &&
+           for_all(o->monitors, open_qmp, error);
+}
+
+static bool write_pid_file(const SystemOptions *o, GError **error)
+{
+    if (!o->pid_file) {
+        return true;
+    }
+    g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
+
+    return g_file_set_contents(o->pid_file, text, -1, error);
+}
+
+static Machine *build(const SystemOptions *o, GError **error)
+{
+    Machine *machine = machine_new(o->board->name);
+
+    machine->no_reboot = o->no_reboot;
+    machine->no_shutdown = o->no_shutdown;
+    machine->trap_exit = o->trap_exit;
+    machine->lms = o->lms;
+    machine->accel = o->engine == ENGINE_JIT ? "jit" : "interp";
+    if (o->board->build(machine, &o->config, error) &&
+        system_devices_plug(o, machine, error) &&
+        o->board->finish(machine, error)) {
+        return machine;
+    }
+    machine_free(machine);
+    return NULL;
+}
+
+static bool start_engine(SystemOptions *o, GError **error)
+{
+    EngineConfig config = { 0 };
+
+    if (o->engine_chosen) {
+        return engine_init(o->engine, &config, error);
+    }
+    if (!engine_init(ENGINE_JIT, &config, NULL)) {
+        o->engine = ENGINE_INTERP;
+        return engine_init(ENGINE_INTERP, &config, error);
+    }
+    return true;
+}
+
+static int run(const SystemOptions *o, Machine *machine)
+{
+    g_thread_unref(g_thread_new("signals", signal_thread, machine));
+    if (machine->board_reset) {
+        machine_reset(machine);
+    }
+    monitor_start();
+    console_start(o, machine);
+    int status = machine_loop(machine, !o->paused && !o->accel_qtest);
+
+    console_close();
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    SystemOptions options;
+    Machine *machine = NULL;
+    int status;
+
+    block_signals(&watched_signals);
+    monitor_init("e2k-emu " E2K_VERSION);
+    monitor_register_block();
+    if (!system_options_parse(&options, argc, argv, &error) ||
+        !start_engine(&options, &error) ||
+        !console_open(&options, &error) || !open_disks(&options, &error) ||
+        !(machine = build(&options, &error))) {
+        status = fail(error);
+    } else {
+        control_register(machine);
+        status = open_monitors(&options, &error) &&
+                         write_pid_file(&options, &error)
+                     ? run(&options, machine)
+                     : fail(error);
+    }
+    monitor_shutdown();
+    machine_free(machine);
+    system_disks_close();
+    monitor_block_shutdown();
+    if (options.pid_file) {
+        unlink(options.pid_file);
+    }
+    system_options_clear(&options);
+    return status;
+}

@@ -1,0 +1,65 @@
+/*
+ * What the files of e2k-system share: the parsed command line.
+ *
+ *   e2k-system.c          main(): builds the machine, runs it, ends it
+ *   e2k-system-options.c  the table of options and their checks
+ *   e2k-system-disks.c    -drive, -blockdev and -device: disks and devices
+ *   e2k-system-console.c  the host side of the serial console
+ *   e2k-system-control.c  QMP's system commands and events
+ */
+#ifndef TOOLS_E2K_SYSTEM_H
+#define TOOLS_E2K_SYSTEM_H
+
+#include "hw/board.h"
+#include "target-e2k/exec.h"
+
+#define TOOL_ERROR (g_quark_from_static_string("e2k-system"))
+
+typedef enum ConsoleKind {
+    CONSOLE_STDIO,
+    CONSOLE_NONE,
+    CONSOLE_FILE,
+} ConsoleKind;
+
+typedef struct SystemOptions {
+    const BoardClass *board;
+    BoardConfig config;
+    const char *cpu_name;
+    EngineKind engine;
+    bool engine_chosen;      /* by -accel; else interp when there is no jit */
+    bool accel_qtest;        /* build, but execute nothing */
+    bool paused;             /* -S */
+    bool no_reboot, no_shutdown, trap_exit, lms;
+    GPtrArray *blockdevs;    /* texts, in order */
+    GPtrArray *drives;
+    GPtrArray *devices;
+    GPtrArray *monitors;     /* -qmp texts */
+    GPtrArray *chardevs, *mons, *objects, *exports;
+    ConsoleKind console;
+    const char *console_path;
+    const char *pid_file;
+} SystemOptions;
+
+/* Parses argv; exits 0 after help and version texts. */
+bool system_options_parse(SystemOptions *options, int argc, char **argv,
+                          GError **error);
+void system_options_clear(SystemOptions *options);
+
+/* Opens the disks and plugs the devices of the command line. */
+bool system_disks_open(const SystemOptions *options, GError **error);
+bool system_devices_plug(const SystemOptions *options, Machine *machine,
+                         GError **error);
+void system_disks_close(void);
+void system_devices_help(void);
+
+/* The serial console. */
+extern const CharSink console_sink;
+bool console_open(const SystemOptions *options, GError **error);
+/* Starts to feed input; ends by itself with the process. */
+void console_start(const SystemOptions *options, Machine *machine);
+void console_close(void);
+
+/* QMP's commands about the machine; after monitor_init(). */
+void control_register(Machine *machine);
+
+#endif
