@@ -7,6 +7,7 @@
  *   server-io.c         the loop that receives and executes requests
  *   server-read.c       READ: holes, zero-copy, plain
  *   server-reply.c      headers of replies and the sink they go through
+ *   server-cost.c       which requests are slow
  *   server-pool.c       worker threads
  *
  * Locks, outermost first: server->lock; pool->lock; connection->lock;
@@ -41,8 +42,9 @@ struct NbdExport {
     void *opaque;
     bool deleted; /* server->lock */
     unsigned connections; /* server->lock */
-    /* How long one request of a kind lately took beyond its copying. */
-    gint cost_ns[NBD_CMD_COUNT]; /* atomic, relaxed */
+    /* server-cost.c; atomic, relaxed. */
+    gint wall_ns[NBD_CMD_COUNT];
+    gint cost_ns[NBD_CMD_COUNT];
 };
 
 typedef struct NbdPool NbdPool;
@@ -151,6 +153,20 @@ NbdExport *nbd_option_export(NbdConnection *conn, NbdOption *opt, int *ret);
 /* ---- server-meta.c ---- */
 int nbd_server_meta_context(NbdConnection *conn, NbdOption *opt);
 void nbd_context_set_clear(NbdContextSet *set);
+
+/* ---- server-cost.c ---- */
+/* Slower than this beyond its copying: worth a thread switch. */
+#define NBD_SLOW_NS 40000
+typedef struct NbdCost {
+    gint64 start_ns, cpu_ns;
+    long sleeps;
+    bool suspect;
+} NbdCost;
+/* Around the backend's part of a request, not around sending. */
+void nbd_cost_begin(NbdExport *export, unsigned type, NbdCost *cost);
+void nbd_cost_end(NbdExport *export, unsigned type, uint64_t bytes,
+                  NbdCost *cost);
+bool nbd_cost_is_slow(NbdExport *export, unsigned type);
 
 /* ---- server-io.c ---- */
 void nbd_server_serve(NbdConnection *conn);

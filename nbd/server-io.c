@@ -15,15 +15,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "nbd/server-int.h"
 #include "util/bytes.h"
 #include "util/log.h"
-
-/* Slower than this, beyond its copying: worth a thread switch. */
-#define SLOW_NS 40000
 
 /* ---- Executing ----------------------------------------------------------- */
 
@@ -179,39 +175,24 @@ static void execute_status(NbdSink *sink, const NbdRequest *r,
     }
 }
 
-/* An exponential average; races between threads lose a sample at worst. */
-static void note_cost(NbdExport *e, const NbdRequest *r, gint64 start_ns,
-                      gint64 end_ns)
-{
-    gint64 cost = end_ns - start_ns - (gint64)(MIN(r->length, 32 << 20) / 2);
-    gint old = g_atomic_int_get(&e->cost_ns[r->type]);
-
-    cost = CLAMP(cost, 0, 100000000);
-    g_atomic_int_set(&e->cost_ns[r->type], old + (gint)((cost - old) / 8));
-}
-
-static gint64 now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 void nbd_execute(NbdSink *sink, NbdRequest *r, const uint8_t *payload,
                  const bool *wanted)
 {
     NbdExport *e = sink->conn->export;
-    gint64 start = now_ns();
+    NbdCost cost;
     int ret = 0;
 
     if (r->type == NBD_CMD_READ) {
         nbd_execute_read(sink, r);
     } else if (r->type == NBD_CMD_BLOCK_STATUS) {
+        nbd_cost_begin(e, r->type, &cost);
         execute_status(sink, r, wanted);
+        nbd_cost_end(e, r->type, 0, &cost);
     } else {
         if (r->length || !actions[r->type].needs_length) {
+            nbd_cost_begin(e, r->type, &cost);
             ret = actions[r->type].run(e, r, payload);
+            nbd_cost_end(e, r->type, r->payload, &cost);
         }
         if (ret == -ENOTSUP && !(r->flags & NBD_CMD_FLAG_FAST_ZERO)) {
             ret = -EINVAL;
@@ -222,7 +203,6 @@ void nbd_execute(NbdSink *sink, NbdRequest *r, const uint8_t *payload,
             nbd_reply_done(sink, r);
         }
     }
-    note_cost(e, r, start, now_ns());
 }
 
 /* ---- Receiving ----------------------------------------------------------- */
@@ -300,7 +280,7 @@ static bool wants_worker(NbdConnection *conn, const NbdRequest *r)
     if (tune & (NBD_TUNE_NO_POOL | NBD_TUNE_NO_INLINE)) {
         return !(tune & NBD_TUNE_NO_POOL);
     }
-    return g_atomic_int_get(&conn->export->cost_ns[r->type]) > SLOW_NS &&
+    return nbd_cost_is_slow(conn->export, r->type) &&
            has_more(conn, r->payload);
 }
 
@@ -343,8 +323,11 @@ static bool write_pieces(NbdSink *sink, NbdRequest *r)
             return false;
         }
         if (ret == 0) {
+            NbdCost cost;
+            nbd_cost_begin(e, r->type, &cost);
             ret = e->ops->pwrite(e->opaque, r->offset + done, n,
                                  conn->in + conn->in_pos, 0);
+            nbd_cost_end(e, r->type, n, &cost);
         }
         conn->in_pos += n;
         done += n;

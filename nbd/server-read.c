@@ -21,6 +21,18 @@
 
 static const char read_failed[] = "reading from file failed";
 
+static int timed_pread(NbdExport *e, uint64_t offset, uint32_t bytes,
+                       void *buf)
+{
+    NbdCost cost;
+    int ret;
+
+    nbd_cost_begin(e, NBD_CMD_READ, &cost);
+    ret = e->ops->pread(e->opaque, offset, bytes, buf);
+    nbd_cost_end(e, NBD_CMD_READ, bytes, &cost);
+    return ret;
+}
+
 /* ---- Zero-copy ----------------------------------------------------------- */
 
 static bool open_pipe(NbdConnection *conn)
@@ -109,11 +121,16 @@ static int64_t read_by_pipe(NbdSink *sink, const NbdRequest *r, bool done,
     uint32_t sent = 0;
 
     while (sent < bytes) {
-        ssize_t n = e->ops->pread_pipe(e->opaque, offset + sent,
-                                       MIN(bytes - sent, NBD_PIPE_SIZE),
-                                       conn->pipe[1]);
+        NbdCost cost;
         size_t head_size;
+        ssize_t n;
         int ret;
+
+        nbd_cost_begin(e, NBD_CMD_READ, &cost);
+        n = e->ops->pread_pipe(e->opaque, offset + sent,
+                               MIN(bytes - sent, NBD_PIPE_SIZE),
+                               conn->pipe[1]);
+        nbd_cost_end(e, NBD_CMD_READ, 0, &cost);
 
         if (n <= 0) {
             conn->pipe_useless = n == -ENOTSUP || n == -EINVAL;
@@ -151,7 +168,7 @@ static int read_chunks(NbdSink *sink, const NbdRequest *r, bool done,
         uint8_t *p = nbd_sink_reserve(sink, n + NBD_HEAD_ROOM);
         size_t head = nbd_put_data_head(conn, p, r, done && n == bytes,
                                         offset, n);
-        int ret = e->ops->pread(e->opaque, offset, n, p + head);
+        int ret = timed_pread(e, offset, n, p + head);
 
         if (ret < 0) {
             return ret;
@@ -176,7 +193,7 @@ static int read_large(NbdSink *sink, const NbdRequest *r)
     if (!data) {
         return -ENOMEM;
     }
-    ret = e->ops->pread(e->opaque, r->offset, (uint32_t)r->length, data);
+    ret = timed_pread(e, r->offset, (uint32_t)r->length, data);
     if (ret < 0) {
         return ret;
     }

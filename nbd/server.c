@@ -27,6 +27,7 @@
 #include "util/log.h"
 
 #define THREAD_STACK (1u << 20)
+#define UNIX_SNDBUF  (512 << 10)
 #define POLITE_US    2000000 /* how long a stopping server waits for peers */
 
 /* ---- Exports ------------------------------------------------------------- */
@@ -361,18 +362,36 @@ static NbdConnection *connection_new(NbdServer *server, int fd)
     return conn;
 }
 
+static void tune_socket(int fd)
+{
+    int one = 1;
+    int size = UNIX_SNDBUF;
+    int domain = 0;
+    socklen_t length = sizeof(domain);
+
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+    if (domain == AF_UNIX) {
+        /* TCP finds the right size itself; unix sockets do not. */
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size,
+                       sizeof(size)) < 0) {
+            setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        }
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+}
+
 void nbd_server_add_client(NbdServer *server, int fd)
 {
     NbdConnection *conn = connection_new(server, fd);
     bool stopping;
-    int one = 1;
 
     if (!conn) {
         close(fd);
         return;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    tune_socket(fd);
     g_mutex_lock(&server->lock);
     stopping = server->stopping;
     g_queue_push_tail_link(&server->connections, &conn->link);

@@ -12,6 +12,7 @@
 
 #include "block/nbd-object.h"
 #include "block/node.h"
+#include "block/object.h"
 #include "block/options.h"
 #include "nbd/kernel.h"
 #include "nbd/protocol.h"
@@ -239,13 +240,8 @@ static void take_detect_zeroes(NbdToolOptions *o, const char *value)
 static void take_object(NbdToolOptions *o, const char *value)
 {
     g_autoptr(GError) error = NULL;
-    json_t *options = block_options_parse_any(value, "qom-type", &error);
-    json_t *nested = options ? block_options_nest(options, &error) : NULL;
-    bool ok = nested && block_nbd_object_add(nested, &error);
 
-    json_decref(options);
-    json_decref(nested);
-    if (!ok) {
+    if (!block_object_add_text(value, &error)) {
         die("%s", error->message);
     }
 }
