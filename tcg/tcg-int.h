@@ -71,6 +71,7 @@ typedef struct Compile {
     unsigned tier;
     Block *blocks;
     unsigned n_blocks;
+    unsigned n_vregs_room; /* tables by vreg made before constants were added */
     int32_t *label_block;
     VregInfo *info;       /* by vreg */
     IrReg *cross;         /* vreg of each cross bit */

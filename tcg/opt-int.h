@@ -1,0 +1,26 @@
+/*
+ * Between the passes over intermediate code.
+ */
+#ifndef TCG_OPT_INT_H
+#define TCG_OPT_INT_H
+
+#include "tcg/ir-int.h"
+#include "tcg/tcg-int.h"
+
+/* The result of a pure operation on constants; false: not known. */
+bool fold_op(const IrOp *op, const uint64_t v[4], uint64_t *result);
+bool fold_cond(IrCond cond, unsigned width, uint64_t a, uint64_t b);
+
+/* Value numbering: constants, copies, common subexpressions, addresses. */
+void opt_values(Compile *c);
+/* Dead operations, dead stores to globals, copies merged into definitions. */
+void opt_dead(Compile *c);
+/* Loop-invariant operations move in front of their loops. */
+void opt_loops(Compile *c);
+
+static inline void op_remove(IrOp *op)
+{
+    *op = (IrOp){.opcode = IR_nop};
+}
+
+#endif
