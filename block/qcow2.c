@@ -306,13 +306,18 @@ static bool open_named_data_file(Qcow2 *s, GError **error)
                                     !strcmp(dir, ".")
                                 ? g_strdup(name)
                                 : g_build_filename(dir, name, NULL);
-    g_autoptr(BlockNode) child = block_node_open_filename(
-        path, "raw", NULL,
+    unsigned flags =
         s->node->flags & (BLOCK_OPEN_RDWR | BLOCK_OPEN_AUTO_RDONLY |
                           BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH |
-                          BLOCK_OPEN_UNMAP | BLOCK_OPEN_FORCE_SHARE),
-        error);
+                          BLOCK_OPEN_UNMAP | BLOCK_OPEN_FORCE_SHARE);
+    json_t *plain = json_pack("{s:s, s:s}", "driver", "file", "filename",
+                              path);
+    g_autoptr(BlockNode) child =
+        block_driver_for_protocol(path)
+            ? block_node_open_filename(path, "raw", NULL, flags, error)
+            : block_node_open(plain, flags, error);
 
+    json_decref(plain);
     if (child) {
         s->data_edge = block_attach_child(s->node, child, "data-file",
                                           BLOCK_ROLE_DATA, error);
