@@ -494,13 +494,66 @@ TransFn *const trans_fns[SEM_COUNT] = {
     [SEM_getsp] = trans_getsp,
     [SEM_load] = trans_load,
     [SEM_store] = trans_store,
+    [SEM_paddsub] = trans_vec,
+    [SEM_pcmp] = trans_vec,
+    [SEM_pminmax] = trans_vec,
+    [SEM_plogic] = trans_vec,
+    [SEM_pshift] = trans_vec,
+    [SEM_pmul] = trans_vec,
+    [SEM_pmadd] = trans_vec,
+    [SEM_pavg] = trans_vec,
+    [SEM_psad] = trans_vec,
+    [SEM_punpck] = trans_vec,
+    [SEM_ppack] = trans_vec,
+    [SEM_psign] = trans_vec,
+    [SEM_phaddsub] = trans_vec,
+    [SEM_farith] = trans_vec,
+    [SEM_pfarith] = trans_vec,
+    [SEM_fcmp_reg] = trans_vec,
+    [SEM_pfcmp] = trans_vec,
+    [SEM_fconv] = trans_vec,
+    [SEM_pfconv] = trans_vec,
+    [SEM_fcmp_pred] = trans_fcmp,
+    [SEM_fp_comb] = trans_fp_comb,
 };
 
 /* Only widths of one register half or one whole register. */
 static bool narrow(unsigned width)
 {
     return width == WIDTH_NONE || width == WIDTH_S || width == WIDTH_D ||
-           width == WIDTH_PRED;
+           width == WIDTH_P || width == WIDTH_PRED;
+}
+
+static bool is_fp(SemFamily sem)
+{
+    return sem == SEM_farith || sem == SEM_pfarith || sem == SEM_fcmp_reg ||
+           sem == SEM_pfcmp || sem == SEM_fconv || sem == SEM_pfconv ||
+           sem == SEM_fcmp_pred || sem == SEM_fp_comb;
+}
+
+static bool wide_const(const Operand *o, unsigned width)
+{
+    return width == WIDTH_P && o->kind == OPERAND_CONST;
+}
+
+/* Members of a family that are not translated. */
+static bool member_supported(const Region *region, const AlcOp *op,
+                             SemFamily sem)
+{
+    TransFn *fn = trans_fns[sem];
+    if (sem == SEM_load || sem == SEM_store) {
+        return trans_memory_supported(region, op);
+    }
+    if (fn == trans_vec) {
+        return trans_vec_supported(op);
+    }
+    if (fn == trans_fcmp) {
+        return trans_fcmp_supported(op);
+    }
+    if (sem == SEM_merge) {
+        return op->insn == INSN_merges || op->insn == INSN_merged;
+    }
+    return true;
 }
 
 bool trans_alc_supported(const Region *region, const AlcOp *op)
@@ -518,12 +571,10 @@ bool trans_alc_supported(const Region *region, const AlcOp *op)
         op->n_conds) {
         return false;
     }
-    if ((sem == SEM_load || sem == SEM_store) &&
-        !trans_memory_supported(region, op)) {
-        return false;
-    }
-    if (sem == SEM_merge && op->insn != INSN_merges &&
-        op->insn != INSN_merged) {
+    if (!member_supported(region, op, sem) ||
+        (is_fp(sem) && !region->key.geo.fp_plain) ||
+        wide_const(&op->src1, row->src1) || wide_const(&op->src2, row->src2) ||
+        wide_const(&op->src3, row->src3)) {
         return false;
     }
     if (op->dst.kind == OPERAND_CTPR && op->insn != INSN_movtd) {

@@ -232,7 +232,8 @@ typedef struct Trans {
     const Node *node;
     TagState *tags;       /* before each node */
     TagState now;         /* at the point of emission */
-    IrReg reg[GUEST_REGS];
+    IrReg reg[GUEST_REGS]; /* I64, or V128 for the wide ones */
+    bool wide[GUEST_REGS]; /* some node uses all 128 bits */
     IrReg pred[32];
     IrReg win, win_tags, frame;
     IrReg lcnt;
@@ -257,6 +258,7 @@ typedef struct TransOp {
     IrReg out;      /* where the result goes */
     int dst;        /* guest register, -1: none */
     bool direct;    /* out is the register itself */
+    bool wide;      /* out is V128 */
     bool qualified; /* under cond */
     Test cond;
 } TransOp;
@@ -274,6 +276,13 @@ void trans_alc_check(Trans *t, TransOp *o);
 void trans_load(Trans *t, TransOp *o);
 void trans_store(Trans *t, TransOp *o);
 bool trans_memory_supported(const Region *region, const AlcOp *op);
+
+/* translate-vec.c */
+void trans_vec(Trans *t, TransOp *o);
+bool trans_vec_supported(const AlcOp *op);
+void trans_fcmp(Trans *t, TransOp *o);
+bool trans_fcmp_supported(const AlcOp *op);
+void trans_fp_comb(Trans *t, TransOp *o);
 
 /* translate-control.c */
 /* Values of the predicate logic, before anything is assigned; and their

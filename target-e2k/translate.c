@@ -38,15 +38,24 @@ IrReg trans_reg(Trans *t, unsigned guest_reg)
     if (*slot != IR_NONE) {
         return *slot;
     }
+    unsigned size = t->wide[guest_reg] ? 16 : 8;
     if (guest_reg < WINDOW_REGS) {
-        *slot = ir_global(t->ir, t->win, guest_reg * sizeof(RegSlot), 8,
+        *slot = ir_global(t->ir, t->win, guest_reg * sizeof(RegSlot), size,
                           CLASS_WINDOW, "r");
     } else {
         size_t offset = offsetof(E2kCpu, g) +
                         (guest_reg - WINDOW_REGS) * sizeof(RegSlot);
-        *slot = ir_global(t->ir, ir_cpu(t->ir), offset, 8, CLASS_GLOBAL, "g");
+        *slot = ir_global(t->ir, ir_cpu(t->ir), offset, size, CLASS_GLOBAL,
+                          "g");
     }
     return *slot;
+}
+
+/* The main part of a register. */
+static IrReg trans_reg_lo(Trans *t, unsigned guest_reg)
+{
+    IrReg reg = trans_reg(t, guest_reg);
+    return t->wide[guest_reg] ? ir_new1(t->ir, IR_vlo, 8, reg) : reg;
 }
 
 IrReg trans_pred(Trans *t, unsigned index)
@@ -342,11 +351,11 @@ static void emit_clean_tag(Trans *t, const TagUse *use)
  * Operations of a bundle
  */
 
-static IrReg operand(Trans *t, const Operand *o)
+static IrReg operand(Trans *t, const Operand *o, unsigned width)
 {
     int reg = trans_guest_reg(t->node->at.geo, o);
-    if (reg >= 0) {
-        return trans_reg(t, reg);
+    if (reg >= 0 && width != WIDTH_NONE) {
+        return width == WIDTH_P ? trans_reg(t, reg) : trans_reg_lo(t, reg);
     }
     return o->kind == OPERAND_CONST ? trans_imm(t, o->value) : IR_NONE;
 }
@@ -383,10 +392,11 @@ static unsigned collect_ops(Trans *t, TransOp *ops)
         }
         TransOp *o = &ops[n++];
         *o = (TransOp){ .op = op, .row = &insn_rows[op->row], .dst = -1 };
-        o->a = operand(t, &op->src1);
-        o->b = operand(t, &op->src2);
-        o->c = operand(t, &op->src3);
-        if (o->row->dst == WIDTH_S || o->row->dst == WIDTH_D) {
+        o->a = operand(t, &op->src1, o->row->src1);
+        o->b = operand(t, &op->src2, o->row->src2);
+        o->c = operand(t, &op->src3, o->row->src3);
+        o->wide = o->row->dst == WIDTH_P;
+        if (o->row->dst == WIDTH_S || o->row->dst == WIDTH_D || o->wide) {
             o->dst = trans_guest_reg(t->node->at.geo, &op->dst);
         }
         o->qualified = op->n_conds != 0;
@@ -410,11 +420,39 @@ static void choose_outputs(Trans *t, TransOp *ops, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         TransOp *o = &ops[i];
         bool whole = o->row->dst == WIDTH_D || (o->row->dst == WIDTH_S && dbl);
+        if (o->dst >= 0 && t->wide[o->dst]) {
+            whole = o->wide;
+        }
         o->direct = o->dst >= 0 && whole && !o->qualified &&
                     (!is_memory(o->row) || n == 1) &&
                     !read_by_others(ops, n, i, t->node->at.geo, o->dst);
-        o->out = o->direct ? trans_reg(t, o->dst) : ir_temp(t->ir);
+        o->out = o->direct ? trans_reg(t, o->dst)
+                 : o->wide ? ir_temp_v128(t->ir)
+                           : ir_temp(t->ir);
     }
+}
+
+/* The new contents of o's register, whose old ones are in reg. */
+static IrReg merged_result(Trans *t, TransOp *o, IrReg reg)
+{
+    IrReg value = o->out;
+    bool in_wide = t->wide[o->dst];
+    IrReg lo = reg;
+
+    if (o->row->dst == WIDTH_S && !bundle_dbl(t->node)) {
+        if (in_wide) {
+            lo = ir_new1(t->ir, IR_vlo, 8, reg);
+        }
+        value = ir_temp(t->ir);
+        ir_deposit(t->ir, value, lo, o->out, 0, 32);
+    }
+    if (in_wide && !o->wide) {
+        IrReg hi = ir_new1(t->ir, IR_vhi, 8, reg);
+        IrReg both = ir_temp_v128(t->ir);
+        ir_op2(t->ir, IR_vjoin, 16, both, value, hi);
+        value = both;
+    }
+    return value;
 }
 
 static void commit_register(Trans *t, TransOp *o)
@@ -423,16 +461,16 @@ static void commit_register(Trans *t, TransOp *o)
         return;
     }
     IrReg reg = trans_reg(t, o->dst);
-    IrReg value = o->out;
-    if (o->row->dst == WIDTH_S && !bundle_dbl(t->node)) {
-        value = o->qualified ? ir_temp(t->ir) : reg;
-        ir_deposit(t->ir, value, reg, o->out, 0, 32);
-    }
-    if (o->qualified) {
+    if (!o->qualified) {
+        ir_mov(t->ir, reg, merged_result(t, o, reg));
+    } else if (t->wide[o->dst]) {
+        uint32_t skip = ir_new_label(t->ir);
+        trans_branch_not(t, &o->cond, skip);
+        ir_mov(t->ir, reg, merged_result(t, o, reg));
+        ir_label(t->ir, skip);
+    } else {
         ir_select(t->ir, o->cond.cond, o->cond.width, reg, o->cond.a,
-                  o->cond.b, value, reg);
-    } else if (value != reg) {
-        ir_mov(t->ir, reg, value);
+                  o->cond.b, merged_result(t, o, reg), reg);
     }
 }
 
@@ -482,7 +520,9 @@ static void emit_alc_op(Trans *t, TransOp *o)
     TransFn *fn = trans_fns[insn_sem(o->op->insn)];
     if (o->qualified && is_memory(o->row)) {
         uint32_t skip = ir_new_label(t->ir);
-        ir_mov(t->ir, o->out, trans_imm(t, 0));
+        if (!o->wide) {
+            ir_mov(t->ir, o->out, trans_imm(t, 0));
+        }
         trans_branch_not(t, &o->cond, skip);
         fn(t, o);
         ir_label(t->ir, skip);
@@ -692,6 +732,34 @@ static void trans_node(Trans *t, unsigned index)
     }
 }
 
+static void mark_wide(Trans *t, Geometry geo, const Operand *o,
+                      unsigned width)
+{
+    int reg = trans_guest_reg(geo, o);
+    if (width == WIDTH_P && reg >= 0) {
+        t->wide[reg] = true;
+    }
+}
+
+/* Registers that some node uses in full. */
+static void find_wide(Trans *t, const Region *region)
+{
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        const Node *node = &region->nodes[i];
+        for (int k = 0; node->end != END_INTERP && k < BUNDLE_CHANNELS; k++) {
+            const AlcOp *op = &node->bundle.alc[k];
+            if (!op->present) {
+                continue;
+            }
+            const InsnRow *row = &insn_rows[op->row];
+            mark_wide(t, node->at.geo, &op->src1, row->src1);
+            mark_wide(t, node->at.geo, &op->src2, row->src2);
+            mark_wide(t, node->at.geo, &op->src3, row->src3);
+            mark_wide(t, node->at.geo, &op->dst, row->dst);
+        }
+    }
+}
+
 static void begin_ir(Trans *t, const Region *region)
 {
     Ir *ir = ir_begin(region->key.ip, region->key.geo.bits);
@@ -712,6 +780,7 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     uint8_t guard[GUEST_REGS];
 
     tags_analyse(region, t->tags, history, guard);
+    find_wide(t, region);
     begin_ir(t, region);
     /* The site of a failed entry test tells the region's key. */
     Place entry = region->nodes[0].at;
