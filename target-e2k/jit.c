@@ -32,6 +32,8 @@ enum {
     CR1_HI_WDBL = 35,
     CR1_HI_USSZ = 36,
     MXCSR_MASKS = 0x1f80,
+    MXCSR_MODES = 0xe03f, /* flush to zero, rounding, flags */
+    MXCSR_FLAGS = 0x3f,
 };
 
 /* Guards translation and the histories. */
@@ -200,11 +202,9 @@ static void replace_region(E2kCpu *cpu, RegionKey key)
 /* The guest's rounding and flags are the host's while its code runs. */
 static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
 {
-    unsigned host = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr((cpu->pfpfr & 0xffbf) | MXCSR_MASKS);
+    cpu->tcg.mxcsr = (cpu->pfpfr & MXCSR_MODES) | MXCSR_MASKS;
     unsigned result = tcg_run(cpu, region);
-    cpu->pfpfr |= __builtin_ia32_stmxcsr() & 0x3f;
-    __builtin_ia32_ldmxcsr(host);
+    cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
     return result;
 }
 
@@ -255,9 +255,10 @@ static void set_limits(E2kCpu *cpu)
 
 CpuExit jit_run(E2kCpu *cpu)
 {
-    if (!cpu->tcg.jump_cache &&
-        !tcg_cpu_init(cpu, cpu->guest_base, NULL)) {
-        return interp_run(cpu);
+    CpuExit exit = CPU_EXIT_STOP;
+
+    if (!cpu->tcg.cpu) {
+        tcg_cpu_init(cpu);
     }
     cpu->tcg.chain_slot = NULL;
     while (!take_stop(cpu)) {
@@ -266,17 +267,24 @@ CpuExit jit_run(E2kCpu *cpu)
             continue;
         }
         cpu->tcg.chain_slot = NULL;
-        CpuExit exit = interp_step(cpu);
-        if (exit != CPU_EXIT_DEBUG) {
-            return exit;
+        CpuExit step = interp_step(cpu);
+        if (step != CPU_EXIT_DEBUG) {
+            exit = step;
+            break;
         }
     }
-    return CPU_EXIT_STOP;
+    tcg_quiesce(cpu);
+    return exit;
 }
 
 /* ------------------------------------------------------------------------
  * Set-up and events
  */
+
+static void kick(void *cpu)
+{
+    cpu_request_stop(cpu);
+}
 
 bool jit_init(const EngineConfig *config, GError **error)
 {
@@ -296,6 +304,7 @@ bool jit_init(const EngineConfig *config, GError **error)
             [PIN_TAGS] = "tags",
             [PIN_FRAME] = "frame",
         },
+        .kick = kick,
         .perf_map = config && config->perf_map,
         .jitdump = config && config->jitdump,
     };
@@ -305,7 +314,7 @@ bool jit_init(const EngineConfig *config, GError **error)
 
 void jit_cpu_free(E2kCpu *cpu)
 {
-    if (cpu->tcg.jump_cache) {
+    if (cpu->tcg.cpu) {
         tcg_cpu_free(cpu);
     }
 }

@@ -507,6 +507,7 @@ static void pop_frame(Trans *t)
     ir_op2(ir, IR_add, 8, base, base, moved);
     ir_mov(ir, trans_usd_size(t), size);
     move_window(t, IR_sub);
+    ir_reload(ir, 1u << CLASS_WINDOW);
 }
 
 /* Room for the callee's registers and frame; else the interpreter. */

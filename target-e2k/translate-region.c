@@ -321,6 +321,24 @@ static void trim_facts(Region *region, Place *place)
     }
 }
 
+static void mark_target(Region *region, int target, int from, bool falls)
+{
+    if (target != NODE_NONE && !(falls && target == from + 1)) {
+        region->nodes[target].is_target = true;
+    }
+}
+
+/* Which nodes need a label. */
+static void mark_targets(Region *region)
+{
+    for (int i = 0; i < (int)region->n_nodes; i++) {
+        const Node *node = &region->nodes[i];
+        mark_target(region, node->next_node, i, true);
+        mark_target(region, node->taken_node, i, false);
+        mark_target(region, node->after_call_node, i, false);
+    }
+}
+
 typedef struct Pending {
     Place place;
     int *link; /* filled with the node */
@@ -349,7 +367,6 @@ void region_discover(Region *region, unsigned max_nodes)
         Pending todo = stack[--depth];
         int index = find_node(region, &todo.place);
         if (index != NODE_NONE) {
-            region->nodes[index].is_target = true;
             *todo.link = index;
             continue;
         }
@@ -373,4 +390,5 @@ void region_discover(Region *region, unsigned max_nodes)
             stack[depth++] = (Pending){ node->next, &node->next_node };
         }
     }
+    mark_targets(region);
 }
