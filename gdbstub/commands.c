@@ -38,7 +38,7 @@ static void append_thread(GdbStub *stub, GString *to, uint64_t thread)
 /* "p1.2", "2", "-1", "0": the thread, ANY_THREAD for the last two. */
 static bool parse_thread(const char **text, uint64_t *thread)
 {
-    uint64_t value;
+    uint64_t value = 0;
 
     if (**text == 'p') {
         (*text)++;
@@ -53,7 +53,7 @@ static bool parse_thread(const char **text, uint64_t *thread)
         }
         (*text)++;
     }
-    if (g_str_has_prefix(*text, "-1")) {
+    if (strncmp(*text, "-1", 2) == 0) {
         *text += 2;
         *thread = ANY_THREAD;
         return true;
@@ -342,13 +342,15 @@ static void cmd_vcont(GdbStub *stub, const char *args, size_t size)
     GdbResume resume = { .others = GDB_STAY };
     bool default_seen = false;
     bool any = false;
+    uint64_t thread;
+    uint64_t signal;
 
     while (*args == ';') {
         char letter = args[1];
         GdbAction action = letter == 's' || letter == 'S' ? GDB_STEP : GDB_RUN;
-        uint64_t signal = 0;
-        uint64_t thread = ANY_THREAD;
 
+        thread = ANY_THREAD;
+        signal = 0;
         args += 2;
         if (!strchr("csCS", letter) || !letter ||
             ((letter == 'C' || letter == 'S') &&
@@ -449,7 +451,7 @@ static void cmd_select_thread(GdbStub *stub, const char *args, size_t size)
 {
     char what = args[0];
     const char *rest = args + 1;
-    uint64_t thread;
+    uint64_t thread = ANY_THREAD;
 
     if (!what || !parse_thread(&rest, &thread)) {
         reply_error(stub, EINVAL);

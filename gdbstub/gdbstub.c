@@ -288,6 +288,7 @@ static gpointer stub_main(gpointer data)
         quit = stub->quit;
         g_mutex_unlock(&stub->lock);
         if (quit) {
+            pass_on(stub); /* the last stop: exited or killed */
             break;
         }
         if (fds[1].revents) {

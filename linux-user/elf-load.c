@@ -214,7 +214,7 @@ ElfImage *elf_open(const char *path, GError **error)
     ElfImage *image = g_new0(ElfImage, 1);
     struct stat st;
 
-    image->path = g_strdup(path);
+    image->path = g_canonicalize_filename(path, NULL);
     image->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (image->fd < 0) {
         fail(error, path, "%s", g_strerror(errno));
@@ -317,9 +317,11 @@ static bool map_bss(ElfImage *image, AddressMap *map, const Elf64_Phdr *phdr,
     static const uint8_t zeros[USER_PAGE];
     uint64_t start = image->bias + phdr->p_vaddr + phdr->p_filesz;
     uint64_t end = image->bias + phdr->p_vaddr + phdr->p_memsz;
-    uint64_t page = (start + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    uint64_t page = phdr->p_filesz
+                        ? (start + USER_PAGE - 1) & ~(USER_PAGE - 1)
+                        : start & ~(USER_PAGE - 1);
 
-    if (phdr->p_filesz && start < page) {
+    if (start < page) {
         /* Read-only segments have no room for zeros: nothing to clear. */
         host_copy_to(start, zeros, MIN(page, end) - start);
     }

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "linux-user/debug.h"
 #include "linux-user/elf-load.h"
 #include "linux-user/signal.h"
 #include "linux-user/syscall.h"
@@ -345,7 +346,7 @@ void thread_loop(UserThread *thread)
     E2kCpu *cpu = thread->cpu;
 
     for (;;) {
-        switch (cpu_run(cpu)) {
+        switch (debug_active() ? debug_run(thread) : cpu_run(cpu)) {
         case CPU_EXIT_SYSCALL:
             syscall_dispatch(thread);
             break;
@@ -378,6 +379,7 @@ void process_run(UserProcess *process)
 
 void process_exit(UserProcess *process, int status)
 {
+    debug_exiting(status, false);
     fflush(NULL);
     syscall(SYS_exit_group, status);
     __builtin_unreachable();

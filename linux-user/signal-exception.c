@@ -92,6 +92,7 @@ void signal_raise_exception(UserThread *thread)
     uint64_t address = cpu->ip;
     siginfo_t info = { 0 };
     const char *name = "exception";
+    g_autofree char *what = NULL;
 
     if (exception < G_N_ELEMENTS(exception_signals) &&
         exception_signals[exception].signal) {
@@ -132,6 +133,10 @@ void signal_raise_exception(UserThread *thread)
     info.si_code = code;
     info.si_errno = exception == EXC_FP ? 0 : exception;
     info.si_addr = (void *)address;
-    signal_deliver(thread, &info, true, name);
+    if (address != cpu->ip) {
+        what = g_strdup_printf("%s of address 0x%" G_GINT64_MODIFIER "x", name,
+                               address);
+    }
+    signal_deliver(thread, &info, true, what ? what : name);
     signal_set_mask(thread, thread->blocked);
 }

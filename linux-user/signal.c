@@ -17,6 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "linux-user/debug.h"
 #include "linux-user/syscall.h"
 #include "tcg/host-access.h"
 #include "util/bytes.h"
@@ -267,6 +268,7 @@ static void die_of(UserThread *thread, int number, const char *what)
 
         thread_dump(thread, why);
     }
+    debug_exiting(number, true);
     fflush(NULL);
     syscall(SYS_rt_sigaction, number, &action, NULL, 8);
     syscall(SYS_tgkill, getpid(), thread->tid, number);
@@ -465,6 +467,10 @@ void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
     int number = info->si_signo;
     GuestSigaction action;
 
+    number = debug_signal(thread, number);
+    if (!number) {
+        return;
+    }
     g_mutex_lock(&process->signal_lock);
     action = process->actions[number];
     if (action.handler > 1 && (action.flags & GUEST_SA_RESETHAND)) {

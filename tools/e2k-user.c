@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "linux-user/debug.h"
 #include "linux-user/process.h"
 #include "linux-user/syscall.h"
 #include "target-e2k/exec.h"
@@ -18,6 +19,7 @@ typedef struct Settings {
     UserOptions user;
     EngineKind engine;
     EngineConfig config;
+    const char *gdb;
     GPtrArray *environment;
 } Settings;
 
@@ -177,6 +179,11 @@ static void opt_accel(Settings *s, const char *value)
     }
 }
 
+static void opt_gdb(Settings *s, const char *value)
+{
+    s->gdb = value;
+}
+
 static void opt_perfmap(Settings *s, const char *value)
 {
     s->config.perf_map = true;
@@ -216,6 +223,8 @@ static const struct {
     { "D", "QEMU_LOG_FILENAME", "FILE", opt_logfile, "write the log to FILE" },
     { "accel", "E2K_ACCEL", "jit|interp[,no-OPTION...]", opt_accel,
       "execution engine" },
+    { "g", "QEMU_GDB", "PORT|PATH", opt_gdb,
+      "wait for a debugger at a TCP port or unix socket" },
     { "perfmap", "QEMU_PERFMAP", NULL, opt_perfmap,
       "write /tmp/perf-PID.map for perf" },
 };
@@ -335,6 +344,9 @@ int main(int argc, char **argv)
     if (!process) {
         fprintf(stderr, "e2k-user: %s\n", error->message);
         return status;
+    }
+    if (s.gdb && !debug_start(process, s.gdb, &error)) {
+        fail("%s", error->message);
     }
     process_run(process);
 }
