@@ -67,8 +67,10 @@ static NbdToolExport *new_export(void)
 
 static void set_string(char **to, const char *value)
 {
+    char *copy = g_strdup(value);
+
     g_free(*to);
-    *to = g_strdup(value);
+    *to = copy;
 }
 
 static unsigned parse_number(const char *text, unsigned max,
