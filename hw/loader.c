@@ -136,6 +136,12 @@ static bool check_elf_header(const Image *image, const Elf64_Ehdr *ehdr,
     if (ehdr->e_phentsize != sizeof(Elf64_Phdr)) {
         return bad(error, image, "bad program header size");
     }
+    /* Nothing of it is used, but a file that ends before it is damaged. */
+    if (ehdr->e_shoff > image->file_bytes ||
+        ehdr->e_shnum * (uint64_t)sizeof(Elf64_Shdr) >
+            image->file_bytes - ehdr->e_shoff) {
+        return bad(error, image, "the file is truncated");
+    }
     return true;
 }
 

@@ -378,6 +378,7 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
     o->config.raw_base = IMAGE_NO_RAW;
     o->engine = ENGINE_JIT;
     o->lms = true;
+    o->config.console = &console_sink;
     GPtrArray **lists[] = { &o->blockdevs, &o->drives, &o->devices,
                             &o->monitors, &o->chardevs, &o->mons,
                             &o->objects, &o->exports };
