@@ -1,0 +1,118 @@
+/*
+ * The offset table: one slot for each symbol and kind of use.
+ *
+ * The first three slots are the dynamic loader's.
+ */
+#include "target-e2k/link-int.h"
+
+#include <elf.h>
+
+#include "util/bytes.h"
+
+enum { GOT_HEADER = 3 * 8 };
+
+static void make_got(Link *link)
+{
+    if (!link->got) {
+        link->got = obj_section_new(link->out, ".got", SHT_PROGBITS,
+                                    SHF_ALLOC | SHF_WRITE);
+        link->got->align = 8;
+        link->got->entsize = 8;
+        link->got->size = GOT_HEADER;
+        g_byte_array_set_size(link->got->data, GOT_HEADER);
+    }
+}
+
+GotSlot *link_got_slot(Link *link, ObjSymbol *symbol, GotKind kind,
+                       int64_t addend)
+{
+    LinkSymbol *global = symbol ? symbol->link : NULL;
+    ObjSymbol *local = global ? NULL : symbol;
+
+    make_got(link);
+    for (unsigned i = 0; i < link->got_slots->len; i++) {
+        GotSlot *slot = &g_array_index(link->got_slots, GotSlot, i);
+
+        if (slot->global == global && slot->local == local &&
+            slot->kind == kind && slot->addend == addend) {
+            return slot;
+        }
+    }
+    GotSlot slot = { global, local, kind, addend, link->got->size };
+
+    link->got->size += 8;
+    g_byte_array_set_size(link->got->data, link->got->size);
+    g_array_append_val(link->got_slots, slot);
+    return &g_array_index(link->got_slots, GotSlot,
+                          link->got_slots->len - 1);
+}
+
+/* Offset of an address from the thread pointer: a two-word header first. */
+static uint64_t tp_offset(const Link *link, uint64_t address)
+{
+    return address - link->tls_start +
+           ((16 + link->tls_align - 1) & ~(link->tls_align - 1));
+}
+
+static uint64_t slot_value(const Link *link, const GotSlot *slot,
+                           const ObjSymbol *def)
+{
+    uint64_t value = def ? link_value(def) + slot->addend : 0;
+
+    switch (slot->kind) {
+    case GOT_ADDRESS:
+        return value;
+    case GOT_TPOFF:
+        return tp_offset(link, value);
+    case GOT_DTPMOD:
+        return 1;
+    default:
+        return value - link->tls_start;
+    }
+}
+
+/* The relocation that a dynamic loader needs for a slot, or R_E2K_NONE. */
+static uint32_t slot_reloc(Link *link, const GotSlot *slot, bool local)
+{
+    switch (slot->kind) {
+    case GOT_ADDRESS:
+        return local ? (link->pic ? R_E2K_64_RELATIVE : R_E2K_NONE)
+                     : R_E2K_64_ABS;
+    case GOT_TPOFF:
+        return local && link->options->kind != LINK_SHARED
+                   ? R_E2K_NONE : R_E2K_TLS_TPOFF64;
+    case GOT_DTPMOD:
+        return local && link->options->kind != LINK_SHARED
+                   ? R_E2K_NONE : R_E2K_TLS_64_DTPMOD;
+    default:
+        return local ? R_E2K_NONE : R_E2K_TLS_64_DTPREL;
+    }
+}
+
+void link_fill_got(Link *link)
+{
+    for (unsigned i = 0; i < link->got_slots->len; i++) {
+        const GotSlot *slot = &g_array_index(link->got_slots, GotSlot, i);
+        const ObjSymbol *def = slot->global ? slot->global->def
+                                            : slot->local;
+        ObjSymbol probe = { .link = slot->global };
+        bool local = !slot->global || link_binds_locally(link, &probe);
+        uint64_t value = slot_value(link, slot, def);
+        uint32_t type = slot_reloc(link, slot, local);
+
+        if (type != R_E2K_NONE && link->dynamic) {
+            bool relative = type == R_E2K_64_RELATIVE;
+            int64_t addend = relative ? (int64_t)value : slot->addend;
+
+            if (local && !relative && def) {
+                addend = value = link_value(def) + slot->addend -
+                                 link->tls_start;
+                addend = slot->kind == GOT_DTPMOD ? 0 : addend;
+            }
+            link_dyn_reloc(link, link->got->address + slot->offset,
+                           local ? NULL : slot->global, type, addend);
+            value = relative ? value : 0;
+        }
+        stq_le_p(link->got->data->data + slot->offset, value);
+    }
+}
