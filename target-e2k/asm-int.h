@@ -286,6 +286,8 @@ bool literal_parse(Asm *as, Cursor *c, AsmOp *op, AsmLiteral *literal,
 void source_run(Asm *as, const char *name, const char *text);
 void source_include(Asm *as, const char *name);
 bool source_find(Asm *as, const char *name, char **path);
+/* Where in expansions the statement is, for messages; g_free(). */
+char *source_context(Asm *as);
 /* Directives of the preprocessor; false if name is none. */
 bool source_directive(Asm *as, const char *name, Cursor *c);
 

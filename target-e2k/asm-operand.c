@@ -99,10 +99,13 @@ static const char *prefix_text(char prefix)
                                                                      : "q";
 }
 
-/* The register must have the prefix its place in the operation wants. */
+/*
+ * A register with a width prefix must have the one its place wants; one
+ * without fits everywhere.
+ */
 static bool check_prefix(Asm *as, unsigned column, char found, char wanted)
 {
-    if (found == wanted || !wanted) {
+    if (found == wanted || !wanted || found == 's') {
         return true;
     }
     asm_error(as, column, "register written %%%sr..., this operand is %%%sr...",

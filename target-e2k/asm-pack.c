@@ -131,7 +131,7 @@ static int candidate_place(const AsmLiteral *l, unsigned i)
     if (l->place >= 0) {
         return l->place;
     }
-    return l->halves == 1 ? (int)i : (int)(2 * i);
+    return l->halves == 1 ? (int)(i ^ 1) : (int)(2 * i);
 }
 
 static bool same_part(Asm *as, const AsmLiteral *a, unsigned part_a,

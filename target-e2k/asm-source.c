@@ -43,6 +43,8 @@ typedef struct Frame {
     unsigned conditions; /* open ones when the frame was entered */
     uint64_t repeat;     /* times to run again */
     bool is_macro;
+    const char *macro;   /* its name */
+    unsigned body_line;  /* of an expansion, counted from 1 */
 } Frame;
 
 typedef struct Condition {
@@ -96,6 +98,7 @@ static Frame *push_frame(Asm *as, char *text, AsmPlace place)
     frame->parent = src->top;
     frame->text = text;
     frame->p = frame->line_start = text;
+    frame->body_line = 1;
     frame->place = place;
     frame->conditions = src->conditions->len;
     src->top = frame;
@@ -127,9 +130,28 @@ static void next_line(Frame *frame)
 {
     frame->p++;
     frame->line_start = frame->p;
+    frame->body_line++;
     if (!frame->fixed_line) {
         frame->place.line++;
     }
+}
+
+/* Where in an expansion the statement is, for messages; "" outside one. */
+char *source_context(Asm *as)
+{
+    const Frame *frame = as->source ? as->source->top : NULL;
+    GString *out = g_string_new(NULL);
+
+    for (; frame && frame->fixed_line; frame = frame->parent) {
+        if (frame->is_macro) {
+            g_string_append_printf(out, " (line %u of macro '%s')",
+                                   frame->body_line, frame->macro);
+        } else {
+            g_string_append_printf(out, " (line %u of repeated block)",
+                                   frame->body_line);
+        }
+    }
+    return g_string_free(out, FALSE);
 }
 
 static bool assembling(Asm *as)
@@ -604,13 +626,15 @@ static char *substitute(const char *body, const GPtrArray *names,
     return g_string_free(out, FALSE);
 }
 
-static void push_expansion(Asm *as, char *text, bool is_macro)
+/* macro: name of a macro, NULL for a repeated block. */
+static void push_expansion(Asm *as, char *text, const char *macro)
 {
     Frame *frame = push_frame(as, text, as->place);
 
     if (frame) {
         frame->fixed_line = true;
-        frame->is_macro = is_macro;
+        frame->is_macro = macro != NULL;
+        frame->macro = g_intern_string(macro);
     }
 }
 
@@ -672,7 +696,8 @@ static void call_macro(Asm *as, const Macro *macro, Cursor *c)
     }
     if (ok) {
         push_expansion(as, substitute(macro->body, names, values,
-                                      as->source->expansions++), true);
+                                      as->source->expansions++),
+                       macro->name);
     }
     for (unsigned i = 0; i < n; i++) {
         g_free(values[i]);
@@ -694,7 +719,7 @@ static void run_rept(Asm *as, Cursor *c)
         g_free(body);
         return;
     }
-    push_expansion(as, body, false);
+    push_expansion(as, body, NULL);
     if (as->source->top->text == body) {
         as->source->top->repeat = count - 1;
     }
@@ -725,7 +750,7 @@ static void run_irp(Asm *as, Cursor *c, bool chars)
 
         g_string_append(out, text);
     }
-    push_expansion(as, g_strdup(out->str), false);
+    push_expansion(as, g_strdup(out->str), NULL);
 }
 
 /* Leaves the innermost macro. */
@@ -971,6 +996,7 @@ static bool frame_finished(Asm *as, Frame *frame)
     }
     frame->repeat--;
     frame->p = frame->line_start = frame->text;
+    frame->body_line = 1;
     return false;
 }
 

@@ -14,16 +14,19 @@ enum { MAX_ERRORS = 100 };
 static void message(Asm *as, AsmPlace place, unsigned column,
                     const char *kind, const char *format, va_list ap)
 {
+    g_autofree char *context = source_context(as);
+
     if (place.file) {
         g_string_append_printf(as->messages, "%s:%u:", place.file,
                                place.line);
-        if (column) {
+        if (column && !*context) {
             g_string_append_printf(as->messages, "%u:", column);
         }
         g_string_append_c(as->messages, ' ');
     }
     g_string_append_printf(as->messages, "%s: ", kind);
     g_string_append_vprintf(as->messages, format, ap);
+    g_string_append(as->messages, context);
     g_string_append_c(as->messages, '\n');
 }
 
