@@ -73,11 +73,15 @@ class Case(unittest.TestCase):
         return (block * (size // 251 + 1))[:size]
 
     def spawn(self, command, sock, **kwargs):
+        if os.path.exists(sock):
+            os.unlink(sock)  # others do not clean up after themselves
         server = Process(command, sock, **kwargs)
 
         def stop():
+            # Peers may wait for their clients for ever; ours must not.
             if server.alive():
-                server.stop()
+                server.stop(signal.SIGTERM if command[0] == E2K_NBD
+                            else signal.SIGKILL)
         self.addCleanup(stop)
         return server
 
