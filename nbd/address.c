@@ -320,6 +320,46 @@ static bool is_stale_socket(const char *path, const struct sockaddr_un *sun,
     return err == ECONNREFUSED;
 }
 
+/*
+ * Binds under a temporary name and gives the socket its own when it listens:
+ * whoever sees the file can connect.  -1 and *err 0: not possible here.
+ */
+static int listen_then_link(const char *path, int *err)
+{
+    g_autofree char *name = g_strdup_printf("%s.%d~", path, (int)getpid());
+    g_autoptr(NbdAddress) address = nbd_address_new_unix(name);
+    struct sockaddr_un sun;
+    socklen_t length;
+    int fd;
+
+    *err = 0;
+    if (path[0] == '@' || !unix_name(address, &sun, &length, NULL)) {
+        return -1;
+    }
+    fd = bind_listen(AF_UNIX, (struct sockaddr *)&sun, length, err);
+    if (fd < 0) {
+        *err = 0;
+        return -1;
+    }
+    if (link(name, path) < 0) {
+        *err = errno == EEXIST ? EADDRINUSE : 0;
+        close(fd);
+        fd = -1;
+    }
+    unlink(name);
+    return fd;
+}
+
+static int listen_path(const char *path, const struct sockaddr_un *sun,
+                       socklen_t length, int *err)
+{
+    int fd = listen_then_link(path, err);
+
+    return fd >= 0 || *err
+               ? fd : bind_listen(AF_UNIX, (const struct sockaddr *)sun,
+                                  length, err);
+}
+
 static int listen_unix(const NbdAddress *address, int *err, GError **error)
 {
     struct sockaddr_un sun;
@@ -330,11 +370,11 @@ static int listen_unix(const NbdAddress *address, int *err, GError **error)
     if (!unix_name(address, &sun, &length, error)) {
         return -1;
     }
-    fd = bind_listen(AF_UNIX, (struct sockaddr *)&sun, length, err);
+    fd = listen_path(address->path, &sun, length, err);
     if (fd < 0 && *err == EADDRINUSE &&
         is_stale_socket(address->path, &sun, length)) {
         unlink(address->path);
-        fd = bind_listen(AF_UNIX, (struct sockaddr *)&sun, length, err);
+        fd = listen_path(address->path, &sun, length, err);
     }
     return fd;
 }
