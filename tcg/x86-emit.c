@@ -90,7 +90,7 @@ void load_global(Emit *e, IrReg reg, int host)
     x86_alu_imm(x, false, ALU_AND, x86_r(host), (1u << vreg->bit_len) - 1);
 }
 
-/* Merges a bit field into its home; RDX is used. */
+/* Merges a bit field into its home; RDX is used, RAX when host is RDX. */
 static void store_bits(Emit *e, IrReg reg, int host)
 {
     const IrVreg *vreg = &e->ir->vregs[reg];
@@ -102,6 +102,10 @@ static void store_bits(Emit *e, IrReg reg, int host)
     if (width == 1) {
         rm.disp += pos / 8;
         pos %= 8;
+    }
+    if (host == RDX) {
+        x86_mov(x, RAX, RDX);
+        host = RAX;
     }
     /* home ^= (home ^ value << pos) & mask << pos */
     x86_load(x, width, RDX, rm);
