@@ -265,26 +265,47 @@ static void test_tags(Trans *t, unsigned reg, unsigned bytes, uint64_t mask,
     ir_brcond(t->ir, IR_TSTNE, 8, tags, trans_imm(t, mask), label);
 }
 
-/* The entry's test, eight registers at a time. */
+/*
+ * The entry's test.  Tags have usually been stored a moment ago, one by one,
+ * and the host cannot forward several narrow stores to a wide load: a few
+ * registers are tested one by one, many at once.
+ */
+static void guard_group(Trans *t, unsigned first, const uint8_t *guard,
+                        uint32_t label)
+{
+    enum { FEW = 3 };
+    uint64_t mask = 0;
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < 8; k++) {
+        mask |= (uint64_t)guard[k] << (8 * k);
+        n += guard[k] != 0;
+    }
+    if (n > FEW) {
+        test_tags(t, first, 8, mask, label);
+        return;
+    }
+    for (unsigned k = 0; k < 8; k++) {
+        if (guard[k]) {
+            test_tags(t, first + k, 1, guard[k], label);
+        }
+    }
+}
+
 static void emit_guard(Trans *t, const Place *entry,
                        const uint8_t guard[GUEST_REGS])
 {
     uint32_t label = 0;
-    bool have_label = false;
+    bool any = false;
 
-    for (unsigned i = 0; i < GUEST_REGS; i += 8) {
-        uint64_t mask = 0;
-        for (unsigned k = 0; k < 8; k++) {
-            mask |= (uint64_t)guard[i + k] << (8 * k);
-        }
-        if (!mask) {
-            continue;
-        }
-        if (!have_label) {
-            have_label = true;
-            label = trans_cold_exit(t, TRANS_EXIT_GUARD, entry);
-        }
-        test_tags(t, i, 8, mask, label);
+    for (unsigned i = 0; i < GUEST_REGS; i++) {
+        any |= guard[i] != 0;
+    }
+    if (any) {
+        label = trans_cold_exit(t, TRANS_EXIT_GUARD, entry);
+    }
+    for (unsigned i = 0; any && i < GUEST_REGS; i += 8) {
+        guard_group(t, i, guard + i, label);
     }
 }
 

@@ -104,7 +104,7 @@ static void store_bits(Emit *e, IrReg reg, int host)
         pos %= 8;
     }
     if (host == RDX) {
-        x86_mov(x, RAX, RDX);
+        x86_mov(x, true, RAX, RDX);
         host = RAX;
     }
     /* home ^= (home ^ value << pos) & mask << pos */
