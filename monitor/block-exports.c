@@ -8,6 +8,7 @@
 #include "block/object.h"
 #include "block/options.h"
 #include "monitor/block-commands-int.h"
+#include "monitor/block-jobs-int.h"
 
 static const QmpArg server_start_args[] = {
     { "addr", QMP_ANY },
@@ -283,6 +284,7 @@ void monitor_register_block(void)
     monitor_register(monitor_bitmap_commands, NULL);
     monitor_register(monitor_query_commands, NULL);
     monitor_register(monitor_transaction_commands, NULL);
+    monitor_register(monitor_job_commands, NULL);
     monitor_register(export_commands, NULL);
     monitor_register_events(block_events);
     monitor_register_schema(monitor_block_schema);
@@ -291,6 +293,7 @@ void monitor_register_block(void)
 
 void monitor_block_shutdown(void)
 {
+    block_job_cancel_all();
     block_nbd_server_stop(NULL);
     block_close_all();
 }

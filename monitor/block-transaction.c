@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "block/driver.h"
+#include "monitor/block-jobs-int.h"
 
 typedef struct Action Action;
 
@@ -32,6 +33,8 @@ struct Action {
     HBitmap *backup;
     bool was_enabled;
     MonitorSnapshot snapshot;
+    BlockJob *job;
+    BlockJobTransaction *group; /* borrowed; NULL: individual */
     BlockNode *drained;         /* own reference */
 };
 
@@ -152,6 +155,30 @@ static void undo_snapshot(Action *a)
     monitor_snapshot_undo(&a->snapshot);
 }
 
+/* ---- Jobs --------------------------------------------------------------- */
+
+static bool prepare_blockdev_backup(Action *a, GError **error)
+{
+    a->job = monitor_blockdev_backup(a->data, a->group, error);
+    return a->job != NULL;
+}
+
+static bool prepare_drive_backup(Action *a, GError **error)
+{
+    a->job = monitor_drive_backup(a->data, a->group, error);
+    return a->job != NULL;
+}
+
+static void commit_job(Action *a)
+{
+    block_job_start(a->job);
+}
+
+static void undo_job(Action *a)
+{
+    block_job_abandon(a->job);
+}
+
 /* ---- abort -------------------------------------------------------------- */
 
 static bool prepare_abort(Action *a, GError **error)
@@ -185,6 +212,12 @@ static const ActionType action_types[] = {
     { "blockdev-snapshot-sync", monitor_snapshot_sync_args,
       .prepare = prepare_snapshot_sync, .commit = commit_snapshot,
       .undo = undo_snapshot },
+    { "blockdev-backup", monitor_blockdev_backup_args, .grouped = true,
+      .node_arg = "device", .prepare = prepare_blockdev_backup,
+      .commit = commit_job, .undo = undo_job },
+    { "drive-backup", monitor_drive_backup_args, .grouped = true,
+      .node_arg = "device", .prepare = prepare_drive_backup,
+      .commit = commit_job, .undo = undo_job },
 };
 
 /* ---- The command -------------------------------------------------------- */
@@ -291,6 +324,7 @@ static json_t *run_transaction(void *opaque, json_t *args, GError **error)
     g_autofree Action *actions = g_new0(Action, n + 1);
     bool grouped = props && qmp_enum(props, "completion-mode",
                                      "individual/grouped") == 1;
+    BlockJobTransaction *group = NULL;
 
     for (size_t i = 0; i < n; i++) {
         if (!check_action(&actions[i], json_array_get(list, i), i, grouped,
@@ -299,7 +333,12 @@ static json_t *run_transaction(void *opaque, json_t *args, GError **error)
         }
     }
     block_graph_lock();
+    group = grouped ? block_job_transaction_new() : NULL;
+    for (size_t i = 0; i < n; i++) {
+        actions[i].group = group;
+    }
     run_actions(actions, n, error);
+    block_job_transaction_unref(group);
     block_graph_unlock();
     return NULL;
 }

@@ -1,0 +1,283 @@
+/*
+ * The backup job: a point in time of a disk goes to a target.
+ *
+ * A copy-before-write filter is put above the source when the job is made;
+ * the job then copies what is left, and the filter what the guest is about to
+ * overwrite.  A bitmap given to the job gets a successor at the same moment,
+ * which takes its place or goes back into it at the end.
+ */
+#include "block/jobs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/block-copy.h"
+#include "block/monitor-nodes.h"
+#include "block/node-int.h"
+
+#define CHUNK (1024 * 1024)
+
+typedef struct BackupState {
+    BlockNode *source, *filter; /* own references */
+    BlockDirtyBitmap *bitmap;
+    BlockBitmapMode mode;
+    BlockSync sync;
+    BlockErrorPolicy on_source_error, on_target_error;
+    bool success;
+} BackupState;
+
+/* Inside the filter's gate, so that its children stay. */
+static int copy_some(BackupState *s, uint64_t offset, uint64_t *copied,
+                     bool *error_is_read)
+{
+    BlockGate *gate = &block_core(s->filter)->gate;
+    int ret;
+
+    block_gate_enter(gate);
+    ret = block_copy_range(block_cbw_copy(s->filter), offset, CHUNK, copied,
+                           error_is_read);
+    block_gate_leave(gate);
+    return ret;
+}
+
+/* One pass over what is to do; *offset is where to go on after a pause. */
+static int copy_all(BlockJob *job, BackupState *s)
+{
+    BlockCopy *copy = block_cbw_copy(s->filter);
+    uint64_t left = block_copy_left(copy);
+    uint64_t at = 0;
+
+    block_job_set_total(job, left);
+    while (block_copy_next(copy, at, &at)) {
+        uint64_t copied = 0;
+        uint64_t now;
+        bool is_read = false;
+        bool retry;
+        int ret;
+
+        if (block_job_pause_point(job)) {
+            return -ECANCELED;
+        }
+        ret = copy_some(s, at, &copied, &is_read);
+        if (ret < 0) {
+            if (!block_job_error_action(job, is_read ? s->on_source_error
+                                                     : s->on_target_error,
+                                        is_read, ret, &retry)) {
+                return ret;
+            }
+            if (!retry) {
+                block_copy_skip(copy, at, copy->cluster);
+            }
+        }
+        /* Guest writes make progress for us, too. */
+        now = block_copy_left(copy);
+        block_job_add_progress(job, left - MIN(now, left));
+        left = MIN(now, left);
+        block_job_throttle(job, copied);
+        at = ret < 0 ? at : at + 1;
+    }
+    return 0;
+}
+
+static int backup_run(BlockJob *job)
+{
+    BackupState *s = block_job_state(job);
+    int ret = 0;
+
+    if (s->sync == BLOCK_SYNC_NONE) {
+        while (!block_job_sleep(job, G_USEC_PER_SEC)) {
+        }
+        return -ECANCELED;
+    }
+    ret = copy_all(job, s);
+    if (ret == 0) {
+        BlockGate *gate = &block_core(s->filter)->gate;
+
+        block_gate_enter(gate);
+        ret = block_flush(block_cbw_copy(s->filter)->target);
+        block_gate_leave(gate);
+    }
+    return ret;
+}
+
+static void backup_commit(BlockJob *job)
+{
+    BackupState *s = block_job_state(job);
+
+    s->success = true;
+}
+
+/* Bits not copied go back into a bitmap that has moved on. */
+static void restore_uncopied(BackupState *s)
+{
+    BlockCopy *copy = block_cbw_copy(s->filter);
+    uint64_t at = 0;
+
+    while (block_copy_next(copy, at, &at)) {
+        block_dirty_bitmap_set(s->bitmap, at,
+                               MIN(copy->cluster, copy->length - at));
+        at += copy->cluster;
+    }
+}
+
+static void finish_bitmap(BackupState *s)
+{
+    bool advance = s->mode == BLOCK_BITMAP_ALWAYS ||
+                   (s->mode == BLOCK_BITMAP_ON_SUCCESS && s->success);
+
+    if (!s->bitmap || !block_dirty_bitmap_has_successor(s->bitmap)) {
+        return;
+    }
+    if (advance) {
+        block_dirty_bitmap_abdicate(s->bitmap);
+        if (!s->success) {
+            restore_uncopied(s);
+        }
+    } else {
+        block_dirty_bitmap_reclaim(s->bitmap);
+    }
+}
+
+static void backup_clean(BlockJob *job)
+{
+    BackupState *s = block_job_state(job);
+
+    if (s->filter) {
+        block_node_drain_begin(s->filter);
+        finish_bitmap(s);
+        block_node_replace(s->filter, s->source, NULL);
+        block_node_drain_end(s->filter);
+        block_node_unref(s->filter);
+        block_node_unref(s->source);
+        s->filter = NULL;
+    }
+}
+
+static const BlockJobDriver backup_driver = {
+    .type = "backup",
+    .state_size = sizeof(BackupState),
+    .run = backup_run,
+    .commit = backup_commit,
+    .clean = backup_clean,
+};
+
+/* ---- Making one ---------------------------------------------------------- */
+
+static bool check_nodes(const BlockBackupParams *p, GError **error)
+{
+    int64_t source_length = block_length(p->source);
+    int64_t target_length = block_length(p->target);
+
+    if (p->source == p->target) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "Source and target cannot be the same");
+        return false;
+    }
+    if (p->compress && !p->target->driver->can_compress) {
+        g_set_error(error, BLOCK_ERROR, ENOTSUP,
+                    "Compression is not supported for this drive %s",
+                    p->target->name);
+        return false;
+    }
+    if (!block_node_check_job(p->source, error) ||
+        !block_node_check_job(p->target, error)) {
+        return false;
+    }
+    if (source_length < 0 || target_length < 0) {
+        block_error_set_errno(error, MIN(source_length, target_length),
+                              "Unable to get length for '%s'",
+                              source_length < 0 ? p->source->name
+                                                : p->target->name);
+        return false;
+    }
+    if (source_length != target_length) {
+        g_set_error(error, BLOCK_ERROR, EINVAL,
+                    "Source and target image have different sizes");
+        return false;
+    }
+    return true;
+}
+
+static bool check_bitmap(const BlockBackupParams *p, GError **error)
+{
+    return !p->bitmap || block_dirty_bitmap_check(p->bitmap,
+                                                  BLOCK_BITMAP_ALLOW_RO,
+                                                  error);
+}
+
+static BlockNode *insert_filter(const BlockBackupParams *p, GError **error)
+{
+    json_t *options = json_pack("{s:s, s:s, s:s}", "driver",
+                                "copy-before-write", "file", p->source->name,
+                                "target", p->target->name);
+    BlockNode *filter;
+
+    if (p->filter_name) {
+        json_object_set_new(options, "node-name",
+                            json_string(p->filter_name));
+    }
+    filter = block_node_open(options,
+                             p->source->flags & BLOCK_OPEN_RDWR
+                                 ? BLOCK_OPEN_RDWR | BLOCK_OPEN_UNMAP : 0,
+                             error);
+    json_decref(options);
+    if (filter && !block_node_replace(p->source, filter, error)) {
+        block_node_unref(filter);
+        return NULL;
+    }
+    return filter;
+}
+
+static void setup_copy(const BlockBackupParams *p, BlockCopy *copy)
+{
+    copy->top_only = p->sync == BLOCK_SYNC_TOP;
+    copy->write_flags = p->compress ? BLOCK_REQ_COMPRESSED : 0;
+    if (p->sync == BLOCK_SYNC_INCREMENTAL || p->sync == BLOCK_SYNC_BITMAP) {
+        block_copy_want_bitmap(copy, p->bitmap);
+    }
+}
+
+BlockJob *block_backup_new(const BlockBackupParams *p, GError **error)
+{
+    BlockJob *job;
+    BackupState *s;
+    BlockNode *filter;
+
+    if (!check_nodes(p, error) || !check_bitmap(p, error)) {
+        return NULL;
+    }
+    block_node_drain_begin(p->source);
+    job = NULL;
+    filter = insert_filter(p, error);
+    if (filter && p->bitmap &&
+        !block_dirty_bitmap_create_successor(p->bitmap, error)) {
+        block_node_replace(filter, p->source, NULL);
+        block_node_unref(filter);
+        filter = NULL;
+    }
+    if (filter) {
+        job = block_job_new(&backup_driver, &p->job, error);
+        if (!job) {
+            if (p->bitmap) {
+                block_dirty_bitmap_reclaim(p->bitmap);
+            }
+            block_node_replace(filter, p->source, NULL);
+            block_node_unref(filter);
+        }
+    }
+    if (job) {
+        s = block_job_state(job);
+        s->source = block_node_ref(p->source);
+        s->filter = filter;
+        s->bitmap = p->bitmap;
+        s->mode = p->mode;
+        s->sync = p->sync;
+        s->on_source_error = p->on_source_error;
+        s->on_target_error = p->on_target_error;
+        setup_copy(p, block_cbw_copy(filter));
+        block_job_take_node(job, p->source);
+        block_job_take_node(job, p->target);
+    }
+    block_node_drain_end(p->source);
+    return job;
+}
