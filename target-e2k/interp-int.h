@@ -147,6 +147,7 @@ typedef struct CodeEntry {
     bool has_mova;
     bool has_array;       /* mova, staa, ldaa */
     bool has_plu;
+    bool writes_ctpr;     /* movtd and its kin to %ctprN */
     bool simple_end;      /* no SS, no CS operations */
     Bundle b;
 } CodeEntry;

@@ -67,6 +67,7 @@ static void prepare_entry(CodeEntry *e)
     e->max_src = -1;
     e->max_dst = -1;
     e->max_based = -1;
+    e->writes_ctpr = false;
     e->has_mova = false;
     e->has_array = false;
     for (unsigned i = 0; i < BUNDLE_CHANNELS; i++) {
@@ -83,6 +84,7 @@ static void prepare_entry(CodeEntry *e)
         }
         uint32_t flags = insn_rows[op->row].flags;
         e->has_array |= (flags & F_ARRAY) != 0;
+        e->writes_ctpr |= op->dst.kind == OPERAND_CTPR;
         e->fn[e->n_ops] = interp_fns[op->insn];
         e->pair[e->n_ops] = flags & F_PAIR01_34 ? i + 1
                             : flags & F_PAIR02_35 ? i + 2
@@ -102,7 +104,7 @@ static void prepare_entry(CodeEntry *e)
     e->simple_end = !b->has_ss && b->prepare == PREPARE_NONE &&
                     b->transfer == TRANSFER_NONE && !b->has_setwd &&
                     !b->has_setbn && !b->has_setbp && !b->has_setsft &&
-                    !b->has_wait && !b->has_flush;
+                    !b->has_wait && !b->has_flush && !e->writes_ctpr;
 }
 
 /* Fetches and decodes the bundle at ip; the exception when it cannot be. */
