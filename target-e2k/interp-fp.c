@@ -364,13 +364,14 @@ void interp_fma(Interp *in, InterpOp *c)
 }
 
 /* ------------------------------------------------------------------------
- * Compares: groups of eight in the order eq lt le uod neq nlt nle od
+ * Compares.  The code eq lt le uod neq nlt nle od is in the opcode: the low
+ * bits of ALES, or ALS[7:5] for predicates.
  */
 
 void interp_fcmp_reg(Interp *in, InterpOp *c)
 {
-    bool single = c->op->insn <= INSN_fcmpods;
-    unsigned k = c->op->insn - (single ? INSN_fcmpeqs : INSN_fcmpeqd);
+    bool single = c->row->src1 == WIDTH_S;
+    unsigned k = c->row->ales_value & 7;
 
     fp_begin(in);
     if (single) {
@@ -388,7 +389,7 @@ void interp_pfcmp(Interp *in, InterpOp *c)
     Lanes r = {.d = {0, 0}};
     bool single = name_ends(c, 's');
     unsigned n = width_bytes(c->row->dst) / (single ? 4 : 8);
-    unsigned k = (c->op->insn - INSN_pfcmpeqs) % 8;
+    unsigned k = c->row->ales_value & 7;
 
     fp_begin(in);
     for (unsigned i = 0; i < n; i++) {
@@ -404,11 +405,12 @@ void interp_pfcmp(Interp *in, InterpOp *c)
 
 void interp_fcmp_pred(Interp *in, InterpOp *c)
 {
+    unsigned k = c->row->als_value >> 5 & 7;
+
     if (c->row->src1 == WIDTH_X) {
-        interp_x80_compare(in, c, (c->op->insn - INSN_fxcmpeqsb) % 8);
+        interp_x80_compare(in, c, k);
         return;
     }
-    unsigned k = (c->op->insn - INSN_fcmpeqsb) % 8;
     fp_begin(in);
     c->pred = c->row->src1 == WIDTH_S
                   ? host_compare_s(k, c->s1.lo, c->s2.lo)

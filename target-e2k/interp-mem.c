@@ -279,11 +279,15 @@ static Exception check_access(const Interp *in, const InterpOp *c, bool store,
     return EXC_NONE;
 }
 
-/* 16 bytes in one register: aligned on v5, free afterwards. */
+/*
+ * Masked 16-byte stores must be aligned on v5.  The same is said of ldqp and
+ * stqp, but by software only, and published programs rely on the opposite.
+ */
 static bool needs_alignment(const Interp *in, const InterpOp *c)
 {
-    return in->isa <= 5 && c->size == 16 &&
-           (c->row->dst == WIDTH_P || c->row->src3 == WIDTH_P);
+    SemFamily sem = insn_sem(c->op->insn);
+
+    return in->isa <= 5 && (sem == SEM_store_mask || sem == SEM_store_seg_mask);
 }
 
 static unsigned access_size(const InterpOp *c, bool store)
