@@ -3,9 +3,10 @@
  *
  * Blocks begin at labels and end after branches.  Cold blocks move behind the
  * hot ones, so that the straight path stays straight; the list of operations
- * is rewritten in the new order.  Loop depth is by layout: a jump back from
- * block b to block h puts the blocks h..b in a loop, which is what builders
- * that emit code in address order produce.
+ * is rewritten in the new order.  Loops are found by layout: a jump back from
+ * block b to block h makes a loop of those of the blocks h..b from which h is
+ * reached again, which is what builders that emit code in address order
+ * produce.
  */
 #include "tcg/tcg-int.h"
 
@@ -157,6 +158,25 @@ static void mark_reachable(Compile *c)
     }
 }
 
+/* Blocks of h..last that lead back to h are in its loop. */
+static void mark_loop(Compile *c, int h, int last, bool *inside)
+{
+    memset(inside + h, 0, last + 1 - h);
+    inside[h] = true;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (int b = last; b > h; b--) {
+            for (unsigned i = 0; i < 2; i++) {
+                int s = c->blocks[b].succ[i];
+
+                inside[b] |= s >= h && s <= last && inside[s];
+            }
+        }
+    }
+    for (int b = h; b <= last; b++) {
+        c->blocks[b].depth += inside[b] && c->blocks[b].depth < 8;
+    }
+}
+
 static void find_loops(Compile *c)
 {
     int32_t *last = ARENA_NEW(c->arena, int32_t, c->n_blocks);
@@ -172,9 +192,11 @@ static void find_loops(Compile *c)
             }
         }
     }
+    bool *inside = ARENA_NEW0(c->arena, bool, c->n_blocks);
+
     for (int h = 0; h < (int)c->n_blocks; h++) {
-        for (int b = h; b <= last[h]; b++) {
-            c->blocks[b].depth += c->blocks[b].depth < 8;
+        if (last[h] >= 0) {
+            mark_loop(c, h, last[h], inside);
         }
     }
 }

@@ -18,6 +18,9 @@ static void dump_reg(const Ir *ir, IrReg reg, FILE *to)
     case IR_CONST:
         fprintf(to, "$%" PRIx64, vreg->value);
         break;
+    case IR_MEMORY:
+        fprintf(to, "[%s+%d]", ir->vregs[vreg->base].name, vreg->offset);
+        break;
     case IR_GLOBAL:
     case IR_PINNED:
         if (vreg->name) {

@@ -113,6 +113,7 @@ typedef enum IrKind {
     IR_CONST,
     IR_GLOBAL,
     IR_PINNED, /* lives in a fixed host register for good */
+    IR_MEMORY, /* made by passes: CPU state in place, see opt-memory.c */
     IR_KIND_NONE,
 } IrKind;
 
@@ -305,8 +306,8 @@ void ir_goto_dynamic(Ir *ir, IrReg ip, IrReg key);
 /*
  * Calls the region (ip, key).  Globals are written home before and forgotten
  * after; temporaries do not survive.  Execution goes on after this operation
- * when the callee's ir_ret() passes ret_ip and ret_check; when something else
- * is passed, or the host stack was lost in between, tcg_run() returns
+ * when the callee's ir_ret() passes ret_ip and ret_check (which is not looked
+ * at when it is 0); when something else is passed, or the host stack was lost in between, tcg_run() returns
  * TCG_EXIT_LOOKUP with next_key TCG_KEY_UNKNOWN.
  */
 void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,

@@ -337,7 +337,8 @@ static void range_use(RangeBuild *rb, IrReg reg, uint32_t position)
 
 static void range_def(RangeBuild *rb, IrReg reg, uint32_t position)
 {
-    if (rb->c->ir->vregs[reg].kind == IR_PINNED) {
+    if (rb->c->ir->vregs[reg].kind == IR_PINNED ||
+        rb->c->ir->vregs[reg].kind == IR_MEMORY) {
         return;
     }
     range_push(rb, reg, position, rb->end[reg] ? rb->end[reg] : position + 1);
@@ -372,7 +373,8 @@ static void weigh(RangeBuild *rb, const IrOp *op, IrReg reg)
                    (op->opcode == IR_gst && reg == op->src[2]) ||
                    (op->opcode == IR_st && reg == op->src[1]);
 
-    info->weight += rb->freq;
+    /* A bit field in its home costs a shift and a mask, or a merge. */
+    info->weight += rb->c->ir->vregs[reg].bit_len ? 3 * rb->freq : rb->freq;
     if (!neutral) {
         /* Kept beside the ranges: sign of the class vote. */
         ((float *)rb->end)[rb->c->ir->n_vregs + reg] +=

@@ -228,4 +228,7 @@ void opt_run(Compile *c)
 {
     opt_values(c);
     opt_dead(c);
+    if (opt_on(OPT_ADDR)) {
+        opt_memory(c);
+    }
 }

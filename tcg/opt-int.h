@@ -18,6 +18,9 @@ void opt_dead(Compile *c);
 /* Loop-invariant operations move in front of their loops. */
 void opt_loops(Compile *c);
 
+/* Loads of CPU state become memory operands; the last pass. */
+void opt_memory(Compile *c);
+
 static inline void op_remove(IrOp *op)
 {
     *op = (IrOp){.opcode = IR_nop};

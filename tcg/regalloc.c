@@ -240,6 +240,8 @@ void regalloc(Compile *c)
     for (unsigned i = 1; i < c->ir->n_vregs; i++) {
         if (c->ir->vregs[i].kind == IR_CONST) {
             c->info[i].loc = LOC_CONST;
+        } else if (c->ir->vregs[i].kind == IR_MEMORY) {
+            c->info[i].loc = LOC_HOME;
         } else if (c->ir->vregs[i].kind == IR_PINNED) {
             c->info[i].loc = LOC_REG;
             c->info[i].reg = i == c->ir->cpu ? RBP

@@ -53,6 +53,7 @@ struct TcgCpu {
     uint64_t next_ip, next_key;
     struct TcgSlot *chain_slot; /* jump to patch, or NULL */
     uintptr_t host_sp;    /* of the running tcg_run(), for unwinding */
+    uintptr_t call_sp;    /* while a helper runs */
     uintptr_t host_limit; /* calls below start the host stack afresh */
     uint32_t mxcsr;       /* floating-point modes and flags of the guest;
                            * loaded while in generated code */

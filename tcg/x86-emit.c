@@ -8,6 +8,8 @@
  */
 #include "tcg/x86-emit.h"
 
+#include <limits.h>
+
 /* --- operands ------------------------------------------------------------ */
 
 X86Rm home_rm(Emit *e, IrReg reg)
@@ -90,7 +92,7 @@ void load_global(Emit *e, IrReg reg, int host)
     x86_alu_imm(x, false, ALU_AND, x86_r(host), (1u << vreg->bit_len) - 1);
 }
 
-/* Merges a bit field into its home; RDX is used, RAX when host is RDX. */
+/* Merges a bit field into its home; RDX or RCX is used. */
 static void store_bits(Emit *e, IrReg reg, int host)
 {
     const IrVreg *vreg = &e->ir->vregs[reg];
@@ -98,29 +100,26 @@ static void store_bits(Emit *e, IrReg reg, int host)
     X86 *x = &e->x;
     unsigned pos = vreg->bit_pos;
     unsigned width = bits_in_byte(vreg) ? 1 : 8;
+    int temp = host == RDX ? RCX : RDX;
 
     if (width == 1) {
         rm.disp += pos / 8;
         pos %= 8;
     }
-    if (host == RDX) {
-        x86_mov(x, true, RAX, RDX);
-        host = RAX;
-    }
     /* home ^= (home ^ value << pos) & mask << pos */
-    x86_load(x, width, RDX, rm);
+    x86_load(x, width, temp, rm);
     if (pos) {
-        x86_shift_imm(x, width == 8, SH_ROR, RDX, pos);
+        x86_shift_imm(x, width == 8, SH_ROR, temp, pos);
     }
-    x86_alu(x, width == 8, ALU_XOR, RDX, x86_r(host));
-    x86_alu_imm(x, false, ALU_AND, x86_r(RDX), (1u << vreg->bit_len) - 1);
+    x86_alu(x, width == 8, ALU_XOR, temp, x86_r(host));
+    x86_alu_imm(x, false, ALU_AND, x86_r(temp), (1u << vreg->bit_len) - 1);
     if (pos) {
-        x86_shift_imm(x, width == 8, SH_SHL, RDX, pos);
+        x86_shift_imm(x, width == 8, SH_SHL, temp, pos);
     }
     if (width == 1) {
-        x86_op(x, 0, X86_BYTE, MAP_0, 0x30, RDX, rm);
+        x86_op(x, 0, X86_BYTE, MAP_0, 0x30, temp, rm);
     } else {
-        x86_alu_to(x, true, ALU_XOR, rm, RDX);
+        x86_alu_to(x, true, ALU_XOR, rm, temp);
     }
 }
 
@@ -247,6 +246,22 @@ static bool in_place(Emit *e, IrReg reg, unsigned width)
 
 /* --- arithmetic ---------------------------------------------------------- */
 
+/* Memory of 1, 2, 4 or 8 bytes OP= immediate */
+static void alu_memory(Emit *e, unsigned width, unsigned alu, X86Rm rm,
+                       int32_t imm)
+{
+    if (width == 1) {
+        x86_op(&e->x, 0, 0, MAP_0, 0x80, alu, rm);
+        x86_b(&e->x, imm);
+    } else if (width == 2) {
+        x86_op(&e->x, 0x66, 0, MAP_0, 0x81, alu, rm);
+        x86_b(&e->x, imm);
+        x86_b(&e->x, imm >> 8);
+    } else {
+        x86_alu_imm(&e->x, width == 8, alu, rm, imm);
+    }
+}
+
 static void emit_alu(Emit *e, const IrOp *op, unsigned alu, bool commutes)
 {
     bool w = op->width == 8;
@@ -262,7 +277,7 @@ static void emit_alu(Emit *e, const IrOp *op, unsigned alu, bool commutes)
     }
     if (imm32(e, b, w, &imm)) {
         if (op->dst == a && in_place(e, a, op->width)) {
-            x86_alu_imm(&e->x, w, alu, memory_rm(e, a), imm);
+            alu_memory(e, op->width, alu, memory_rm(e, a), imm);
             return;
         }
         int from = reg_of(e, a);
@@ -645,6 +660,42 @@ static bool imm_compare(Emit *e, bool w, unsigned cond, X86Rm rm, int32_t imm)
     return true;
 }
 
+/* A zero-extended piece of memory with a constant of its width. */
+static bool narrow_compare(Emit *e, const IrOp *op, unsigned cond, IrReg a,
+                           IrReg b)
+{
+    const IrVreg *vreg = &e->ir->vregs[a];
+    uint64_t value;
+
+    if (e->info[a].loc != LOC_HOME || vreg->bit_len ||
+        vreg->home_size >= op->width ||
+        !ir_is_const(e->ir, b, &value) ||
+        value >> (8 * vreg->home_size) ||
+        !(cond <= IR_NE || (cond >= IR_LTU && cond <= IR_TSTNE))) {
+        return false;
+    }
+    bool test = cond >= IR_TSTEQ;
+    X86Rm rm = memory_rm(e, a);
+
+    switch (vreg->home_size) {
+    case 1:
+        x86_op(&e->x, 0, 0, MAP_0, test ? 0xf6 : 0x80, test ? 0 : ALU_CMP,
+               rm);
+        x86_b(&e->x, value);
+        return true;
+    case 4:
+        if (test) {
+            x86_op(&e->x, 0, 0, MAP_0, 0xf7, 0, rm);
+            x86_d(&e->x, value);
+        } else {
+            x86_alu_imm(&e->x, false, ALU_CMP, rm, value);
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
 unsigned emit_compare(Emit *e, const IrOp *op)
 {
     bool w = op->width == 8;
@@ -658,6 +709,9 @@ unsigned emit_compare(Emit *e, const IrOp *op)
         cond = cond_swap[cond];
         a = op->src[1];
         b = op->src[0];
+    }
+    if (narrow_compare(e, op, cond, a, b)) {
+        return cond_cc[cond];
     }
     if (imm32(e, b, w, &imm)) {
         imm_compare(e, w, cond, use_rm(e, a, op->width, RAX), imm);
@@ -690,6 +744,25 @@ static void emit_setcond(Emit *e, const IrOp *op)
         x86_load(&e->x, 1, to, x86_r(to));
     }
     done_gpr(e, op->dst, to);
+    /* The flags are still there for a branch on the same comparison. */
+    e->flags_op = reg_of(e, op->dst) == to ? e->op : UINT_MAX;
+    e->flags_cc = cc;
+}
+
+/* Does the branch compare what the operation before it has compared? */
+static bool same_compare(Emit *e, const IrOp *op, unsigned *cc)
+{
+    const IrOp *set = &e->ir->ops[e->flags_op];
+
+    if (e->flags_op == UINT_MAX || e->flags_op + 1 != e->op ||
+        set->width != op->width || set->src[0] != op->src[0] ||
+        set->src[1] != op->src[1] || (set->cond ^ op->cond) > 1 ||
+        (set->cond & ~1) != (op->cond & ~1) || set->dst == op->src[0] ||
+        set->dst == op->src[1]) {
+        return false;
+    }
+    *cc = e->flags_cc ^ (set->cond != op->cond);
+    return true;
 }
 
 /* An operand of select as something that can be read after the compare. */
@@ -988,7 +1061,12 @@ static void emit_br(Emit *e, const IrOp *op)
 
 static void emit_brcond(Emit *e, const IrOp *op)
 {
-    emit_jump_if(e, emit_compare(e, op), op->aux);
+    unsigned cc;
+
+    if (!same_compare(e, op, &cc)) {
+        cc = emit_compare(e, op);
+    }
+    emit_jump_if(e, cc, op->aux);
 }
 
 static void emit_nop(Emit *e, const IrOp *op)
@@ -1089,7 +1167,7 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     Ir *ir = c->ir;
     Emit e = {.x = {.p = start}, .c = c, .ir = ir, .info = c->info,
               .start = start, .end = end, .delta = exec_delta,
-              .slots = slots, .out = out};
+              .slots = slots, .out = out, .flags_op = UINT_MAX};
     unsigned n_faults = 0;
     unsigned n_maps = 0;
     unsigned n_branches = 0;

@@ -47,6 +47,8 @@ typedef struct Emit {
     unsigned n_stubs;
     TcgSlot *slots;
     Emitted *out;
+    unsigned flags_op;   /* setcond whose flags are still set, or UINT_MAX */
+    unsigned flags_cc;
     const uint64_t *last_need; /* of the newest fault map */
     unsigned last_map, last_n_map;
 } Emit;

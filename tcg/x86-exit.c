@@ -10,11 +10,9 @@
  * A guest call is a host call through such a displacement.  The callee's
  * return comes back with the guest address in RAX and a check value in RDX:
  *
- *        sub  rsp, 8
  *        call stub (or region)
- *        add  rsp, 8
  *        cmp  rax, return address;  jne miss
- *        cmp  rdx, check;           jne miss
+ *        cmp  rdx, check;           jne miss      (unless check is 0)
  *
  * so correctness never depends on the host's stack: it only predicts.
  */
@@ -273,15 +271,15 @@ static uint8_t *compare_const(Emit *e, int reg, uint64_t value)
 
 static void emit_landing(Emit *e, const IrExit *exit)
 {
-    X86 *x = &e->x;
     uint8_t *spoil;
 
-    x86_alu_imm(x, true, ALU_ADD, x86_r(RSP), 8);
     spoil = compare_const(e, RAX, exit->ret_ip);
     e->out->landings[e->out->n_landings++] = spoil + e->delta;
     emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
-    compare_const(e, RDX, exit->ret_check);
-    emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
+    if (exit->ret_check) {
+        compare_const(e, RDX, exit->ret_check);
+        emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
+    }
     if (e->c->reload[e->op]) {
         emit_load_homes(e, e->c->reload[e->op]);
     }
@@ -306,14 +304,12 @@ void emit_call_region(Emit *e, const IrOp *op)
 
         x86_load(x, 8, RCX, rm);
         deep = check_stack(e);
-        x86_alu_imm(x, true, ALU_SUB, x86_r(RSP), 8);
         x86_op(x, 0, 0, MAP_0, 0xff, 2, x86_r(RCX));
         emit_landing(e, exit);
         e->stubs[e->n_stubs++] = (Stub){.jump = deep, .fresh_stack = true};
         return;
     }
     new_slot(e, op, check_stack(e), true);
-    x86_alu_imm(x, true, ALU_SUB, x86_r(RSP), 8);
     align_jump(e);
     x86_b(x, 0xe8);
     x86_d(x, 0);
@@ -323,9 +319,13 @@ void emit_call_region(Emit *e, const IrOp *op)
 
 void emit_ret(Emit *e, const IrOp *op)
 {
+    uint64_t check;
+
     write_back_needed(e);
     use_in(e, op->src[0], RAX, true);
-    use_in(e, op->src[1], RDX, true);
+    if (!ir_is_const(e->ir, op->src[1], &check) || check) {
+        use_in(e, op->src[1], RDX, true);
+    }
     if (opt_on(OPT_RETURN)) {
         x86_b(&e->x, 0xc3);
     } else {
@@ -495,8 +495,12 @@ void emit_call(Emit *e, const IrOp *op)
     }
     save_around(e, op, false);
     load_args(e, call);
+    /* Guest calls leave the stack aligned to 8 only. */
+    x86_store(x, 8, TCG_FIELD(call_sp), RSP);
+    x86_alu_imm(x, true, ALU_AND, x86_r(RSP), -16);
     x86_mov_imm(x, RAX, (uintptr_t)call->function);
     x86_op(x, 0, 0, MAP_0, 0xff, 2, x86_r(RAX));
+    x86_load(x, 8, RSP, TCG_FIELD(call_sp));
     if (call->writes) {
         load_pinned(e);
     }

@@ -122,6 +122,11 @@ static void gen_pure(Gen *g)
     for (unsigned i = 0; i < n_src; i++) {
         src[i] = source(g);
     }
+    if (opcode == IR_setcond && pick(g, 2)) {
+        ir_setcond(g->ir, pick(g, IR_UN), pick(g, 2) ? 8 : 4,
+                   g->globals[N_FULL + pick(g, N_BITS)], src[0], src[1]);
+        return;
+    }
     IrOp *op = ir_emit(g->ir, opcode, pick(g, 2) ? 8 : 4, 0, src[0], src[1],
                        src[2], src[3]);
 

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Guest programs on e2k-user against the same source compiled natively.
+
+    user-bench.py BUILD_DIR [--runs N] [--accel LIST] [--only NAME,...]
+
+Two groups, each reported with its geometric mean:
+
+  c       programs compiled from C for e2k (../shared/guests, when present),
+          against the same C at -O0 and -O2
+  kernel  tests/bench/kernels/NAME.s, assembled by e2k-as, against NAME.c
+
+One line per program, of KEY=VALUE words; times are user CPU seconds, the
+best of the runs.  The outputs must agree, or the line says so and the exit
+status is 1.
+"""
+import argparse
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+GUESTS = os.path.join(SOURCE, '..', 'shared', 'guests')
+KERNELS = os.path.join(SOURCE, 'tests', 'bench', 'kernels')
+
+
+def measure(argv, runs):
+    """Best user+system CPU time of a command, and its output."""
+    best, output = math.inf, None
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(argv, stdout=subprocess.PIPE)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode != 0:
+            return None, f'exit-status-{done.returncode}'
+        spent = (after.ru_utime - before.ru_utime +
+                 after.ru_stime - before.ru_stime)
+        best = min(best, spent)
+        output = done.stdout
+    return best, output
+
+
+def compile_native(source, level, where):
+    binary = os.path.join(where, os.path.basename(source) + level)
+    subprocess.run([os.environ.get('CC', 'cc'), level, '-w', '-o', binary,
+                    source, '-lm'], check=True)
+    return binary
+
+
+def compare(group, name, guest, source, args, where):
+    """Prints one line; returns (x_O0, x_O2), or None on failure."""
+    spent, output = measure(guest, args.runs)
+    if spent is None:
+        print(f'user-bench group={group} program={name} error={output}')
+        return None
+    ratios, words = [], []
+    for level in '-O0', '-O2':
+        binary = compile_native(source, level, where)
+        native, expected = measure([binary], args.runs)
+        if expected != output:
+            print(f'user-bench group={group} program={name} '
+                  'error=wrong-output')
+            return None
+        native = max(native, 1e-4)
+        ratios.append(spent / native)
+        words.append(f'native{level.replace("-", "_")}_s={native:.4f}')
+    print(f'user-bench group={group} program={name} e2k_s={spent:.4f} '
+          f'{" ".join(words)} x_O0={ratios[0]:.2f} x_O2={ratios[1]:.2f}',
+          flush=True)
+    return ratios
+
+
+def summary(group, ratios):
+    if not ratios:
+        print(f'user-bench group={group} skipped=no-programs')
+        return
+    means = [math.exp(sum(math.log(r[i]) for r in ratios) / len(ratios))
+             for i in (0, 1)]
+    worst = max(r[0] for r in ratios)
+    print(f'user-bench group={group} programs={len(ratios)} '
+          f'geomean_x_O0={means[0]:.2f} geomean_x_O2={means[1]:.2f} '
+          f'worst_x_O0={worst:.2f}')
+
+
+def c_guests(only):
+    if not os.path.isdir(GUESTS):
+        return
+    for entry in sorted(os.listdir(GUESTS)):
+        parts = entry.split('.')
+        if len(parts) == 3 and parts[2] == 'elf':
+            name = f'{parts[0]}.{parts[1]}'
+            if not only or parts[0] in only or name in only:
+                yield (name, os.path.join(GUESTS, entry),
+                       os.path.join(GUESTS, parts[0] + '.c'))
+
+
+def kernels(only, build, where):
+    assembler = os.path.join(build, 'tools', 'e2k-as')
+    if not os.path.isdir(KERNELS) or not os.path.exists(assembler):
+        return
+    for entry in sorted(os.listdir(KERNELS)):
+        name, ext = os.path.splitext(entry)
+        if ext == '.s' and (not only or name in only):
+            elf = os.path.join(where, name + '.elf')
+            subprocess.run([assembler, '--static', '-o', elf,
+                            os.path.join(KERNELS, entry)], check=True)
+            yield name, elf, os.path.join(KERNELS, name + '.c')
+
+
+def start_up(user, where, build, runs):
+    """Wall time and resident memory of the shortest program there is."""
+    hello = os.path.join(KERNELS, 'hello.s')
+    assembler = os.path.join(build, 'tools', 'e2k-as')
+    if not os.path.exists(hello) or not os.path.exists(assembler):
+        return
+    elf = os.path.join(where, 'hello.elf')
+    subprocess.run([assembler, '--static', '-o', elf, hello], check=True)
+    best, peak = math.inf, 0
+    for _ in range(5 * runs):
+        began = time.perf_counter()
+        child = subprocess.Popen(user + [elf], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        best = min(best, time.perf_counter() - began)
+        peak = max(peak, usage.ru_maxrss)
+    print(f'user-bench group=start program=hello wall_ms={best * 1e3:.2f} '
+          f'rss_mib={peak / 1024:.1f}')
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('build')
+    parser.add_argument('--runs', type=int, default=3)
+    parser.add_argument('--accel', default='jit')
+    parser.add_argument('--only', default='')
+    args = parser.parse_args()
+    only = [word for word in args.only.split(',') if word]
+    user = [os.path.join(args.build, 'tools', 'e2k-user'), '-accel',
+            args.accel]
+    failed = False
+    with tempfile.TemporaryDirectory() as where:
+        for group, programs in (('c', c_guests(only)),
+                                ('kernel', kernels(only, args.build, where))):
+            ratios = []
+            for name, elf, source in programs:
+                if name == 'hello':
+                    continue
+                got = compare(group, name, user + [elf], source, args, where)
+                failed |= got is None
+                ratios += [got] if got else []
+            summary(group, ratios)
+        start_up(user, where, args.build, args.runs)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
