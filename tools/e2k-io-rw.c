@@ -112,11 +112,23 @@ static int perform_vmstate(BlockNode *node, const Request *r)
                                              r->iov, r->niov);
 }
 
+/* The image is not made longer by a request of this tool. */
+static bool out_of_range(uint64_t offset, uint64_t bytes)
+{
+    int64_t length = block_backend_length(io_image);
+
+    return length < 0 || offset > (uint64_t)length ||
+           bytes > (uint64_t)length - offset;
+}
+
 static int perform(const Request *r)
 {
     BlockNode *node;
     int ret;
 
+    if (!r->vmstate && out_of_range(r->offset, r->bytes)) {
+        return -EIO;
+    }
     if (r->vmstate) {
         node = block_backend_enter(io_image);
         ret = perform_vmstate(node, r);
@@ -571,7 +583,8 @@ static int cmd_discard(int argc, char **argv)
     }
     start = g_get_monotonic_time();
     left = r.bytes;
-    ret = block_backend_pdiscard(io_image, r.offset, left);
+    ret = out_of_range(r.offset, left)
+              ? -EIO : block_backend_pdiscard(io_image, r.offset, left);
     if (ret < 0) {
         printf("discard failed: %s\n", strerror(-ret));
         return ret;
