@@ -403,12 +403,8 @@ static void compare_one(Check *c, uint64_t cluster)
         return;
     }
     if (stored == 0) {
-        /* A missing block cannot be raised in place. */
-        uint64_t index = cluster >> s->refblock_bits;
-
-        if (index >= s->reftable_size || !(s->reftable[index] & ~511ull)) {
-            c->rebuild = true;
-        }
+        /* Its block may be missing, or be free for the allocator: rebuild. */
+        c->rebuild = true;
     } else if (stored > want) {
         counter = &r->leaks;
     }
@@ -492,18 +488,12 @@ static int write_rebuilt_table(Check *c, uint64_t start, uint64_t blocks,
     return ret < 0 ? ret : block_flush(qcow2_file(s));
 }
 
-static int rebuild(Check *c, bool say)
+static int rebuild(Check *c)
 {
     Qcow2 *s = c->s;
-    BlockCheckResult saved = *c->result;
     uint64_t start, blocks = 1, table_clusters, per = s->cluster_size / 8;
     int ret;
 
-    if (say) {
-        fprintf(stderr, "Rebuilding refcount structure\n");
-    }
-    count_everything(c, false);
-    *c->result = saved;
     start = MAX(c->file_clusters, c->highest + 1);
     for (;;) {
         uint64_t need;
@@ -612,6 +602,40 @@ static void check_all_copied(Check *c)
     }
 }
 
+/* Rebuilds, then frees what the old structures occupied. */
+static int rebuild_and_compare(Check *c)
+{
+    BlockCheckResult *r = c->result;
+    BlockCheckResult old = *r;
+    int ret;
+
+    fprintf(stderr, "Rebuilding refcount structure\n");
+    ret = rebuild(c);
+    if (ret < 0) {
+        return ret;
+    }
+    c->rebuild = false;
+    r->corruptions = r->leaks = 0;
+    r->allocated_clusters = r->fragmented_clusters = 0;
+    r->compressed_clusters = 0;
+    c->file_clusters =
+        qcow2_clusters(c->s, MAX(block_length(qcow2_file(c->s)), 0));
+    count_everything(c, true);
+    if (c->fix & BLOCK_FIX_LEAKS) {
+        uint64_t fixed = r->leaks_fixed;
+
+        compare_all(c);
+        r->leaks_fixed = fixed;
+    }
+    if (old.corruptions > r->corruptions) {
+        r->corruptions_fixed += old.corruptions - r->corruptions;
+    }
+    if (old.leaks > r->leaks) {
+        r->leaks_fixed += old.leaks - r->leaks;
+    }
+    return c->rebuild ? -EIO : 0;
+}
+
 /* ---- Entry ---------------------------------------------------------------- */
 
 static int repair_snapshot_table(Check *c)
@@ -676,19 +700,13 @@ static int run(Check *c)
         compare_all(c);
     }
     if (c->rebuild) {
-        if (c->fix & BLOCK_FIX_ERRORS) {
-            uint64_t before = c->result->corruptions + c->result->leaks;
-
-            ret = rebuild(c, true);
-            if (ret < 0) {
-                return ret;
-            }
-            c->result->corruptions_fixed += MAX(before, 1);
-            c->result->corruptions = c->result->leaks = 0;
-            compare_all(c);
-        } else {
+        if (!(c->fix & BLOCK_FIX_ERRORS)) {
             fprintf(stderr, "ERROR need to rebuild refcount structures\n");
             return -EIO;
+        }
+        ret = rebuild_and_compare(c);
+        if (ret < 0) {
+            return ret;
         }
     }
     if (c->fix) {
@@ -727,7 +745,8 @@ bool qcow2_change_refcount_width(Qcow2 *s, unsigned order, GError **error)
         s->refblock_bits = s->cluster_bits + 3 - order;
         s->refcount_max = order == 6 ? UINT64_MAX
                                      : (UINT64_C(1) << (1u << order)) - 1;
-        ret = rebuild(&c, false);
+        count_everything(&c, false);
+        ret = rebuild(&c);
     }
     if (ret < 0) {
         s->refcount_order = s->header.refcount_order = old_order;

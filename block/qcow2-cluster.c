@@ -264,14 +264,16 @@ static int plan(Qcow2 *s, Run *run, uint64_t offset, uint64_t bytes)
 /* ---- Moving the bytes ----------------------------------------------------- */
 
 /* Whether guest bytes read as zeroes without reading them. */
-static bool reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes)
+static bool reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                          bool locked)
 {
     BlockNode *backing = block_node_backing(s->node);
 
     while (bytes) {
         Qcow2Extent e;
 
-        if (qcow2_lookup(s, offset, bytes, &e) < 0) {
+        if ((locked ? qcow2_lookup_locked : qcow2_lookup)(s, offset, bytes,
+                                                          &e) < 0) {
             return false;
         }
         switch (e.type) {
@@ -303,7 +305,7 @@ static int read_edge(Qcow2 *s, const Run *run, uint64_t offset,
     if (bytes == 0) {
         return 0;
     }
-    zero = reads_as_zero(s, offset, bytes);
+    zero = reads_as_zero(s, offset, bytes, false);
     if (zero && run->virgin) {
         return 0;
     }
@@ -624,8 +626,8 @@ int qcow2_discard_all(Qcow2 *s, uint64_t offset, uint64_t bytes)
     return drop_range(s, offset, bytes, DROP_FULL, s->pass_discard_snapshot);
 }
 
-/* Zeroes whole sub-clusters within one cluster (extended L2). */
-static int zero_subclusters(Qcow2 *s, uint64_t offset, uint64_t bytes)
+/* Zeroes whole sub-clusters within one cluster (extended L2).  Lock. */
+static int zero_subclusters_locked(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
     uint64_t in_cluster = offset & (s->cluster_size - 1);
     unsigned a = in_cluster >> s->sc_bits;
@@ -637,18 +639,25 @@ static int zero_subclusters(Qcow2 *s, uint64_t offset, uint64_t bytes)
     unsigned index;
     int ret;
 
-    g_mutex_lock(&s->lock);
     qcow2_in_flight_wait(s, start, start + s->cluster_size);
     ret = qcow2_l2_get_writable(s, offset, &slot, &index);
-    if (ret == 0) {
-        entry_at(s, slot, index, &word, &word2);
-        if (word & QCOW2_ENTRY_COMPRESSED) {
-            ret = -ENOTSUP;
-        } else {
-            qcow2_l2_set(s, slot, index, word,
-                         (word2 & ~bits) | bits << 32);
-        }
+    if (ret < 0) {
+        return ret;
     }
+    entry_at(s, slot, index, &word, &word2);
+    if (word & QCOW2_ENTRY_COMPRESSED) {
+        return -ENOTSUP;
+    }
+    qcow2_l2_set(s, slot, index, word, (word2 & ~bits) | bits << 32);
+    return 0;
+}
+
+static int zero_subclusters(Qcow2 *s, uint64_t offset, uint64_t bytes)
+{
+    int ret;
+
+    g_mutex_lock(&s->lock);
+    ret = zero_subclusters_locked(s, offset, bytes);
     g_mutex_unlock(&s->lock);
     return ret;
 }
@@ -692,20 +701,24 @@ static int zero_part(Qcow2 *s, uint64_t offset, uint64_t bytes,
         !(flags & BLOCK_REQ_MAY_UNMAP)) {
         return 0;
     }
-    if (!reads_as_zero(s, start, offset - start) ||
+    g_mutex_lock(&s->lock);
+    qcow2_in_flight_wait(s, qcow2_cluster_start(s, start),
+                         qcow2_cluster_start(s, start) + s->cluster_size);
+    if (!reads_as_zero(s, start, offset - start, true) ||
         (end > offset + bytes &&
-         !reads_as_zero(s, offset + bytes, end - offset - bytes))) {
-        return write_plain_zeroes(s, offset, bytes, flags);
+         !reads_as_zero(s, offset + bytes, end - offset - bytes, true))) {
+        ret = -ENOTSUP;
+    } else if (s->extl2) {
+        ret = zero_subclusters_locked(s, start, unit);
+    } else {
+        ret = drop_clusters(s, start, unit,
+                            flags & BLOCK_REQ_MAY_UNMAP ? DROP_ZERO_UNMAP
+                                                        : DROP_ZERO,
+                            s->pass_discard_request);
     }
-    if (s->extl2) {
-        ret = zero_subclusters(s, start, unit);
-        return ret == -ENOTSUP ? write_plain_zeroes(s, offset, bytes, flags)
-                               : ret;
-    }
-    return drop_range(s, start, unit,
-                      flags & BLOCK_REQ_MAY_UNMAP ? DROP_ZERO_UNMAP
-                                                  : DROP_ZERO,
-                      s->pass_discard_request);
+    g_mutex_unlock(&s->lock);
+    return ret == -ENOTSUP ? write_plain_zeroes(s, offset, bytes, flags)
+                           : ret;
 }
 
 /* Whole units: sub-clusters up to whole clusters, clusters, the rest. */

@@ -145,14 +145,13 @@ static bool refuse_features(uint64_t unknown, const uint8_t *table,
 {
     g_autoptr(GString) names = g_string_new(NULL);
 
-    for (size_t i = 0; i + FEATURE_ENTRY_SIZE <= table_len;
-         i += FEATURE_ENTRY_SIZE) {
+    for (size_t i = 0; i + 2 < table_len; i += FEATURE_ENTRY_SIZE) {
         unsigned bit = table[i + 1];
 
         if (table[i] == 0 && bit < 64 && (unknown >> bit & 1)) {
             const char *name = (const char *)table + i + 2;
-            g_autofree char *copy =
-                g_strndup(name, strnlen(name, FEATURE_ENTRY_SIZE - 2));
+            size_t room = MIN(FEATURE_ENTRY_SIZE, table_len - i) - 2;
+            g_autofree char *copy = g_strndup(name, strnlen(name, room));
 
             unknown &= ~(UINT64_C(1) << bit);
             g_string_append_printf(names, "%s%s", names->len ? ", " : "",

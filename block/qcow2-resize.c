@@ -166,6 +166,23 @@ static bool shrink(Qcow2 *s, uint64_t size, GError **error)
     return ret == 0;
 }
 
+/* A last cluster that was only partly used may hold old bytes behind it. */
+static int clear_tail(Qcow2 *s, uint64_t from, uint64_t to)
+{
+    uint64_t end = MIN(qcow2_clusters(s, from) << s->cluster_bits, to);
+    Qcow2Extent e;
+    int ret;
+
+    if (from >= end) {
+        return 0;
+    }
+    ret = qcow2_lookup(s, from, end - from, &e);
+    if (ret < 0 || (e.type != QCOW2_NORMAL && e.type != QCOW2_COMPRESSED)) {
+        return ret;
+    }
+    return block_pwrite_zeroes(s->node, from, end - from, 0);
+}
+
 /* What a longer backing file would show in the new area must not show. */
 static int hide_backing(Qcow2 *s, uint64_t from, uint64_t to)
 {
@@ -228,6 +245,9 @@ static bool grow(Qcow2 *s, uint64_t size, BlockPreallocation mode,
         ret = write_size(s, size);
     }
     g_mutex_unlock(&s->lock);
+    if (ret == 0) {
+        ret = clear_tail(s, old, size);
+    }
     if (ret == 0) {
         ret = hide_backing(s, old, size);
     }

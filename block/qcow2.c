@@ -371,12 +371,9 @@ static bool load_tables(Qcow2 *s, uint64_t l2_cache, unsigned flags,
            qcow2_snapshots_read(s, flags & BLOCK_OPEN_CHECK, NULL, error);
 }
 
-/* What a writer does before anything else. */
-static bool prepare_writing(Qcow2 *s, unsigned flags, GError **error)
+/* Bits of features whose data we are about to make stale. */
+static bool drop_autoclear(Qcow2 *s, GError **error)
 {
-    BlockCheckResult result = { 0 };
-    GError *local = NULL;
-
     if (s->header.autoclear & ~QCOW2_AUTOCLEAR_MASK) {
         s->header.autoclear &= QCOW2_AUTOCLEAR_MASK;
         if (qcow2_write_header(s, error) < 0) {
@@ -384,6 +381,15 @@ static bool prepare_writing(Qcow2 *s, unsigned flags, GError **error)
             return false;
         }
     }
+    return true;
+}
+
+/* What a writer does before anything else. */
+static bool prepare_writing(Qcow2 *s, unsigned flags, GError **error)
+{
+    BlockCheckResult result = { 0 };
+    GError *local = NULL;
+
     if (!(s->header.incompatible & QCOW2_INCOMPAT_DIRTY)) {
         return true;
     }
@@ -448,6 +454,10 @@ static bool load(Qcow2 *s, json_t *options, unsigned flags, GError **error)
     node->limits.cluster_size = s->cluster_size;
     node->backing_filename = g_strdup(s->header.backing_file);
     node->backing_format = g_strdup(s->header.backing_format);
+    if (!node->read_only && !(flags & BLOCK_OPEN_INACTIVE) &&
+        !drop_autoclear(s, error)) {
+        return false;
+    }
     if (writing && !prepare_writing(s, flags, error)) {
         return false;
     }
@@ -588,7 +598,8 @@ static void qcow2_reopen_commit(BlockNode *node, void *prepared)
     g_autoptr(GError) error = NULL;
 
     apply_options(s, &r->options);
-    if (r->to_rw && (!prepare_writing(s, node->flags, &error) ||
+    if (r->to_rw && (!drop_autoclear(s, &error) ||
+                     !prepare_writing(s, node->flags, &error) ||
                      !qcow2_bitmaps_reopen_rw(s, &error))) {
         fprintf(stderr, "qcow2: %s: %s\n", block_node_filename(node),
                 error->message);

@@ -98,7 +98,7 @@ static const BadHeader bad_headers[] = {
     { 8, 8, CLUSTER + 1, "Invalid backing file offset" },
     { 20, 4, 8, "Unsupported cluster size: 2^8" },
     { 20, 4, 22, "Unsupported cluster size: 2^22" },
-    { 24, 8, UINT64_C(1) << 62, "L1 table is too small" },
+    { 24, 8, UINT64_C(1) << 31, "L1 table is too small" },
     { 24, 8, UINT64_MAX, "Image is too big" },
     { 32, 4, 2, "qcow2: encrypted images (LUKS) are not supported" },
     { 36, 4, 1, "L1 table is too small" },

@@ -277,8 +277,8 @@ static void op_compressed(Image *im)
     uint64_t cluster = block_node_limits(node)->cluster_size;
     uint64_t offset =
         g_test_rand_int_range(0, im->size) / cluster * cluster;
-    uint64_t bytes = MIN(cluster * g_test_rand_int_range(1, 4),
-                         im->size - offset);
+    uint64_t count = g_test_rand_int_range(1, 4);
+    uint64_t bytes = MIN(cluster * count, im->size - offset);
     bool noise = g_test_rand_bit();
 
     for (uint64_t i = 0; i < bytes; i++) {
