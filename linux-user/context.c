@@ -36,6 +36,7 @@ struct UserContext {
     uint64_t stack_low, stack_high;
     uint64_t link_at;     /* guest address of its uc_link member */
     bool busy;
+    bool fresh;           /* has not run yet */
 };
 
 static void context_free(gpointer data)
@@ -55,14 +56,11 @@ static void exchange(E2kCpu *a, E2kCpu *b)
     *a = old_b;
     *b = old_a;
     /* What belongs to the thread, not to the flow. */
-    a->opaque = old_a.opaque;
-    b->opaque = old_b.opaque;
-    a->engine = old_a.engine;
-    b->engine = old_b.engine;
+    hw_stack_keep_identity(a, &old_a);
+    hw_stack_keep_identity(b, &old_b);
     memcpy(a->g, old_a.g, sizeof(a->g));
     memcpy(a->g_tags, old_a.g_tags, sizeof(a->g_tags));
     a->upsr = old_a.upsr;
-    a->stop_request = old_a.stop_request;
     a->syscall_entry = old_a.syscall_entry;
 }
 
@@ -199,6 +197,7 @@ int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
     context->stack_low = low;
     context->stack_high = high;
     context->link_at = ucp + UC_LINK;
+    context->fresh = true;
     prepare(context, thread, args[1], values, size, high - frame);
     out[0] = context->parked->ip;
     out[1] = context->parked->frame->cr1_lo;
@@ -212,6 +211,32 @@ int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
         return -EFAULT;
     }
     return 0;
+}
+
+/*
+ * If the flow now stands elsewhere than the saved position (the frame that
+ * the libc function returns to), goes there like longjmp with value 0.
+ */
+static void jump_to_saved(E2kCpu *cpu, uint64_t ip, const uint64_t pcsp[2])
+{
+    uint64_t address = (pcsp[0] & UINT64_C(0xffffffffffff)) +
+                       (uint32_t)pcsp[1] + 32;
+    uint64_t index = (address - cpu->pcsp_base) / 32;
+    uint64_t now = (uint64_t)(cpu->frame - cpu->frames);
+    unsigned wbs;
+
+    if (address < cpu->pcsp_base || index > now || index == 0 ||
+        (index == now && cpu->frame->cr0_hi == ip)) {
+        return;
+    }
+    while (cpu->frame > cpu->frames + index) {
+        hw_stack_pop(cpu);
+    }
+    wbs = extract64(cpu->frame->cr1_lo, 33, 7);
+    cpu->frame->cr0_hi = ip;
+    hw_stack_pop(cpu);
+    cpu->win[2 * wbs].lo = 0;
+    cpu->win_tags[2 * wbs] = 0;
 }
 
 /* Makes the context of ucp the running one.  The lock is not held. */
@@ -271,25 +296,10 @@ static int64_t switch_to(UserThread *thread, uint64_t ucp)
     cpu->fpsr = fpu[1];
     cpu->pfpfr = fpu[2];
     signal_set_mask(thread, mask);
-    if (new == old || cpu->ip != (ip & ~UINT64_C(7))) {
-        uint64_t address = (pcsp[0] & UINT64_C(0xffffffffffff)) +
-                           (uint32_t)pcsp[1] + 32;
-        uint64_t index = (address - cpu->pcsp_base) / 32;
-
-        /* A longjmp to the place that ucp describes. */
-        if (address >= cpu->pcsp_base &&
-            index <= (uint64_t)(cpu->frame - cpu->frames) && index > 0) {
-            unsigned wbs;
-
-            while (cpu->frame > cpu->frames + index) {
-                hw_stack_pop(cpu);
-            }
-            wbs = extract64(cpu->frame->cr1_lo, 33, 7);
-            cpu->frame->cr0_hi = ip;
-            hw_stack_pop(cpu);
-            cpu->win[2 * wbs].lo = 0;
-            cpu->win_tags[2 * wbs] = 0;
-        }
+    if (new->fresh) {
+        new->fresh = false;
+    } else {
+        jump_to_saved(cpu, ip, pcsp);
     }
     return RESULT_NONE;
 }

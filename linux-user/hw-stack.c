@@ -34,6 +34,16 @@ bool hw_stack_at_bottom(const E2kCpu *cpu)
     return cpu->frame <= cpu->frames;
 }
 
+void hw_stack_keep_identity(E2kCpu *cpu, const E2kCpu *own)
+{
+    cpu->tcg = own->tcg;
+    cpu->jit = own->jit;
+    cpu->engine = own->engine;
+    cpu->interp = own->interp;
+    cpu->opaque = own->opaque;
+    cpu->stop_request = own->stop_request;
+}
+
 void hw_stack_pop(E2kCpu *cpu)
 {
     ChainFrame frame = *cpu->frame;

@@ -17,6 +17,12 @@
 /* One procedure return: pops *cpu->frame into the CPU. */
 void hw_stack_pop(E2kCpu *cpu);
 
+/*
+ * After a CPU's state was overwritten by another's: puts back what belongs
+ * to the CPU itself (engine state, embedder), not to the flow of control.
+ */
+void hw_stack_keep_identity(E2kCpu *cpu, const E2kCpu *own);
+
 /* Whether the current frame is the bottom one, which nothing returns past. */
 bool hw_stack_at_bottom(const E2kCpu *cpu);
 

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "linux-user/hw-stack.h"
 #include "linux-user/signal.h"
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
@@ -99,8 +100,9 @@ static void copy_cpu(E2kCpu *child, const E2kCpu *parent)
     child->psp_size = own.psp_size;
     child->pcsp_base = own.pcsp_base;
     child->pcsp_size = own.pcsp_size;
-    child->engine = own.engine;
-    child->opaque = own.opaque;
+    child->regs_mapped = own.regs_mapped;
+    child->frames_mapped = own.frames_mapped;
+    hw_stack_keep_identity(child, &own);
     child->stop_request = 0;
     child->win = own.regs;
     child->win_tags = own.reg_tags;
