@@ -136,6 +136,7 @@ typedef struct IrVreg {
     uint8_t class;     /* GLOBAL: 0..31, for masks of sync, reload, calls */
     uint8_t bit_pos;   /* GLOBAL of a bit field: position in a 64-bit home */
     uint8_t bit_len;   /* 0: not a bit field */
+    bool through;      /* GLOBAL: assignments go home at once (allocator) */
     IrReg base;        /* GLOBAL: pinned vreg the home is relative to */
     int32_t offset;    /* GLOBAL: of the home, from base */
     uint64_t value;    /* CONST */

@@ -173,7 +173,8 @@ static void step_dirty(Compile *c, unsigned i, uint64_t *dirty)
             dirty[w] &= ~c->forget[i][w];
         }
     }
-    if (op->dst && c->ir->vregs[op->dst].kind == IR_GLOBAL) {
+    if (op->dst && c->ir->vregs[op->dst].kind == IR_GLOBAL &&
+        !c->ir->vregs[op->dst].through) {
         set_add(dirty, c->info[op->dst].cross_bit);
     }
 }
@@ -373,8 +374,16 @@ static void weigh(RangeBuild *rb, const IrOp *op, IrReg reg)
                    (op->opcode == IR_gst && reg == op->src[2]) ||
                    (op->opcode == IR_st && reg == op->src[1]);
 
+    const IrVreg *vreg = &rb->c->ir->vregs[reg];
     /* A bit field in its home costs a shift and a mask, or a merge. */
-    info->weight += rb->c->ir->vregs[reg].bit_len ? 3 * rb->freq : rb->freq;
+    float cost = vreg->bit_len ? 3 * rb->freq : rb->freq;
+
+    if (reg == op->dst) {
+        info->assigned += cost;
+    }
+    if (reg != op->dst || !vreg->through) {
+        info->weight += cost;
+    }
     if (!neutral) {
         /* Kept beside the ranges: sign of the class vote. */
         ((float *)rb->end)[rb->c->ir->n_vregs + reg] +=
@@ -441,6 +450,13 @@ static void range_need(RangeBuild *rb, unsigned i)
     }
     if (!ir_op_is(&c->ir->ops[i], IRF_F)) {
         weigh_set(rb, c->need[i], -rb->freq);
+        for (unsigned w = 0; w < c->words; w++) {
+            for (uint64_t rest = c->need[i][w]; rest; rest &= rest - 1) {
+                unsigned bit = w * 64 + __builtin_ctzll(rest);
+
+                c->info[c->cross[bit]].written += rb->freq;
+            }
+        }
     }
 }
 
@@ -518,7 +534,27 @@ static void build_ranges(Compile *c)
     weigh_set(&rb, c->blocks[0].live_in, -1);
 }
 
-void live_build(Compile *c)
+/*
+ * Globals that would be written home at exits more often than they are
+ * assigned are written when they are assigned: then they are never dirty, and
+ * paths that do not assign them need not load them.
+ */
+static bool choose_through(Compile *c)
+{
+    bool any = false;
+
+    for (unsigned bit = 0; bit < c->n_globals; bit++) {
+        const VregInfo *info = &c->info[c->cross[bit]];
+
+        if (info->assigned > 0 && info->assigned <= info->written) {
+            c->ir->vregs[c->cross[bit]].through = true;
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void analyse(Compile *c)
 {
     number_cross(c);
     make_class_sets(c);
@@ -532,4 +568,12 @@ void live_build(Compile *c)
     narrow_needs(c);
     flow_live(c);
     build_ranges(c);
+}
+
+void live_build(Compile *c)
+{
+    analyse(c);
+    if (opt_on(OPT_THROUGH) && choose_through(c)) {
+        analyse(c);
+    }
 }

@@ -17,6 +17,7 @@
     X(ADDR, "addr", "address arithmetic into addressing modes") \
     X(FUSE, "fuse", "compare and branch in one") \
     X(REGS, "regs", "guest state in host registers") \
+    X(THROUGH, "through", "early write-back where exits are frequent") \
     X(COALESCE, "coalesce", "copies into one register") \
     X(BMI, "bmi", "BMI1, BMI2 and LZCNT instructions") \
     X(AVX, "avx", "three-operand vector instructions") \

@@ -62,6 +62,8 @@ typedef struct VregInfo {
     int32_t block;     /* the only block that names it, or -1 */
     Range *ranges;     /* sorted */
     float weight;      /* memory accesses saved by a register */
+    float assigned;    /* how often it is assigned */
+    float written;     /* how often it is written home when dirty */
     int16_t hint;      /* vreg that would like the same register */
 } VregInfo;
 

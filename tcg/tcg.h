@@ -51,6 +51,7 @@ typedef struct TcgFault {
 struct TcgCpu {
     /* Where the last run left for, when tcg_run() gave TCG_EXIT_LOOKUP. */
     uint64_t next_ip, next_key;
+    uint64_t next_check;  /* next_key unknown: the check ir_ret() passed */
     struct TcgSlot *chain_slot; /* jump to patch, or NULL */
     uintptr_t host_sp;    /* of the running tcg_run(), for unwinding */
     uintptr_t call_sp;    /* while a helper runs */

@@ -217,6 +217,9 @@ void done_gpr(Emit *e, IrReg reg, int host)
         } else if (to != host) {
             x86_mov(&e->x, true, to, host);
         }
+        if (e->ir->vregs[reg].through) {
+            store_global(e, reg, host);
+        }
         break;
     case LOC_HOME:
         store_global(e, reg, host);
@@ -745,7 +748,8 @@ static void emit_setcond(Emit *e, const IrOp *op)
     }
     done_gpr(e, op->dst, to);
     /* The flags are still there for a branch on the same comparison. */
-    e->flags_op = reg_of(e, op->dst) == to ? e->op : UINT_MAX;
+    e->flags_op = reg_of(e, op->dst) == to && !e->ir->vregs[op->dst].through
+                      ? e->op : UINT_MAX;
     e->flags_cc = cc;
 }
 

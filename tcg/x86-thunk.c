@@ -159,6 +159,7 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
 
     tcg_thunks.return_miss = x.p + delta;
     x86_fix32(sentinel, x.p);
+    x86_store(&x, 8, TCG_FIELD(next_check), RDX);
     x86_mov_imm(&x, RDX, TCG_KEY_UNKNOWN);
     tcg_thunks.dynamic = x.p + delta;
     x86_mov_imm(&x, RCX, 0);

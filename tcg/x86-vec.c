@@ -71,6 +71,9 @@ void done_vec(Emit *e, IrReg reg, int host)
             x86_op(x, 0x66, X86_W, MAP_0F, 0x7e, host,
                    x86_r(e->info[reg].reg));
         }
+        if (e->ir->vregs[reg].through) {
+            store_global(e, reg, host);
+        }
         break;
     case LOC_HOME:
         store_global(e, reg, host);

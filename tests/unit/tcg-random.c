@@ -480,6 +480,7 @@ static void compare(const State *expect, uint32_t seed, unsigned disabled)
 static const unsigned settings[] = {
     0, OPT_ALL, OPT_REGS, OPT_ALL & ~OPT_REGS, OPT_ALL & ~(OPT_FOLD | OPT_REGS),
     OPT_ALL & ~(OPT_COPY | OPT_CSE | OPT_REGS), OPT_COALESCE, OPT_BMI,
+    OPT_THROUGH,
 };
 
 static void check_program(uint32_t seed)
