@@ -201,6 +201,7 @@ struct BlockDriver {
     bool (*debug_command)(BlockNode *node, const char *command,
                           const char *argument, const char *tag,
                           GError **error);
+    void (*debug_event)(BlockNode *node, const char *event);
 };
 
 /* An edge from a node (or a backend: parent NULL) to a node. */
@@ -285,6 +286,17 @@ const BlockDriver *block_driver_next(const BlockDriver *prev);
 const BlockDriver *block_driver_for_protocol(const char *filename);
 /* The driver sure enough about the first bytes of a node; raw otherwise. */
 const BlockDriver *block_driver_probe(BlockNode *file, GError **error);
+
+/*
+ * A driver passes a named point of its work ("l2_update", ...): a blkdebug
+ * node below may change its state, fail the next request or stop here.
+ */
+static inline void block_debug_event(BlockNode *below, const char *event)
+{
+    if (G_UNLIKELY(below && below->driver->debug_event)) {
+        below->driver->debug_event(below, event);
+    }
+}
 
 /* An event of QMP (BLOCK_IO_ERROR, ...); data is stolen.  Any thread. */
 void block_event(const char *name, json_t *data);

@@ -16,8 +16,6 @@ static int status_of_layer(BlockNode *node, uint64_t offset, uint64_t bytes,
     *status = (BlockStatus){ .bytes = bytes };
     if (node->driver->status) {
         ret = node->driver->status(node, offset, bytes, status);
-    } else if ((node->driver->flags & BLOCK_DRIVER_FILTER) && node->file) {
-        status->flags = 0; /* handled by the caller */
     } else {
         status->flags = BLOCK_STATUS_DATA | BLOCK_STATUS_ALLOCATED |
                         BLOCK_STATUS_OFFSET_VALID;
@@ -61,8 +59,7 @@ static void refine_by_host(BlockStatus *status)
 
 static bool passes_through(const BlockNode *node)
 {
-    return !node->driver->status &&
-           (node->driver->flags & BLOCK_DRIVER_FILTER) && node->file;
+    return (node->driver->flags & BLOCK_DRIVER_FILTER) && node->file;
 }
 
 /*
@@ -88,6 +85,12 @@ static int status_down(BlockNode *node, BlockNode *base, uint64_t offset,
         }
         held = core;
         if (passes_through(node)) {
+            /* A filter that answers itself can only fail (blkdebug). */
+            ret = node->driver->status
+                      ? node->driver->status(node, offset, bytes, status) : 0;
+            if (ret < 0) {
+                break;
+            }
             next = node->file->node;
         } else {
             ret = status_of_layer(node, offset, bytes, status);

@@ -211,7 +211,7 @@ static void leak(ThrottleGroup *group)
 }
 
 void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
-                         const bool *cancel)
+                         const int *cancel)
 {
     int kind = write ? WRITE : READ;
     double units = group->op_size

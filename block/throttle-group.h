@@ -28,6 +28,6 @@ ThrottleGroup *throttle_group_find(const char *id);
  * NULL) is polled: when it turns true the request passes at once.
  */
 void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
-                         const bool *cancel);
+                         const int *cancel);
 
 #endif

@@ -1,0 +1,563 @@
+"""Jobs over QMP: backups in push and pull mode, mirror, stream, commit, and
+how jobs are talked to.  Guests' writes come through a writable export."""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from qmp import Daemon, QmpError, Skip, run_tests
+
+MIB = 1 << 20
+SIZE = 4 * MIB
+
+
+def need_peers():
+    if not (shutil.which("qemu-io") and shutil.which("nbdinfo")):
+        raise Skip("qemu-io and nbdinfo are not installed")
+
+
+def io(d, export, *commands):
+    args = [shutil.which("qemu-io"), "-f", "raw"]
+    for c in commands:
+        args += ["-c", c]
+    r = subprocess.run([*args, d.uri(export)], timeout=60, text=True,
+                       capture_output=True)
+    assert r.returncode == 0, r
+    assert "failed" not in r.stdout, r.stdout
+
+
+def disk(d, name="n", size=SIZE, pattern=0x11):
+    """A raw disk filled with a pattern, with a writable export 'guest'."""
+    path = d.file(name + ".img", size, pattern)
+    d.cmd("blockdev-add", driver="raw", node_name=name,
+          file={"driver": "file", "filename": path})
+    return path
+
+
+def guest(d, node="n"):
+    d.nbd_start()
+    d.cmd("block-export-add", type="nbd", id="guest", name="guest",
+          node_name=node, writable=True)
+
+
+def content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def finished(d, job, error=None):
+    e = d.qmp.event("BLOCK_JOB_COMPLETED", device=job)["data"]
+    assert e.get("error") == error, e
+    d.qmp.event("JOB_STATUS_CHANGE", id=job, status="null")
+    return e
+
+
+def test_full_backup(program):
+    with Daemon(program) as d:
+        disk(d)
+        target = d.raw("t", SIZE)
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="full")
+        e = finished(d, "j")
+        assert e["len"] == e["offset"] == SIZE, e
+        seen = [m["data"]["status"] for m in d.qmp.events
+                if m["event"] == "JOB_STATUS_CHANGE"]
+        assert seen == ["created", "running", "waiting", "pending",
+                        "concluded"], seen
+        assert d.cmd("query-block-jobs") == d.cmd("query-jobs") == []
+        assert content(target) == content(d.file("n.img"))
+        d.cmd("blockdev-del", node_name="t")
+        d.cmd("blockdev-del", node_name="n")
+
+
+def test_backup_is_a_point_in_time(program):
+    """The guest writes all over the disk while a slow backup runs."""
+    need_peers()
+    with Daemon(program) as d:
+        path = disk(d)
+        before = content(path)
+        target = d.raw("t", SIZE)
+        guest(d)
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="full", speed=256 * 1024)
+        io(d, "guest", "write -P 0x22 0 1M", "write -P 0x33 3M 512",
+           "write -z 2M 100k", "discard 2200k 64k", "flush")
+        d.cmd("block-job-set-speed", device="j", speed=0)
+        finished(d, "j")
+        assert content(target) == before
+        assert content(path)[:4] == b"\x22" * 4
+
+
+def test_incremental(program):
+    need_peers()
+    with Daemon(program) as d:
+        path = disk(d)
+        guest(d)
+        d.cmd("block-dirty-bitmap-add", node="n", name="b")
+        full = d.raw("t0", SIZE)
+        d.cmd("transaction", actions=[
+            {"type": "block-dirty-bitmap-clear",
+             "data": {"node": "n", "name": "b"}},
+            {"type": "blockdev-backup",
+             "data": {"job-id": "j0", "device": "n", "target": "t0",
+                      "sync": "full"}}])
+        finished(d, "j0")
+        io(d, "guest", "write -P 0x22 1M 70000", "write -P 0x23 3M 1")
+        d.cmd("blockdev-del", node_name="t0")
+        # The increment goes onto the full copy.
+        d.cmd("blockdev-add", driver="raw", node_name="t1",
+              file={"driver": "file", "filename": full})
+        d.cmd("blockdev-backup", job_id="j1", device="n", target="t1",
+              sync="incremental", bitmap="b")
+        e = finished(d, "j1")
+        assert e["len"] == 3 * 65536, e
+        assert content(full) == content(path)
+        assert d.bitmaps("n")["b"]["count"] == 0
+        assert not d.bitmaps("n")["b"]["busy"]
+
+
+def test_bitmap_after_cancel(program):
+    need_peers()
+    with Daemon(program) as d:
+        disk(d)
+        guest(d)
+        d.raw("t", SIZE)
+        d.cmd("block-dirty-bitmap-add", node="n", name="b")
+        io(d, "guest", "write 0 1M")
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="incremental", bitmap="b", speed=65536)
+        assert d.bitmaps("n")["b"]["busy"]
+        assert d.bitmaps("n")["b"]["recording"]
+        io(d, "guest", "write 3M 1")
+        d.cmd("block-job-cancel", device="j")
+        d.qmp.event("BLOCK_JOB_CANCELLED", device="j")
+        d.qmp.event("JOB_STATUS_CHANGE", id="j", status="null")
+        assert d.bitmaps("n")["b"]["count"] == MIB + 65536
+        assert not d.bitmaps("n")["b"]["busy"]
+        # mode "never" leaves it as it is, even after success
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="bitmap", bitmap="b", bitmap_mode="never")
+        finished(d, "j")
+        assert d.bitmaps("n")["b"]["count"] == MIB + 65536
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="bitmap", bitmap="b", bitmap_mode="always")
+        finished(d, "j")
+        assert d.bitmaps("n")["b"]["count"] == 0
+
+
+def test_backup_refusals(program):
+    with Daemon(program) as d:
+        disk(d)
+        d.raw("t", SIZE)
+        d.raw("small", SIZE // 2)
+        d.cmd("block-dirty-bitmap-add", node="n", name="b")
+        base = dict(job_id="j", device="n", target="t")
+
+        def refused(text, **more):
+            d.fails(text, "blockdev-backup", **{**base, **more})
+
+        refused("Source and target cannot be the same", target="n",
+                sync="full")
+        refused("Source and target image have different sizes",
+                target="small", sync="full")
+        refused("Compression is not supported for this drive t",
+                sync="full", compress=True)
+        refused("must provide a valid bitmap name for 'incremental' sync "
+                "mode", sync="incremental")
+        refused("must provide a valid bitmap name for 'bitmap' sync mode",
+                sync="bitmap")
+        refused("Bitmap sync mode must be given when providing a bitmap",
+                sync="bitmap", bitmap="b")
+        refused("Bitmap sync mode must be 'on-success' when using sync mode "
+                "'incremental'", sync="incremental", bitmap="b",
+                bitmap_mode="never")
+        refused("Cannot specify bitmap sync mode without a bitmap",
+                sync="full", bitmap_mode="always")
+        refused("sync mode 'none' does not produce meaningful bitmap outputs",
+                sync="none", bitmap="b", bitmap_mode="always")
+        refused("Bitmap sync mode 'never' has no meaningful effect when "
+                "combined with sync mode 'full'", sync="full", bitmap="b",
+                bitmap_mode="never")
+        refused("Bitmap 'x' could not be found", sync="incremental",
+                bitmap="x")
+        refused("Parameter 'speed' expects a non-negative value",
+                sync="full", speed=-1)
+        refused("Invalid job ID '1'", sync="full", job_id="1")
+        d.fails("An explicit job ID is required for this node",
+                "blockdev-backup", device="n", target="t", sync="full")
+        refused("Parameter 'sync' does not accept value 'half'", sync="half")
+        assert d.cmd("query-jobs") == []
+        b = d.bitmaps("n")["b"]
+        assert b["recording"] and not b["busy"], b
+        graph = d.cmd("x-debug-query-block-graph")
+        assert len(graph["nodes"]) == 6, graph  # no filter is left
+
+
+def test_pull_mode(program):
+    """Fleecing: an overlay keeps the old data, its export has the bitmap."""
+    need_peers()
+    qemu_img = shutil.which("qemu-img")
+    if not qemu_img:
+        raise Skip("qemu-img is not installed")
+    with Daemon(program) as d:
+        path = disk(d)
+        guest(d)
+        d.cmd("block-dirty-bitmap-add", node="n", name="b")
+        io(d, "guest", "write -P 0x44 1M 64k")
+        frozen = content(path)
+        overlay = d.file("tmp.qcow2")
+        subprocess.run([qemu_img, "create", "-q", "-f", "qcow2", overlay,
+                        str(SIZE)], check=True)
+        d.cmd("blockdev-add", driver="qcow2", node_name="tmp", backing="n",
+              file={"driver": "file", "filename": overlay})
+        # While the bitmap is enabled on the writable disk: refused.
+        d.fails("Enabled bitmap 'b' incompatible with readonly export",
+                "block-export-add", type="nbd", id="x", node_name="tmp",
+                bitmaps=["b"])
+        d.cmd("transaction", actions=[
+            {"type": "block-dirty-bitmap-disable",
+             "data": {"node": "n", "name": "b"}},
+            {"type": "block-dirty-bitmap-add",
+             "data": {"node": "n", "name": "b2"}},
+            {"type": "blockdev-backup",
+             "data": {"job-id": "fleece", "device": "n", "target": "tmp",
+                      "sync": "none"}}])
+        d.cmd("block-export-add", type="nbd", id="x", node_name="tmp",
+              bitmaps=["b"])
+        io(d, "guest", "write -P 0x55 0 2M", "write -z 3M 512")
+        out = subprocess.run(
+            ["nbdinfo", "--json", "--map=qemu:dirty-bitmap:b", d.uri("tmp")],
+            check=True, capture_output=True)
+        import json
+        dirty = [(e["offset"], e["length"]) for e in json.loads(out.stdout)
+                 if e["type"]]
+        assert dirty == [(MIB, 65536)], dirty
+        copy = d.file("copy.img")
+        subprocess.run(["nbdcopy", d.uri("tmp"), copy], check=True)
+        assert content(copy) == frozen
+        d.cmd("block-export-del", id="x")
+        d.qmp.event("BLOCK_EXPORT_DELETED", id="x")
+        d.cmd("block-job-cancel", device="fleece")
+        d.qmp.event("BLOCK_JOB_CANCELLED", device="fleece")
+        d.qmp.event("JOB_STATUS_CHANGE", id="fleece", status="null")
+        d.cmd("blockdev-del", node_name="tmp")
+        d.cmd("block-dirty-bitmap-remove", node="n", name="b")
+        assert d.bitmaps("n")["b2"]["count"] == 2 * MIB + 65536
+
+
+def test_snapshot_access(program):
+    """The same without an overlay that reads through to the disk."""
+    need_peers()
+    with Daemon(program) as d:
+        path = disk(d)
+        frozen = content(path)
+        d.raw("old", SIZE)
+        d.cmd("blockdev-add", driver="copy-before-write", node_name="cbw",
+              file="n", target="old")
+        d.cmd("blockdev-add", driver="snapshot-access", node_name="snap",
+              file="cbw")
+        guest(d, "cbw")
+        d.cmd("block-export-add", type="nbd", id="s", node_name="snap")
+        io(d, "guest", "write -P 0x77 100k 1M", "write -z 3M 1M")
+        copy = d.file("copy.img")
+        subprocess.run(["nbdcopy", d.uri("snap"), copy], check=True)
+        assert content(copy) == frozen
+        assert content(path) != frozen
+
+
+def test_grouped_transaction(program):
+    with Daemon(program) as d:
+        for i in "ab":
+            disk(d, i)
+            d.cmd("block-dirty-bitmap-add", node=i, name="m")
+        d.raw("ta", SIZE)
+        d.cmd("blockdev-add", driver="null-co", node_name="tb", size=SIZE,
+              latency_ns=400000000)
+        actions = [{"type": "blockdev-backup",
+                    "data": {"job-id": "j" + i, "device": i,
+                             "target": "t" + i, "sync": "full"}}
+                   for i in "ab"]
+        d.cmd("transaction", actions=actions,
+              properties={"completion-mode": "grouped"})
+        # The fast one waits for the slow one, and goes down with it.
+        d.qmp.event("JOB_STATUS_CHANGE", id="ja", status="waiting")
+        d.cmd("block-job-cancel", device="jb")
+        d.qmp.event("BLOCK_JOB_CANCELLED", device="ja")
+        d.qmp.event("BLOCK_JOB_CANCELLED", device="jb")
+        while d.cmd("query-jobs"):
+            time.sleep(0.01)
+        d.fails("Transaction aborted using Abort action", "transaction",
+                actions=actions + [{"type": "abort", "data": {}}])
+        assert d.cmd("query-jobs") == []
+
+
+def test_talking_to_jobs(program):
+    with Daemon(program) as d:
+        disk(d)
+        d.raw("t", SIZE)
+        try:
+            d.cmd("block-job-pause", device="j")
+            raise AssertionError("paused nothing")
+        except QmpError as e:
+            assert e.cls == "DeviceNotActive", e
+            assert e.desc == "Block job 'j' not found", e
+        d.fails("Job not found", "job-pause", id="j")
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="full", speed=65536, auto_finalize=False,
+              auto_dismiss=False)
+        disk(d, "n2")
+        d.raw("t2", SIZE)
+        d.fails("Job ID 'j' already in use", "blockdev-backup", job_id="j",
+                device="n2", target="t2", sync="full")
+        d.fails("Node 'n' is busy: block device is in use by block job: "
+                "backup", "blockdev-backup", job_id="k", device="n",
+                target="t", sync="full")
+        d.cmd("job-pause", id="j")
+        d.fails("Job is already paused", "job-pause", id="j")
+        d.qmp.event("JOB_STATUS_CHANGE", id="j", status="paused")
+        job = d.cmd("query-block-jobs")[0]
+        assert job["paused"] and job["status"] == "paused", job
+        d.fails("Job 'j' in state 'paused' cannot accept command verb "
+                "'complete'", "job-complete", id="j")
+        d.fails("Job 'j' in state 'paused' cannot accept command verb "
+                "'finalize'", "block-job-finalize", id="j")
+        d.fails("Parameter 'speed' expects a non-negative value",
+                "block-job-set-speed", device="j", speed=-5)
+        d.cmd("block-job-set-speed", device="j", speed=0)
+        d.cmd("block-job-resume", device="j")
+        d.fails("Can't resume a job that was not paused",
+                "block-job-resume", device="j")
+        d.qmp.event("BLOCK_JOB_PENDING", id="j")
+        assert d.cmd("query-jobs")[0]["status"] == "pending"
+        d.cmd("job-finalize", id="j")
+        d.qmp.event("BLOCK_JOB_COMPLETED", device="j")
+        assert d.cmd("query-jobs")[0]["status"] == "concluded"
+        d.fails("Job 'j' in state 'concluded' cannot accept command verb "
+                "'cancel'", "job-cancel", id="j")
+        d.cmd("job-dismiss", id="j")
+        assert d.cmd("query-jobs") == []
+
+
+def mirror(program, mode):
+    need_peers()
+    with Daemon(program) as d:
+        path = disk(d)
+        target = d.raw("t", SIZE)
+        guest(d)
+        d.cmd("blockdev-mirror", job_id="j", device="n", target="t",
+              sync="full", copy_mode=mode)
+        io(d, "guest", "write -P 0x21 100k 300k")
+        d.qmp.event("BLOCK_JOB_READY", device="j")
+        io(d, "guest", "write -P 0x22 1M 300k", "write -z 2M 1M",
+           "write -P 0x23 12345 678")
+        d.cmd("block-job-complete", device="j")
+        finished(d, "j")
+        assert content(target) == content(path)
+        # The guest is on the target now.
+        io(d, "guest", "write -P 0x24 3M 64k")
+        assert content(target)[3 * MIB] == 0x24
+        assert content(path)[3 * MIB] == 0x11
+        d.cmd("blockdev-del", node_name="n")
+        assert d.error("blockdev-del", node_name="t") == "Node t is in use"
+
+
+def test_mirror_background(program):
+    mirror(program, "background")
+
+
+def test_mirror_write_blocking(program):
+    mirror(program, "write-blocking")
+
+
+def test_mirror_cancel_when_ready(program):
+    """A soft cancel leaves a consistent copy and the guest where it is."""
+    need_peers()
+    with Daemon(program) as d:
+        path = disk(d)
+        target = d.raw("t", SIZE)
+        guest(d)
+        d.cmd("blockdev-mirror", job_id="j", device="n", target="t",
+              sync="full")
+        d.qmp.event("BLOCK_JOB_READY", device="j")
+        io(d, "guest", "write -P 0x66 1M 1M")
+        d.cmd("block-job-cancel", device="j")
+        finished(d, "j")
+        assert content(target) == content(path)
+        io(d, "guest", "write -P 0x67 0 512")
+        assert content(path)[0] == 0x67
+        assert content(target)[0] == 0x11
+        d.fails("Sync mode 'incremental' not supported", "blockdev-mirror",
+                job_id="j", device="n", target="t", sync="incremental")
+
+
+def test_job_error_stops_and_resumes(program):
+    """A target that is too full: the job waits for a person."""
+    with Daemon(program) as d:
+        disk(d)
+        d.raw("t", SIZE)
+        d.cmd("blockdev-add", driver="blkdebug", node_name="bad", image="t",
+              **{"inject-error": [{"event": "none", "iotype": "write",
+                                   "errno": 28, "once": True}]})
+        d.cmd("blockdev-backup", job_id="j", device="n", target="bad",
+              sync="full", on_target_error="enospc")
+        e = d.qmp.event("BLOCK_JOB_ERROR")["data"]
+        assert e == {"device": "j", "operation": "write",
+                     "action": "stop"}, e
+        d.qmp.event("JOB_STATUS_CHANGE", id="j", status="paused")
+        job = d.cmd("query-block-jobs")[0]
+        assert job["io-status"] == "nospace", job
+        d.cmd("block-job-resume", device="j")
+        finished(d, "j")
+        assert content(d.file("t.img")) == content(d.file("n.img"))
+
+
+def chain(d, *names):
+    """qcow2 overlays on a raw base, made by qemu-img; returns their paths."""
+    qemu_img = shutil.which("qemu-img")
+    if not qemu_img:
+        raise Skip("qemu-img is not installed")
+    base = d.file("base.img", SIZE, 0x11)
+    paths = [base]
+    fmt = "raw"
+    for i, name in enumerate(names):
+        path = d.file(name + ".qcow2")
+        subprocess.run([qemu_img, "create", "-q", "-f", "qcow2", "-b",
+                        paths[-1], "-F", fmt, path], check=True)
+        subprocess.run([shutil.which("qemu-io"), "-f", "qcow2", "-c",
+                        f"write -P {0x30 + i} {i}M 600k", path], check=True,
+                       stdout=subprocess.DEVNULL)
+        paths.append(path)
+        fmt = "qcow2"
+    node = {"driver": "raw", "node-name": "base",
+            "file": {"driver": "file", "filename": base}}
+    for name, path in zip(names, paths[1:]):
+        node = {"driver": "qcow2", "node-name": name, "backing": node,
+                "file": {"driver": "file", "filename": path}}
+    d.cmd("blockdev-add", **node)
+    return paths
+
+
+def whole(path):
+    """What a program of the peers reads through the image's own chain."""
+    out = path + ".flat"
+    subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", path, out],
+                   check=True)
+    return content(out)
+
+
+def backing(d, name):
+    for n in d.cmd("query-named-block-nodes"):
+        if n["node-name"] == name:
+            image = n["image"].get("backing-image")
+            return image and image["filename"]
+
+
+def test_stream(program):
+    need_peers()
+    with Daemon(program) as d:
+        paths = chain(d, "mid", "top")
+        expect = bytearray(whole(paths[2]))
+        guest(d, "top")
+        d.cmd("block-stream", job_id="j", device="top", base_node="base",
+              speed=512 * 1024)
+        io(d, "guest", "write -P 0x99 300k 100k")
+        expect[300 * 1024:400 * 1024] = b"\x99" * (100 * 1024)
+        d.cmd("block-job-set-speed", device="j", speed=0)
+        finished(d, "j")
+        assert backing(d, "top") == paths[0]
+        d.cmd("block-stream", job_id="j", device="top")
+        finished(d, "j")
+        assert backing(d, "top") is None
+        d.quit()
+        assert whole(paths[2]) == expect
+        info = subprocess.run(["qemu-img", "info", paths[2]], check=True,
+                              capture_output=True, text=True).stdout
+        assert "backing file" not in info, info
+        subprocess.run(["qemu-img", "check", "-q", paths[2]], check=True)
+
+
+def test_commit_middle(program):
+    need_peers()
+    with Daemon(program) as d:
+        paths = chain(d, "low", "mid", "top")
+        expect = whole(paths[3])
+        d.cmd("block-commit", job_id="j", device="top", top_node="mid",
+              base_node="low")
+        finished(d, "j")
+        assert backing(d, "top") == paths[1]
+        d.quit()
+        assert whole(paths[3]) == expect
+        subprocess.run(["qemu-img", "check", "-q", paths[1]], check=True)
+
+
+def test_commit_active(program):
+    need_peers()
+    with Daemon(program) as d:
+        paths = chain(d, "mid", "top")
+        guest(d, "top")
+        d.cmd("block-commit", job_id="j", device="top")
+        d.qmp.event("BLOCK_JOB_READY", device="j")
+        io(d, "guest", "write -P 0x98 2M 64k")
+        expect = whole(paths[2])
+        d.cmd("block-job-complete", device="j")
+        finished(d, "j")
+        io(d, "guest", "write -P 0x97 3M 64k")
+        d.quit()
+        got = content(paths[0])
+        assert got[:3 * MIB] == expect[:3 * MIB]
+        assert got[3 * MIB] == 0x97
+
+
+def test_external_snapshot(program):
+    need_peers()
+    with Daemon(program) as d:
+        path = disk(d)
+        guest(d)
+        over = d.file("over.qcow2")
+        d.cmd("blockdev-snapshot-sync", node_name="n", snapshot_file=over,
+              snapshot_node_name="over")
+        io(d, "guest", "write -P 0x21 0 64k", "read -P 0x11 1M 64k")
+        assert content(path)[0] == 0x11
+        assert d.error("blockdev-del", node_name="n").endswith("in use")
+        d.fails("New overlay node-name already in use",
+                "blockdev-snapshot-sync", node_name="n",
+                snapshot_file=over + "2", snapshot_node_name="over")
+        d.quit()
+        assert whole(over)[0] == 0x21
+
+
+def test_create(program):
+    with Daemon(program) as d:
+        path = d.file("new.img")
+        d.cmd("blockdev-create", job_id="c",
+              options={"driver": "file", "filename": path, "size": 12345})
+        d.qmp.event("JOB_STATUS_CHANGE", id="c", status="concluded")
+        assert os.stat(path).st_size == 12345
+        d.cmd("job-dismiss", id="c")
+        d.cmd("blockdev-create", job_id="c",
+              options={"driver": "file", "filename": "/nonexistent/x",
+                       "size": 1})
+        d.qmp.event("JOB_STATUS_CHANGE", id="c", status="concluded")
+        job = d.cmd("query-jobs")[0]
+        assert "No such file" in job["error"], job
+        d.cmd("job-dismiss", id="c")
+        d.fails("Driver does not support blockdev-create",
+                "blockdev-create", job_id="c",
+                options={"driver": "null-co"})
+
+
+def test_quit_with_jobs(program):
+    with Daemon(program) as d:
+        disk(d)
+        d.raw("t", SIZE)
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="none")
+        d.raw("t2", SIZE)
+        disk(d, "m")
+        d.cmd("blockdev-mirror", job_id="k", device="m", target="t2",
+              sync="full", speed=4096)
+
+
+run_tests(dict(globals()), sys.argv[1])
