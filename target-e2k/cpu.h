@@ -372,6 +372,7 @@ struct E2kCpu {
     TcgCpu tcg;
     struct {
         const void *site;
+        uint64_t usd_bottom; /* usd_base - usd_size, the same in one stack */
         RegSlot *win_limit;
         ChainFrame *frame_limit;
     } jit;

@@ -123,18 +123,17 @@ static void clear_ctprs(E2kCpu *cpu)
 
 /*
  * A return whose call_region is not on the host stack any more: state.md 4.5.
- * The site is the returning bundle; its other effects are done.
+ * The returning code has left its psize.
  */
 static void finish_return(E2kCpu *cpu)
 {
-    const Site *site = cpu->jit.site;
     const ChainFrame *f = cpu->frame--;
     unsigned wbs = f->cr1_lo >> CR1_LO_WBS & 127;
     uint64_t usd_size = (f->cr1_hi >> CR1_HI_USSZ) << 4;
 
     cpu->win -= 2 * wbs;
     cpu->win_tags -= 2 * wbs;
-    cpu->wsz = MIN(site->geo.psize + wbs, 112);
+    cpu->wsz = MIN(cpu->psize + wbs, 112);
     cpu->psize = f->cr1_lo >> CR1_LO_WPSZ & 127;
     cpu->wfx = f->cr1_lo >> CR1_LO_WFX & 1;
     cpu->wdbl = f->cr1_hi >> CR1_HI_WDBL & 1;
@@ -202,9 +201,11 @@ static void replace_region(E2kCpu *cpu, RegionKey key)
 /* The guest's rounding and flags are the host's while its code runs. */
 static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
 {
+    cpu->jit.usd_bottom = cpu->usd_base - cpu->usd_size;
     cpu->tcg.mxcsr = (cpu->pfpfr & MXCSR_MODES) | MXCSR_MASKS;
     unsigned result = tcg_run(cpu, region);
     cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
+    cpu->usd_base = cpu->usd_size + cpu->jit.usd_bottom;
     return result;
 }
 

@@ -438,24 +438,23 @@ static void trans_movt(Trans *t, TransOp *o)
     }
 }
 
-/* The stack pointer moves by a multiple of 16; running out of space is the
+/* The stack pointer moves by a multiple of 16.  Only the free size is kept:
+ * the base is a constant above it, see jit.usd_bottom.  Running out of space is the
  * interpreter's. */
 static void check_getsp(Trans *t, TransOp *o)
 {
     IrReg size = trans_usd_size(t);
     IrReg delta = ir_temp(t->ir);
     ir_sextract(t->ir, delta, o->b, 0, 32);
-    o->c = new2(t, IR_and, 8, delta, trans_imm(t, ~UINT64_C(15)));
-    o->a = new2(t, IR_add, 8, size, o->c);
+    delta = new2(t, IR_and, 8, delta, trans_imm(t, ~UINT64_C(15)));
+    o->a = new2(t, IR_add, 8, size, delta);
     ir_brcond(t->ir, IR_LT, 8, o->a, trans_imm(t, 0), trans_interp_exit(t));
 }
 
 static void trans_getsp(Trans *t, TransOp *o)
 {
-    IrReg base = trans_usd_base(t);
     ir_mov(t->ir, trans_usd_size(t), o->a);
-    ir_op2(t->ir, IR_add, 8, base, base, o->c);
-    ir_mov(t->ir, o->out, base);
+    ir_op2(t->ir, IR_add, 8, o->out, o->a, trans_usd_bottom(t));
 }
 
 void trans_alc_check(Trans *t, TransOp *o)

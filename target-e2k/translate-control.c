@@ -501,11 +501,7 @@ static void pop_frame(Trans *t)
     ir_st(ir, 8, ir_cpu(ir), offsetof(E2kCpu, pf), pf);
     ir_reload(ir, 1u << CLASS_PRED);
     IrReg size = ir_new2i(ir, IR_shr, 8, hi, CR1_HI_USSZ);
-    size = ir_new2i(ir, IR_shl, 8, size, 4);
-    IrReg base = trans_usd_base(t);
-    IrReg moved = ir_new2(ir, IR_sub, 8, size, trans_usd_size(t));
-    ir_op2(ir, IR_add, 8, base, base, moved);
-    ir_mov(ir, trans_usd_size(t), size);
+    ir_op2(ir, IR_shl, 8, trans_usd_size(t), size, trans_imm(t, 4));
     move_window(t, IR_sub);
     ir_reload(ir, 1u << CLASS_WINDOW);
 }
@@ -585,15 +581,15 @@ static void emit_indirect(Trans *t)
 
 /*
  * The caller's code does the rest, see pop_frame().  When it is not there any
- * more the dispatcher does it, and finds at the site what it needs.
+ * more the dispatcher does it, and needs the parameter size for it.
  */
 static void emit_return(Trans *t)
 {
     Ir *ir = t->ir;
     IrReg ip = ir_temp(ir);
 
-    ir_st(ir, 8, ir_cpu(ir), offsetof(E2kCpu, jit.site),
-          trans_imm(t, (uintptr_t)trans_node_site(t)));
+    ir_st(ir, 1, ir_cpu(ir), offsetof(E2kCpu, psize),
+          trans_imm(t, t->node->at.geo.psize));
     ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
     ir_ret(ir, ip, trans_imm(t, 0));
 }

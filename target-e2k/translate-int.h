@@ -238,7 +238,7 @@ typedef struct Trans {
     IrReg win, win_tags, frame;
     IrReg lcnt;
     IrReg loop[LOOP_FIELDS];
-    IrReg usd_base, usd_size;
+    IrReg usd_bottom, usd_size;
     IrReg target;         /* of the node's indirect transfer */
     IrReg ctpr_source;    /* what movtd writes to a CTPR */
     uint32_t label[REGION_MAX_NODES];
@@ -301,7 +301,7 @@ IrReg trans_reg(Trans *t, unsigned guest_reg);
 IrReg trans_pred(Trans *t, unsigned index);
 IrReg trans_lcnt(Trans *t);
 IrReg trans_loop_field(Trans *t, LoopField field);
-IrReg trans_usd_base(Trans *t);
+IrReg trans_usd_bottom(Trans *t);
 IrReg trans_usd_size(Trans *t);
 const Site *trans_site(const Place *place);
 const Site *trans_node_site(Trans *t);

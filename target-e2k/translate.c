@@ -92,10 +92,10 @@ IrReg trans_loop_field(Trans *t, LoopField field)
                    fields[field].name);
 }
 
-IrReg trans_usd_base(Trans *t)
+IrReg trans_usd_bottom(Trans *t)
 {
-    return declare(t, &t->usd_base, offsetof(E2kCpu, usd_base), 8,
-                   CLASS_STACK, "usd_base");
+    return declare(t, &t->usd_bottom, offsetof(E2kCpu, jit.usd_bottom), 8,
+                   CLASS_STACK, "usd_bottom");
 }
 
 IrReg trans_usd_size(Trans *t)

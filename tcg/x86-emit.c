@@ -92,35 +92,30 @@ void load_global(Emit *e, IrReg reg, int host)
     x86_alu_imm(x, false, ALU_AND, x86_r(host), (1u << vreg->bit_len) - 1);
 }
 
-/* Merges a bit field into its home; RDX or RCX is used. */
+/*
+ * Merges a bit field into its home; RDX or RCX is used.  The whole word is
+ * written: it is often read as a word soon after, and the host cannot forward
+ * a byte to that.
+ */
 static void store_bits(Emit *e, IrReg reg, int host)
 {
     const IrVreg *vreg = &e->ir->vregs[reg];
     X86Rm rm = home_rm(e, reg);
     X86 *x = &e->x;
     unsigned pos = vreg->bit_pos;
-    unsigned width = bits_in_byte(vreg) ? 1 : 8;
     int temp = host == RDX ? RCX : RDX;
 
-    if (width == 1) {
-        rm.disp += pos / 8;
-        pos %= 8;
-    }
     /* home ^= (home ^ value << pos) & mask << pos */
-    x86_load(x, width, temp, rm);
+    x86_load(x, 8, temp, rm);
     if (pos) {
-        x86_shift_imm(x, width == 8, SH_ROR, temp, pos);
+        x86_shift_imm(x, true, SH_ROR, temp, pos);
     }
-    x86_alu(x, width == 8, ALU_XOR, temp, x86_r(host));
+    x86_alu(x, true, ALU_XOR, temp, x86_r(host));
     x86_alu_imm(x, false, ALU_AND, x86_r(temp), (1u << vreg->bit_len) - 1);
     if (pos) {
-        x86_shift_imm(x, width == 8, SH_SHL, temp, pos);
+        x86_shift_imm(x, true, SH_SHL, temp, pos);
     }
-    if (width == 1) {
-        x86_op(x, 0, X86_BYTE, MAP_0, 0x30, temp, rm);
-    } else {
-        x86_alu_to(x, true, ALU_XOR, rm, temp);
-    }
+    x86_alu_to(x, true, ALU_XOR, rm, temp);
 }
 
 void store_global(Emit *e, IrReg reg, int host)
