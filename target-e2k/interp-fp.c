@@ -407,7 +407,7 @@ void interp_fcmp_pred(Interp *in, InterpOp *c)
 {
     unsigned k = c->row->als_value >> 5 & 7;
 
-    if (c->row->src1 == WIDTH_X) {
+    if (insn_name(c->op->insn)[1] == 'x') {
         interp_x80_compare(in, c, k);
         return;
     }

@@ -10,7 +10,14 @@
 enum {
     FPSR_ES = 1 << 7,
     X_SIGN = 0x8000,
+    X_BIAS = 0x3fff,
+    X_MAX_POWER = 16382,
 };
+
+static X80 power_of_two(int n)
+{
+    return (X80){UINT64_C(1) << 63, n + X_BIAS};
+}
 
 static X80 x_of(Value v)
 {
@@ -47,7 +54,7 @@ static void x_finish(Interp *in, InterpOp *c)
     }
 }
 
-/* The second operand in its own format, exactly. */
+/* An operand in its own format, exactly. */
 static X80 load_operand(Value v, unsigned width)
 {
     switch (width) {
@@ -129,9 +136,9 @@ void interp_x80_compare(Interp *in, InterpOp *c, unsigned predicate)
     unsigned kind = predicate & 3;
 
     x_begin(in);
+    X80 a = load_operand(c->s1, c->row->src1);
     X80 b = load_operand(c->s2, c->row->src2);
-    uint32_t relation = host_x_relation(x_of(c->s1), b,
-                                        kind == 1 || kind == 2);
+    uint32_t relation = host_x_relation(a, b, kind == 1 || kind == 2);
     c->pred = relation_holds(predicate, relation);
     x_finish(in, c);
 }
@@ -144,10 +151,22 @@ void interp_x80_relation(Interp *in, InterpOp *c, bool signalling)
     x_finish(in, c);
 }
 
+/*
+ * A product with a power of two, because the host's own scaling ignores the
+ * precision control.  Two steps reach beyond the exponents of one factor.
+ */
 void interp_x80_scale(Interp *in, InterpOp *c)
 {
+    int n = CLAMP((int32_t)c->s2.lo, 2 * -X_MAX_POWER, 2 * X_MAX_POWER);
+    int first = CLAMP(n, -X_MAX_POWER, X_MAX_POWER);
+    X80 x = x_of(c->s1);
+
     x_begin(in);
-    set_x(c, host_x_scale(x_of(c->s1), c->s2.lo));
+    x = host_x_mul(x, power_of_two(first));
+    if (n != first) {
+        x = host_x_mul(x, power_of_two(n - first));
+    }
+    set_x(c, x);
     x_finish(in, c);
 }
 
