@@ -180,7 +180,7 @@ static BlockNode *open_json(const char *text, const char *format,
                             json_t *extra, unsigned flags, GError **error)
 {
     json_error_t where;
-    json_t *given = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    json_t *given = block_json_parse(text, &where);
     json_t *nested = NULL;
     json_t *merged = NULL;
     BlockNode *node = NULL;

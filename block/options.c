@@ -113,6 +113,30 @@ json_t *block_options_parse(const char *text, const char *implied,
     return flat;
 }
 
+json_t *block_json_parse(const char *text, json_error_t *where)
+{
+    g_autoptr(GString) strict = g_string_new(NULL);
+    char quote = 0; /* of the string we are in */
+
+    for (const char *p = text; *p; p++) {
+        if (!quote) {
+            quote = *p == '"' || *p == '\'' ? *p : 0;
+            g_string_append_c(strict, quote ? '"' : *p);
+        } else if (*p == '\\' && p[1]) {
+            if (*++p != '\'') {
+                g_string_append_c(strict, '\\');
+            }
+            g_string_append_c(strict, *p);
+        } else if (*p == quote) {
+            g_string_append_c(strict, '"');
+            quote = 0;
+        } else {
+            g_string_append(strict, *p == '"' ? "\\\"" : (char[]){ *p, 0 });
+        }
+    }
+    return json_loads(strict->str, JSON_REJECT_DUPLICATES, where);
+}
+
 json_t *block_options_parse_any(const char *text, const char *implied,
                                 GError **error)
 {
@@ -121,7 +145,7 @@ json_t *block_options_parse_any(const char *text, const char *implied,
     json_t *flat;
 
     if (*text == '{') {
-        tree = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+        tree = block_json_parse(text, &where);
         if (!tree) {
             g_set_error(error, BLOCK_ERROR, EINVAL, "JSON parse error, %s",
                         where.text);

@@ -19,6 +19,8 @@ json_t *block_options_parse(const char *text, const char *implied,
 /* A JSON object, or key=value text: the argument of --blockdev and others. */
 json_t *block_options_parse_any(const char *text, const char *implied,
                                 GError **error);
+/* JSON, also with strings in single quotes as the ecosystem accepts. */
+json_t *block_json_parse(const char *text, json_error_t *where);
 /* flat -> nested; "a.0", "a.1" become a list.  New reference. */
 json_t *block_options_nest(json_t *flat, GError **error);
 /* nested -> flat.  New reference. */

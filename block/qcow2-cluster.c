@@ -263,6 +263,24 @@ static int plan(Qcow2 *s, Run *run, uint64_t offset, uint64_t bytes)
 
 /* ---- Moving the bytes ----------------------------------------------------- */
 
+static bool backing_is_zero(BlockNode *backing, uint64_t offset,
+                            uint64_t bytes)
+{
+    int64_t length = block_length(backing);
+    uint64_t end = MIN(offset + bytes, (uint64_t)MAX(length, 0));
+
+    while (length >= 0 && offset < end) {
+        BlockStatus status;
+
+        if (block_status(backing, offset, end - offset, &status) < 0 ||
+            !(status.flags & BLOCK_STATUS_ZERO)) {
+            return false;
+        }
+        offset += status.bytes;
+    }
+    return length >= 0;
+}
+
 /* Whether guest bytes read as zeroes without reading them. */
 static bool reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes,
                           bool locked)
@@ -282,7 +300,7 @@ static bool reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes,
             break;
         case QCOW2_UNALLOC:
         case QCOW2_UNALLOC_HOST:
-            if (backing && (int64_t)offset < block_length(backing)) {
+            if (backing && !backing_is_zero(backing, offset, e.bytes)) {
                 return false;
             }
             break;
@@ -884,13 +902,29 @@ static int prealloc_run(Qcow2 *s, uint64_t offset, uint64_t want,
     return ret;
 }
 
+/* Room for data, L2 tables and refcount blocks, at the end of the file. */
+static bool make_room(Qcow2 *s, uint64_t bytes, BlockPreallocation mode,
+                      GError **error)
+{
+    uint64_t data = qcow2_clusters(s, bytes) + 1;
+    uint64_t tables = (data >> s->l2_bits) + 2;
+    uint64_t blocks = ((data + tables) >> s->refblock_bits) + 2;
+    uint64_t end = (s->file_end + data + tables + blocks) << s->cluster_bits;
+
+    return block_truncate(qcow2_file(s), end, false, mode, error);
+}
+
 int qcow2_preallocate(Qcow2 *s, uint64_t offset, uint64_t new_size,
                       BlockPreallocation mode, GError **error)
 {
     uint64_t at = qcow2_cluster_start(s, offset);
-    int64_t end;
+    uint64_t end;
     int ret = 0;
 
+    if (!s->data_edge && mode > BLOCK_PREALLOC_METADATA && at < new_size &&
+        !make_room(s, new_size - at, mode, error)) {
+        return -EIO;
+    }
     while (at < new_size && ret == 0) {
         uint64_t done = 1;
 
@@ -903,16 +937,11 @@ int qcow2_preallocate(Qcow2 *s, uint64_t offset, uint64_t new_size,
         block_error_set_errno(error, -ret, "Could not preallocate");
         return ret;
     }
-    end = s->data_edge ? new_size : s->file_end << s->cluster_bits;
-    if (end > block_length(qcow2_data(s)) || mode > BLOCK_PREALLOC_METADATA) {
-        BlockPreallocation how =
-            mode == BLOCK_PREALLOC_METADATA ? BLOCK_PREALLOC_OFF : mode;
-
-        if (!block_truncate(qcow2_data(s),
-                            MAX(end, block_length(qcow2_data(s))), false, how,
-                            error)) {
-            return -EIO;
-        }
+    end = s->file_end << s->cluster_bits;
+    if (!s->data_edge && (int64_t)end != block_length(qcow2_file(s)) &&
+        !block_truncate(qcow2_file(s), end, false, BLOCK_PREALLOC_OFF,
+                        error)) {
+        return -EIO;
     }
     return 0;
 }

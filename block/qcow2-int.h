@@ -155,6 +155,7 @@ typedef struct Qcow2 {
     unsigned overlap; /* 0 none, 1 constant, 2 cached, 3 all */
     bool virgin_zero; /* the file grows with zeroes */
 
+    int sparse_file;  /* atomic: 0 not looked yet, 1 yes, -1 no */
     uint32_t corrupt; /* atomic: requests fail with -EIO */
     uint32_t signaled; /* atomic: corruption was reported */
 

@@ -204,7 +204,7 @@ static bool grow_data_file(Qcow2 *s, uint64_t size, BlockPreallocation mode,
 {
     int64_t length;
 
-    if (!s->data_edge || (!s->raw_data && mode < BLOCK_PREALLOC_METADATA)) {
+    if (!s->data_edge) {
         return true;
     }
     length = block_length(qcow2_data(s));
@@ -225,8 +225,7 @@ static bool grow(Qcow2 *s, uint64_t size, BlockPreallocation mode,
     int ret = qcow2_grow_l1(s, entries);
 
     if (ret == -EFBIG) {
-        return FAIL(EFBIG, "Failed to grow the L1 table: %s",
-                    strerror(EFBIG));
+        return FAIL(EFBIG, "Failed to grow the L1 table");
     }
     if (ret < 0) {
         block_error_set_errno(error, -ret, "Failed to grow the L1 table");

@@ -302,10 +302,11 @@ static bool open_named_data_file(Qcow2 *s, GError **error)
     const char *name = s->header.data_file;
     g_autofree char *dir =
         g_path_get_dirname(block_node_filename(qcow2_file(s)));
-    g_autofree char *path = g_path_is_absolute(name) || strchr(name, ':') ||
-                                    !strcmp(dir, ".")
-                                ? g_strdup(name)
-                                : g_build_filename(dir, name, NULL);
+    bool special = block_driver_for_protocol(name) ||
+                   g_str_has_prefix(name, "json:");
+    g_autofree char *path =
+        special || g_path_is_absolute(name) || !strcmp(dir, ".")
+            ? g_strdup(name) : g_build_filename(dir, name, NULL);
     unsigned flags =
         s->node->flags & (BLOCK_OPEN_RDWR | BLOCK_OPEN_AUTO_RDONLY |
                           BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH |
@@ -313,7 +314,7 @@ static bool open_named_data_file(Qcow2 *s, GError **error)
     json_t *plain = json_pack("{s:s, s:s}", "driver", "file", "filename",
                               path);
     g_autoptr(BlockNode) child =
-        block_driver_for_protocol(path)
+        special
             ? block_node_open_filename(path, "raw", NULL, flags, error)
             : block_node_open(plain, flags, error);
 
@@ -696,6 +697,27 @@ static int qcow2_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
     return ret;
 }
 
+/*
+ * Whether data clusters may well be holes in the file: then the file is asked
+ * too.  Decided once, from the space the file really takes.
+ */
+static bool is_preallocated(Qcow2 *s)
+{
+    int state = __atomic_load_n(&s->sparse_file, __ATOMIC_RELAXED);
+    BlockNode *data = qcow2_data(s);
+
+    if (state == 0) {
+        BlockNode *below = block_node_skip_filters(data);
+        int64_t used = below->driver->allocated_size
+                           ? below->driver->allocated_size(below) : -1;
+        int64_t length = block_length(data);
+
+        state = used >= 0 && used / 9 * 10 < length ? 1 : -1;
+        __atomic_store_n(&s->sparse_file, state, __ATOMIC_RELAXED);
+    }
+    return state > 0;
+}
+
 static int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes,
                         BlockStatus *status)
 {
@@ -735,6 +757,10 @@ static int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes,
         }
         done += e.bytes;
         status->bytes = done;
+    }
+    if ((status->flags & BLOCK_STATUS_DATA) &&
+        (status->flags & BLOCK_STATUS_OFFSET_VALID) && is_preallocated(s)) {
+        status->flags |= BLOCK_STATUS_RECURSE;
     }
     return 0;
 }

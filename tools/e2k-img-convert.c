@@ -18,6 +18,7 @@
 #include "block/iov.h"
 
 #define BUFFER_SIZE (2u << 20)
+#define MAX_PIECE (UINT64_C(1) << 30)
 #define MAX_WORKERS 16
 #define MAX_SPARSE (UINT64_C(16) << 20)
 
@@ -170,7 +171,7 @@ static bool take_piece(Convert *c, Piece *p)
         } else {
             p->kind = c->extent_kind;
             p->offset = c->next;
-            p->bytes = c->extent_end - c->next;
+            p->bytes = MIN(c->extent_end - c->next, MAX_PIECE);
             if (p->kind == PIECE_DATA) {
                 /* Pieces end at multiples, so that clusters stay whole. */
                 p->bytes = MIN(p->bytes,
@@ -667,7 +668,11 @@ static int do_convert(const ConvertArgs *a, Convert *c, const char *name)
         return 1;
     }
     if (a->no_create && a->options_given) {
-        tool_warning("-o has no effect when skipping image creation");
+        tool_error("-o has no effect when skipping image creation");
+    }
+    if (a->backing && !a->backing_format) {
+        tool_error("Use of backing file requires explicit backing format");
+        return 1;
     }
     if (!a->no_create && !create_target(a, c, name)) {
         return 1;

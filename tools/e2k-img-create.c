@@ -197,8 +197,8 @@ static json_t *driver_value(const LegacyOption *o, const char *value,
 
         if (!v2 && !v3) {
             g_set_error(error, BLOCK_ERROR, EINVAL,
-                        "Invalid parameter '%s'\nUnknown compatibility "
-                        "level %s", value, value);
+                        "Parameter 'version' does not accept value '%s'",
+                        value);
             return NULL;
         }
         return json_string(v2 ? "v2" : "v3");
@@ -216,7 +216,7 @@ static json_t *driver_value(const LegacyOption *o, const char *value,
         return json_boolean(strchr("oyt", value[0]) && strcmp(value, "off"));
     case KIND_NUM:
         number = g_ascii_strtoull(value, &end, 0);
-        if (end == value || *end || value[0] == '-') {
+        if (end == value || *end) {
             g_set_error(error, BLOCK_ERROR, EINVAL,
                         "Parameter '%s' expects a number", o->name);
             return NULL;
@@ -445,6 +445,12 @@ static bool create_with_driver(const ImgCreate *c, json_t *options,
                                       "filename", name));
     }
     ok = ok && block_node_create(options, error);
+    if (!ok && error && *error && block_error_errno(*error) == EFBIG) {
+        g_clear_error(error);
+        g_set_error(error, BLOCK_ERROR, EFBIG, "The image size is too large "
+                    "for file format '%s' (try using a larger cluster size)",
+                    c->format);
+    }
     if (!ok && !strcmp(json_string_value(json_object_get(file, "driver")),
                        "file")) {
         unlink(c->filename); /* a half-made image is of no use */
@@ -539,26 +545,48 @@ static bool check_format(const ImgCreate *c, GError **error)
     return true;
 }
 
+static bool check_names(const char *format, json_t *legacy, GError **error)
+{
+    const LegacyOption *table = options_of(format);
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(legacy, key, value) {
+        const LegacyOption *o = find_option(table, key);
+        json_t *converted;
+
+        if (!o) {
+            g_set_error(error, BLOCK_ERROR, EINVAL, "Invalid parameter '%s'",
+                        key);
+            return false;
+        }
+        if (o->kind == KIND_STR || !json_is_string(value)) {
+            continue;
+        }
+        converted = driver_value(o, json_string_value(value), error);
+        if (!converted) {
+            return false;
+        }
+        json_decref(converted);
+    }
+    return true;
+}
+
 bool img_create_image(const ImgCreate *c, GError **error)
 {
     json_t *legacy = c->options ? json_copy(c->options) : json_object();
     json_t *options = NULL;
     bool ok = check_format(c, error);
 
-    if (ok) {
-        /* Unknown names first: later messages assume the known ones. */
-        options = img_driver_options(c->format, legacy, false, error);
-        ok = options != NULL;
-        json_decref(options);
-        options = NULL;
-    }
-    ok = ok && complete_options(c, legacy, error);
-    if (ok) {
-        options = img_driver_options(c->format, legacy, false, error);
-        ok = options != NULL;
-    }
+    /* Unknown names and odd numbers, then the rest, then what they mean. */
+    ok = ok && check_names(c->format, legacy, error) &&
+         complete_options(c, legacy, error);
     if (ok && !c->quiet) {
         print_formatting(c, legacy);
+    }
+    if (ok) {
+        options = img_driver_options(c->format, legacy, false, error);
+        ok = options != NULL;
     }
     if (ok) {
         json_int_t size =

@@ -138,6 +138,29 @@ static json_t *image_info(const char *name, const ToolImage *image,
     return info;
 }
 
+/* Members in the order in which readers of the output expect them. */
+static json_t *in_usual_order(json_t *info)
+{
+    static const char *const order[] = {
+        "backing-filename-format", "snapshots", "virtual-size", "filename",
+        "cluster-size", "encrypted", "format", "actual-size",
+        "format-specific", "full-backing-filename", "backing-filename",
+        "dirty-flag",
+    };
+    json_t *sorted = json_object();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(order); i++) {
+        json_t *value = json_object_get(info, order[i]);
+
+        if (value) {
+            json_object_set(sorted, order[i], value);
+        }
+    }
+    json_object_update_missing(sorted, info);
+    json_decref(info);
+    return sorted;
+}
+
 static json_t *collect_chain(const char *name, ToolImage image, bool chain)
 {
     g_autoptr(GHashTable) seen =
@@ -160,7 +183,7 @@ static json_t *collect_chain(const char *name, ToolImage image, bool chain)
             json_decref(list);
             return NULL;
         }
-        json_array_append_new(list, info);
+        json_array_append_new(list, in_usual_order(info));
         g_free(at);
         at = below;
         g_free(format);
@@ -680,12 +703,15 @@ int img_snapshot(int argc, char **argv)
     block_node_drain_begin(img_node(image));
     ok = snapshot_run(img_node(image), action, name, &error);
     block_node_drain_end(img_node(image));
-    if (!ok) {
+    if (!ok && action == 'c') {
+        int errnum = block_error_errno(error);
+
+        tool_error("Could not create snapshot '%s': %d (%s)", name, -errnum,
+                   strerror(errnum));
+        g_clear_error(&error);
+    } else if (!ok) {
         tool_report(error, "Could not %s snapshot '%s': ",
-                    action == 'c'   ? "create"
-                    : action == 'a' ? "apply"
-                                    : "delete",
-                    name);
+                    action == 'a' ? "apply" : "delete", name);
     }
     return !ok;
 }

@@ -90,7 +90,7 @@ static bool open_image(const char *name, const OpenArgs *a)
     unsigned perm = BLOCK_PERM_CONSISTENT_READ;
 
     if (io_image) {
-        tool_error("file open already, try 'help close'");
+        fprintf(stderr, "file open already, try 'help close'\n");
         return false;
     }
     if (a->image_opts) {
@@ -652,14 +652,14 @@ static bool check_count(const IoCommand *c, int n)
         return true;
     }
     if (c->max_args < 0) {
-        tool_error("bad argument count %d to %s, expected at least %d "
-                   "arguments", n, c->name, c->min_args);
+        fprintf(stderr, "bad argument count %d to %s, expected at least %d "
+                   "arguments\n", n, c->name, c->min_args);
     } else if (c->min_args == c->max_args) {
-        tool_error("bad argument count %d to %s, expected %d arguments", n,
+        fprintf(stderr, "bad argument count %d to %s, expected %d arguments\n", n,
                    c->name, c->min_args);
     } else {
-        tool_error("bad argument count %d to %s, expected between %d and %d "
-                   "arguments", n, c->name, c->min_args, c->max_args);
+        fprintf(stderr, "bad argument count %d to %s, expected between %d and %d "
+                   "arguments\n", n, c->name, c->min_args, c->max_args);
     }
     return false;
 }
@@ -669,14 +669,14 @@ static int run_words(int argc, char **argv)
     const IoCommand *c = io_find(argv[0]);
 
     if (!c) {
-        tool_error("command \"%s\" not found", argv[0]);
+        fprintf(stderr, "command \"%s\" not found\n", argv[0]);
         return -EINVAL;
     }
     if (!check_count(c, argc - 1)) {
         return -EINVAL;
     }
     if (!c->no_file && !io_image) {
-        tool_error("no file open, try 'help open'");
+        fprintf(stderr, "no file open, try 'help open'\n");
         return -EINVAL;
     }
     if (c->writes &&

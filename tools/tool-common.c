@@ -318,7 +318,7 @@ static void print_progress(bool force)
         force = true;
     }
     if (!progress.shown ||
-        (!force && now < progress.printed + 0.1 &&
+        (!force && now < progress.printed + 1 &&
          (!progress.terminal || time < progress.last_us + 200000))) {
         return;
     }
