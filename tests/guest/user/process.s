@@ -6,6 +6,7 @@
 						! SYSVSEM SETTLS both TIDs
 	.equ	FUTEX_WAIT, 0
 	.equ	FUTEX_WAKE, 1
+	.equ	FIONREAD, 0x541b
 	.equ	THREADS, 4
 	.equ	ROUNDS, 2000
 	.equ	STACK, 65536
@@ -15,6 +16,8 @@
 status:
 	.skip	8
 word:
+	.skip	8
+ends:
 	.skip	8
 tids:
 	.skip	THREADS * 8
@@ -137,22 +140,35 @@ stacks:
 	}
 	CHECK_EQ %dr2, 0x700, "with its status"
 
-	! vfork: the parent goes on after the child
+	! vfork: the parent goes on after the child, which writes to a pipe
+	SYSCALL SYS_pipe, ends
 	SYSCALL SYS_vfork
 	{
 		addd %db[0], 0, %dr8
+		addd 0, ends, %dr9
 	}
 	{
 		cmpedb %dr8, 0, %pred0
+		ldw %dr9, 0, %dr10
+		ldw %dr9, 4, %dr11
 	}
 	GOTO_IF_NOT %pred0, 2f
+	SYSCALL SYS_write, %dr11, word, 5
 	SYSCALL SYS_exit_group, 9
 2:
-	SYSCALL SYS_waitpid, %dr8, status, 1	! WNOHANG: it has ended
+	SYSCALL SYS_ioctl, %dr10, FIONREAD, status
+	{
+		addd 0, status, %dr1
+	}
+	{
+		ldw %dr1, 0, %dr2
+	}
+	CHECK_EQ %dr2, 5, "vfork waits for the child"
+	SYSCALL SYS_waitpid, %dr8, status, 0
 	{
 		subd %db[0], %dr8, %dr0
 	}
-	CHECK_EQ %dr0, 0, "vfork waits for the child"
+	CHECK_EQ %dr0, 0, "which can then be waited for"
 
 	! a child killed by a signal
 	SYSCALL SYS_fork
