@@ -224,6 +224,11 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t exec_delta);
 /* Host registers of the CPU pointer and pinned state. */
 static const int8_t x86_pinned_regs[IR_MAX_PINNED] = {RBX, R12, R13};
 
+/* Names code for perf(1), when asked for. */
+void perf_init(void);
+bool perf_on(void);
+void perf_add(const char *name, const void *code, size_t bytes);
+
 void tcg_dump_host(const char *title, const uint8_t *code, size_t bytes);
 
 #endif

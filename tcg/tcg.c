@@ -13,6 +13,7 @@
  */
 #include "tcg/tcg.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -53,6 +54,7 @@ bool tcg_init(const TcgConfig *config, GError **error)
                     "This processor lacks SSE4.2 or POPCNT");
         return false;
     }
+    perf_init();
     return cache_init(config->cache_bytes, error);
 }
 
@@ -359,6 +361,12 @@ TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
         region = make_region(ir, &out, tier, ranges, n_ranges, fault_info,
                              n_fault_info);
         cache_commit(region);
+        if (perf_on()) {
+            g_autofree char *name = g_strdup_printf(
+                "e2k_%" PRIx64 "_%" PRIx64 "_t%u", ir->ip, ir->key, tier);
+
+            perf_add(name, region->code, region->code_bytes);
+        }
         publish(region);
         stats.regions++;
         stats.bundles += ir->n_bundles;

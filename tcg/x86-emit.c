@@ -105,7 +105,10 @@ static void store_bits(Emit *e, IrReg reg, int host)
     unsigned pos = vreg->bit_pos;
     int temp = host == RDX ? RCX : RDX;
 
-    /* home ^= (home ^ value << pos) & mask << pos */
+    /*
+     * home ^= (home ^ value << pos) & mask << pos, on the whole word: a
+     * narrow store would stall the next load of the word, which calls make.
+     */
     x86_load(x, 8, temp, rm);
     if (pos) {
         x86_shift_imm(x, true, SH_ROR, temp, pos);
@@ -658,6 +661,35 @@ static bool imm_compare(Emit *e, bool w, unsigned cond, X86Rm rm, int32_t imm)
     return true;
 }
 
+/* Bits of one byte of memory are tested there: a wide load may have to wait
+ * for a narrow store before it to reach the cache. */
+static bool byte_test(Emit *e, const IrOp *op, unsigned cond, IrReg a, IrReg b)
+{
+    const IrVreg *vreg = &e->ir->vregs[a];
+    uint64_t mask;
+    unsigned at = 0;
+
+    if (e->info[a].loc != LOC_HOME || vreg->bit_len ||
+        (cond != IR_TSTEQ && cond != IR_TSTNE) ||
+        !ir_is_const(e->ir, b, &mask) || !mask) {
+        return false;
+    }
+    mask &= op->width == 8 ? ~UINT64_C(0) : UINT32_MAX;
+    while (mask && !(mask & 0xff)) {
+        mask >>= 8;
+        at++;
+    }
+    if (!mask || mask > 0xff || at >= vreg->home_size) {
+        return false;
+    }
+    X86Rm rm = memory_rm(e, a);
+
+    rm.disp += at;
+    x86_op(&e->x, 0, 0, MAP_0, 0xf6, 0, rm);
+    x86_b(&e->x, mask);
+    return true;
+}
+
 /* A zero-extended piece of memory with a constant of its width. */
 static bool narrow_compare(Emit *e, const IrOp *op, unsigned cond, IrReg a,
                            IrReg b)
@@ -708,7 +740,7 @@ unsigned emit_compare(Emit *e, const IrOp *op)
         a = op->src[1];
         b = op->src[0];
     }
-    if (narrow_compare(e, op, cond, a, b)) {
+    if (byte_test(e, op, cond, a, b) || narrow_compare(e, op, cond, a, b)) {
         return cond_cc[cond];
     }
     if (imm32(e, b, w, &imm)) {
