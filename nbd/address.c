@@ -398,6 +398,14 @@ static int listen_inet(const NbdAddress *address, GArray *fds, int *err,
     return fds->len ? 0 : -1;
 }
 
+static bool is_listening(int fd)
+{
+    int yes = 0;
+    socklen_t size = sizeof(yes);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) == 0 && yes;
+}
+
 GArray *nbd_address_listen(const NbdAddress *address, GError **error)
 {
     g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
@@ -418,6 +426,11 @@ GArray *nbd_address_listen(const NbdAddress *address, GError **error)
         break;
     case NBD_ADDRESS_FD:
         fd = address->fd;
+        if (!is_listening(fd)) {
+            g_set_error(&local, NBD_ERROR, EINVAL,
+                        "File descriptor %d is not a listening socket", fd);
+            fd = -1;
+        }
         break;
     case NBD_ADDRESS_INET:
         listen_inet(address, fds, &err, &local);

@@ -1,0 +1,396 @@
+"""e2k-nbd as scripts use it: readiness, exit codes, messages, signals,
+sockets; and what it does with clients that come in numbers or mean harm."""
+import os
+import random
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import wire as w
+from harness import E2K_NBD, Case, main, need, uri
+
+MIB = 1 << 20
+
+
+def wait_gone(pid):
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            if f.read().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        time.sleep(0.02)
+    return False
+
+
+class Life(Case):
+    def setUp(self):
+        super().setUp()
+        self.file = self.image(data=self.pattern(MIB))
+        self.sock = self.path("s.sock")
+
+    def start(self, *options):
+        return self.spawn([E2K_NBD, "-k", self.sock, "-f", "raw", *options,
+                           self.file], self.sock, stderr=subprocess.DEVNULL)
+
+    def client(self):
+        c = w.Wire(self.sock).greet()
+        self.assertEqual(c.go()[-1], (w.ACK, b""))
+        return c
+
+    def test_fork_is_ready_when_the_parent_exits(self):
+        pid_file = self.path("pid")
+        for _ in range(5):
+            self.run_tool(E2K_NBD, "--fork", "-t", "-k", self.sock, "-f",
+                          "raw", "--pid-file", pid_file, self.file)
+            with open(pid_file, encoding="ascii") as f:
+                pid = int(f.read())
+            self.client().close()
+            os.kill(pid, signal.SIGTERM)
+            self.assertTrue(wait_gone(pid))
+            self.assertFalse(os.path.exists(pid_file))
+            self.assertFalse(os.path.exists(self.sock))
+
+    def test_fork_reports_failure(self):
+        error = self.run_tool(E2K_NBD, "--fork", "-k", self.sock, "-f", "raw",
+                              "/nonexistent/image", status=1)
+        self.assertIn("No such file or directory", error)
+
+    def test_ends_with_its_last_client(self):
+        server = self.start("-e", "2")
+        a = self.client()
+        b = self.client()
+        a.close()
+        time.sleep(0.2)
+        self.assertTrue(server.alive())
+        self.assertEqual(b.do(w.READ, 0, 1)[0], 0)
+        b.close()
+        self.assertEqual(server.process.wait(10), 0)
+        self.assertFalse(os.path.exists(self.sock))
+
+    def test_a_failed_negotiation_is_no_client(self):
+        server = self.start()
+        with w.Wire(self.sock) as c:
+            c.greet()
+            c.ask(w.LIST)
+        with w.Wire(self.sock) as c:
+            c.send(b"garbage that is no handshake at all")
+        time.sleep(0.2)
+        self.assertTrue(server.alive())
+        self.client().close()
+        self.assertEqual(server.process.wait(10), 0)
+
+    def test_one_client_at_a_time_by_default(self):
+        server = self.start("-t")
+        a = self.client()
+        b = w.Wire(self.sock, timeout=0.3)
+        with self.assertRaises(socket.timeout):
+            b.recv(1)
+        a.close()
+        b.sock.settimeout(10)
+        b.greet()
+        flags = [struct.unpack(">HQH", d)[2] for k, d in b.go()
+                 if k == w.REP_INFO and d[:2] == b"\0\0"]
+        self.assertFalse(flags[0] & 0x100)  # no multi-conn for one client
+        b.close()
+        self.assertEqual(server.stop(), 0)
+
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            server = self.start("-t", "-e", "0")
+            c = self.client()
+            self.assertEqual(c.do(w.WRITE, 0, 4, 0, b"abcd")[0], 0)
+            self.assertEqual(server.stop(number), 0)
+            self.assertTrue(c.at_end())
+            self.assertFalse(os.path.exists(self.sock))
+            c.close()
+
+    def test_a_client_that_does_not_read_cannot_hold_the_end(self):
+        server = self.start("-t")
+        c = self.client()
+        for i in range(64):
+            c.request(w.READ, 0, MIB, cookie=i)
+        start = time.monotonic()
+        self.assertEqual(server.stop(), 0)
+        self.assertLess(time.monotonic() - start, 10)
+        c.close()
+
+    def test_socket_activation(self):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self.sock)
+        listener.listen()
+
+        def pass_it():
+            copy = os.dup(listener.fileno())
+            os.dup2(copy, 3, inheritable=True)
+            os.environ["LISTEN_PID"] = str(os.getpid())
+            os.environ["LISTEN_FDS"] = "1"
+            os.environ["LISTEN_FDNAMES"] = "unknown"
+            os.execv(E2K_NBD, [E2K_NBD, "-f", "raw", self.file])
+        pid = os.fork()
+        if pid == 0:
+            try:
+                pass_it()
+            finally:
+                os._exit(99)
+        listener.close()
+        try:
+            c = self.client()
+            self.assertEqual(c.do(w.READ, 0, 4), (0, self.pattern(4)))
+            c.close()
+            self.assertTrue(wait_gone(pid))
+        finally:
+            if not wait_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+            self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_socket_activation_conflicts(self):
+        for fds, options, text in (
+                ("1", ["-k", self.sock], "Unix socket can't be set when"),
+                ("1", ["-p", "10000"], "TCP port number can't be set when"),
+                ("1", ["-b", "::1"], "The interface can't be set when"),
+                ("1", ["-L"], "List mode is incompatible with socket"),
+                ("2", [], "LISTEN_FDS > 1"),
+                ("1", ["-f", "raw"], "is not a listening socket")):
+            script = (f"exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS={fds} exec {E2K_NBD} "
+                      f"{' '.join(options)} "
+                      f"{'' if '-L' in options else self.file}")
+            self.assertIn(text, self.run_tool("sh", "-c", script, status=1))
+
+    def test_tcp(self):
+        for bind, family in (("127.0.0.1", socket.AF_INET),
+                             ("::1", socket.AF_INET6)):
+            try:
+                probe = socket.socket(family)
+                probe.bind((bind, 0))
+            except OSError:
+                continue
+            port = probe.getsockname()[1]
+            probe.close()
+            pid_file = self.path("pid")
+            self.run_tool(E2K_NBD, "--fork", "-t", "-b", bind, "-p",
+                          str(port), "-f", "raw", "--pid-file", pid_file,
+                          self.file)
+            with open(pid_file, encoding="ascii") as f:
+                pid = int(f.read())
+            out = self.run_tool(E2K_NBD, "-L", "-b", bind, "-p", str(port))
+            self.assertIn("size:  1048576", out)
+            os.kill(pid, signal.SIGTERM)
+            self.assertTrue(wait_gone(pid))
+
+    def test_several_exports(self):
+        other = self.image("other.img", size=2 * MIB)
+        server = self.serve("-f", "raw", "-x", "a", "--add",
+                            f"name=b,file={other},format=raw,read-only=on,"
+                            "description=other", self.file)
+        out = self.run_tool(E2K_NBD, "-L", "-k", server.sock)
+        self.assertIn("exports available: 2", out)
+        self.assertIn("export: 'b'\n  description: other\n  size:  2097152",
+                      out)
+        with w.Wire(server.sock) as c:
+            c.greet()
+            self.assertEqual(c.go("b")[-1], (w.ACK, b""))
+            self.assertEqual(c.do(w.WRITE, 0, 1, 0, b"x")[0], w.EPERM)
+
+    def test_offset(self):
+        server = self.serve("-f", "raw", "-o", "4k", self.file)
+        with w.Wire(server.sock) as c:
+            c.greet()
+            c.go()
+            self.assertEqual(c.do(w.READ, 0, 512)[1],
+                             self.pattern(MIB)[4096:4608])
+            self.assertEqual(c.do(w.READ, MIB - 4096, 1)[0], w.EINVAL)
+
+    def test_refused_command_lines(self):
+        for options, text in (
+                ([], "Invalid number of arguments"),
+                (["-k", "relative", self.file], "socket path must be "
+                 "absolute"),
+                (["-p", "0", self.file], "Invalid port '0'"),
+                (["-e", "x", self.file], "Invalid shared device number 'x'"),
+                (["-o", "x", self.file], "Invalid offset 'x'"),
+                (["--cache", "x", self.file], "Invalid cache mode `x'"),
+                (["--aio", "x", self.file], "Invalid aio mode 'x'"),
+                (["--discard", "x", self.file], "Invalid discard mode `x'"),
+                (["--tls-authz", "a", self.file],
+                 "--tls-authz is not permitted without --tls-creds"),
+                (["--tls-creds", "t", self.file],
+                 "No TLS credentials with id 't'"),
+                (["--image-opts", "-f", "raw", "x"],
+                 "--image-opts and -f are mutually exclusive"),
+                (["-L", self.file], "List mode is incompatible with a file "
+                 "name"),
+                (["-L", "-x", "a"], "List mode is incompatible with "
+                 "per-device settings"),
+                (["-L", "--fork"], "List mode is incompatible with forking"),
+                (["-L", "-k", "/nonexistent.sock"],
+                 "Failed to connect to '/nonexistent.sock': No such file"),
+                (["-f", "nosuch", self.file], "Unknown driver 'nosuch'"),
+                (["-x", "n" * 4097, self.file], "too long"),
+                (["-c", "/dev/nonexistent", "-f", "raw", self.file],
+                 "Failed to open /dev/nonexistent: No such file"),
+                (["-d", "/dev/nonexistent"],
+                 "Failed to open /dev/nonexistent: No such file"),
+                (["-k", self.sock, "-f", "raw", "-B", "b", self.file],
+                 "Bitmap 'b' is not found")):
+            error = self.run_tool(E2K_NBD, *options, status=1)
+            self.assertTrue(error.startswith("e2k-nbd: "), error)
+            self.assertIn(text, error)
+            self.assertFalse(os.path.exists(self.sock))
+
+    def test_busy_socket(self):
+        server = self.start("-t")
+        other = self.image("other.img")
+        error = self.run_tool(E2K_NBD, "-k", self.sock, "-f", "raw", other,
+                              status=1)
+        self.assertIn("Address already in use", error)
+        self.client().close()
+        self.assertTrue(server.alive())
+
+    def test_stale_socket_is_taken_over(self):
+        server = self.start("-t")
+        server.process.kill()
+        server.process.wait()
+        self.assertTrue(os.path.exists(self.sock))
+        self.assertEqual(self.run_tool(E2K_NBD, "--fork", "-k", self.sock,
+                                       "-f", "raw", self.file), "")
+        self.client().close()
+
+
+class Harm(Case):
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve("-f", "raw", self.image(size=MIB))
+
+    def works(self):
+        with w.Wire(self.server.sock) as c:
+            c.greet()
+            self.assertEqual(c.go()[-1], (w.ACK, b""))
+            self.assertEqual(c.do(w.READ, 0, 512), (0, bytes(512)))
+        self.assertTrue(self.server.alive())
+
+    def drain(self, sock):
+        sock.settimeout(5)
+        try:
+            while sock.recv(65536):
+                pass
+        except OSError:
+            pass
+
+    def test_garbage(self):
+        seed = random.randrange(1 << 32)
+        print("seed", seed)
+        rng = random.Random(seed)
+        for i in range(150):
+            with w.Wire(self.server.sock) as c:
+                try:
+                    if i % 3:
+                        c.greet(rng.choice((0, 1, 2, 3)))
+                    if i % 3 == 2:
+                        c.structured_reply()
+                        c.go()
+                    c.send(rng.randbytes(rng.randrange(1, 3000)))
+                    c.sock.shutdown(socket.SHUT_WR)
+                    self.drain(c.sock)
+                except (w.Closed, OSError, AssertionError):
+                    pass
+        self.works()
+
+    def test_almost_right(self):
+        """Valid streams with a few bytes changed."""
+        seed = random.randrange(1 << 32)
+        print("seed", seed)
+        rng = random.Random(seed)
+        good = struct.pack(">I", 3)
+        good += struct.pack(">QII", w.OPTION_MAGIC, w.STRUCTURED, 0)
+        body = w.name("") + struct.pack(">I", 1) + w.name("base:allocation")
+        good += struct.pack(">QII", w.OPTION_MAGIC, w.SET_META,
+                            len(body)) + body
+        body = w.name("") + b"\0\1\0\3"
+        good += struct.pack(">QII", w.OPTION_MAGIC, w.GO, len(body)) + body
+        for kind in range(9):
+            good += struct.pack(">IHHQQI", w.REQUEST_MAGIC, 0, kind, kind,
+                                4096 * kind, 512 if kind != w.DISC else 0)
+            good += bytes(512) if kind == w.WRITE else b""
+        for _ in range(150):
+            data = bytearray(good)
+            for _ in range(rng.randrange(1, 6)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            with w.Wire(self.server.sock) as c:
+                try:
+                    c.send(data[:rng.randrange(1, len(data) + 1)])
+                    c.sock.shutdown(socket.SHUT_WR)
+                except (w.Closed, OSError):
+                    pass
+                self.drain(c.sock)
+        self.works()
+
+    def test_many_connections(self):
+        count = int(os.environ.get("NBD_SOAK_CONNECTIONS", "200"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE,
+                           (min(max(soft, count + 100), hard), hard))
+        held = []
+        for i in range(count):
+            c = w.Wire(self.server.sock, timeout=60)
+            if i % 2:
+                c.greet()
+                self.assertEqual(c.go()[-1], (w.ACK, b""))
+            held.append(c)
+        for i, c in enumerate(held):
+            if i % 2:
+                self.assertEqual(c.do(w.READ, 4096, 512), (0, bytes(512)))
+        with open(f"/proc/{self.server.process.pid}/status",
+                  encoding="ascii") as f:
+            rss = [int(line.split()[1]) for line in f
+                   if line.startswith("VmRSS")][0]
+        self.assertLess(rss, 60000 + 300 * count)  # kB
+        for c in held:
+            c.close()
+        self.works()
+
+    def test_clients_that_vanish_under_load(self):
+        def one():
+            for _ in range(15):
+                c = w.Wire(self.server.sock)
+                c.greet()
+                c.structured_reply()
+                c.go()
+                for i in range(32):
+                    c.request(w.READ, 0, 65536, cookie=i)
+                c.recv(1000)
+                c.close()
+        threads = [threading.Thread(target=one) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.works()
+
+
+class Kernel(Case):
+    def test_device(self):
+        """The kernel's own client, where there is one and we may use it."""
+        if not os.path.exists("/sys/module/nbd") or os.geteuid() != 0 or \
+                not os.path.exists("/dev/nbd0"):
+            self.skipTest("the kernel has no nbd module, or we are not root")
+        need("nbd-client")
+        server = self.serve("-f", "raw", self.image(size=MIB))
+        self.run_tool("nbd-client", "-unix", server.sock, "/dev/nbd0")
+        try:
+            with open("/dev/nbd0", "rb") as f:
+                self.assertEqual(f.read(4096), bytes(4096))
+        finally:
+            self.run_tool("nbd-client", "-d", "/dev/nbd0")
+        self.assertIn(server.sock, uri(server))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
