@@ -440,7 +440,8 @@ static bool load(Qcow2 *s, json_t *options, unsigned flags, GError **error)
         return false;
     }
     if (!parse_options(s, options, flags, &o, error) ||
-        !open_data_file(s, options, flags, error)) {
+        !open_data_file(s, options, flags, error) ||
+        (s->data_edge && !block_refresh_perms(node, error))) {
         return false;
     }
     apply_options(s, &o);
@@ -479,8 +480,10 @@ static bool qcow2_open(BlockNode *node, json_t *options, GError **error)
         return false;
     }
     memset(s->stripes, 0, QCOW2_STRIPES * sizeof(Qcow2Stripe));
+    /* Locks and the right to grow are needed before the first write. */
     if (block_open_child(node, options, "file", BLOCK_ROLE_FILE, false,
                          error) &&
+        block_refresh_perms(node, error) &&
         load(s, options, node->flags, error)) {
         return true;
     }

@@ -1,0 +1,292 @@
+/*
+ * kill -9 against a writer of a qcow2 image, many times.
+ *
+ * A child writes 4 KiB blocks that hold their number and a version, zeroes
+ * and discards some, and flushes now and then; it notes in shared memory
+ * which version of each block it has begun to write and which it had finished
+ * at the last flush.  The parent kills it at a random moment and looks at the
+ * image: it opens, a check finds no corruption (leaks are allowed), and each
+ * block holds a version between the two.
+ *
+ *   qcow2-kill [ROUNDS [SEED]]
+ */
+#include "block/backend.h"
+#include "block/driver.h"
+
+#include <glib/gstdio.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BLOCK 4096u
+#define BLOCKS 4096u
+#define DISK (BLOCK * BLOCKS)
+
+typedef struct Shared {
+    uint32_t begun[BLOCKS];   /* the last version whose write was begun */
+    uint32_t done[BLOCKS];    /* the last version that was written */
+    uint32_t flushed[BLOCKS]; /* `done` as of the last finished flush */
+    /* For each block the versions that were zeroes or discards, as bits. */
+    uint64_t zero_bits[BLOCKS];
+    uint32_t flushes;
+} Shared;
+
+typedef struct Config {
+    const char *name;
+    const char *options;
+} Config;
+
+static const Config configs[] = {
+    { "64k", "" },
+    { "4k", ",\"cluster-size\":4096" },
+    { "512", ",\"cluster-size\":512,\"refcount-bits\":64" },
+    { "extl2", ",\"extended-l2\":true" },
+    { "lazy", ",\"lazy-refcounts\":true" },
+};
+
+/* What a check prints about leaks is not of interest here. */
+static FILE *messages;
+
+static BlockBackend *open_image(const char *path, unsigned flags)
+{
+    GError *error = NULL;
+    BlockBackend *backend =
+        block_backend_open(path, "qcow2", NULL, flags, &error);
+
+    if (!backend) {
+        fprintf(messages, "cannot open after a kill: %s\n", error->message);
+        exit(1);
+    }
+    return backend;
+}
+
+static void create_image(const char *path, const Config *config)
+{
+    g_autofree char *text = g_strdup_printf(
+        "{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":"
+        "\"%s\"},\"size\":%u%s}", path, DISK, config->options);
+    json_t *file = json_pack("{s:s, s:s, s:i}", "driver", "file", "filename",
+                             path, "size", 0);
+    json_t *options = json_loads(text, 0, NULL);
+    GError *error = NULL;
+
+    if (!block_node_create(file, &error) ||
+        !block_node_create(options, &error)) {
+        fprintf(messages, "cannot create: %s\n", error->message);
+        exit(1);
+    }
+    json_decref(file);
+    json_decref(options);
+}
+
+/* ---- The child ------------------------------------------------------------ */
+
+static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
+{
+    static uint32_t buf[BLOCK / 4];
+    uint32_t b = g_rand_int_range(rand, 0, BLOCKS);
+    uint32_t version = sh->begun[b] + 1;
+    int what = g_rand_int_range(rand, 0, 10);
+    int ret;
+
+    if (version >= 63) {
+        return; /* the bits below are used up */
+    }
+    if (what < 8) {
+        for (unsigned i = 0; i < BLOCK / 4; i += 2) {
+            buf[i] = b;
+            buf[i + 1] = version;
+        }
+        __atomic_store_n(&sh->begun[b], version, __ATOMIC_SEQ_CST);
+        ret = block_backend_pwrite(image, (uint64_t)b * BLOCK, BLOCK, buf, 0);
+    } else {
+        sh->zero_bits[b] |= UINT64_C(1) << version;
+        __atomic_store_n(&sh->begun[b], version, __ATOMIC_SEQ_CST);
+        ret = block_backend_pwrite_zeroes(
+            image, (uint64_t)b * BLOCK, BLOCK,
+            what == 9 ? BLOCK_REQ_MAY_UNMAP : 0);
+    }
+    if (ret < 0) {
+        fprintf(messages, "write failed: %s\n", strerror(-ret));
+        _exit(2);
+    }
+    sh->done[b] = version;
+}
+
+static void child(const char *path, Shared *sh, uint32_t seed)
+{
+    GRand *rand = g_rand_new_with_seed(seed);
+    BlockBackend *image = open_image(path, BLOCK_OPEN_RDWR |
+                                               BLOCK_OPEN_UNMAP);
+
+    for (;;) {
+        write_one(image, sh, rand);
+        if (g_rand_int_range(rand, 0, 12) == 0) {
+            uint32_t *snapshot = g_memdup(sh->done, sizeof(sh->done));
+
+            if (block_backend_flush(image) < 0) {
+                _exit(2);
+            }
+            memcpy(sh->flushed, snapshot, sizeof(sh->flushed));
+            sh->flushes++;
+            g_free(snapshot);
+        }
+    }
+}
+
+/* ---- The parent ------------------------------------------------------------ */
+
+static bool is_zero(const uint32_t *buf)
+{
+    for (unsigned i = 0; i < BLOCK / 4; i++) {
+        if (buf[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The version a block holds; 0 never written; -1 garbage. */
+static int64_t version_of(const Shared *sh, uint32_t b, const uint32_t *buf)
+{
+    if (is_zero(buf)) {
+        uint32_t v = sh->begun[b];
+
+        /* The newest version that reads as zeroes is the kindest guess. */
+        while (v > sh->flushed[b] && !(sh->zero_bits[b] >> v & 1)) {
+            v--;
+        }
+        return sh->zero_bits[b] >> v & 1 ? v : v == 0 ? 0 : -1;
+    }
+    for (unsigned i = 0; i < BLOCK / 4; i += 2) {
+        if (buf[i] != b || buf[i + 1] != buf[1]) {
+            return -1;
+        }
+    }
+    return buf[1];
+}
+
+static int compare_blocks(BlockBackend *image, Shared *sh)
+{
+    static uint32_t buf[BLOCK / 4];
+    int bad = 0;
+
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        int64_t v;
+
+        if (block_backend_pread(image, (uint64_t)b * BLOCK, BLOCK, buf, 0)) {
+            fprintf(messages, "block %u: read error\n", b);
+            return 1;
+        }
+        v = version_of(sh, b, buf);
+        if (v < (int64_t)sh->flushed[b] || v > (int64_t)sh->begun[b]) {
+            fprintf(messages, "block %u: version %" PRId64 ", flushed %u, "
+                    "begun %u\n", b, v, sh->flushed[b], sh->begun[b]);
+            bad++;
+        }
+        /* What is there now is the truth for the next round. */
+        sh->flushed[b] = sh->done[b] = v < 0 ? 0 : v;
+    }
+    return bad;
+}
+
+static int check_image(const char *path, bool dirty_is_normal)
+{
+    BlockBackend *image = open_image(path, BLOCK_OPEN_CHECK);
+    BlockNode *node = block_backend_node(image);
+    BlockCheckResult r;
+    GError *error = NULL;
+    int bad = 0;
+
+    if (!block_node_driver(node)->check(node, &r, 0, &error)) {
+        fprintf(messages, "check failed: %s\n", error->message);
+        g_clear_error(&error);
+        bad = !dirty_is_normal;
+    } else if ((r.corruptions && !dirty_is_normal) || r.check_errors) {
+        fprintf(messages, "check found %" PRIu64 " corruptions, %" PRIu64
+                " errors\n", r.corruptions, r.check_errors);
+        bad = 1;
+    }
+    block_backend_unref(image);
+    return bad;
+}
+
+static int one_round(const char *path, const Config *config, Shared *sh,
+                     uint32_t seed)
+{
+    pid_t pid = fork();
+    bool lazy = !strcmp(config->name, "lazy");
+    BlockBackend *image;
+    int status, bad;
+
+    if (pid == 0) {
+        child(path, sh, seed);
+    }
+    g_usleep(500 + seed % 12000);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    if (!WIFSIGNALED(status)) {
+        fprintf(messages, "the writer failed by itself\n");
+        return 1;
+    }
+    /* Lazy refcounts are wrong on purpose until the image is opened. */
+    bad = lazy ? 0 : check_image(path, false);
+    image = open_image(path, BLOCK_OPEN_RDWR);
+    bad += compare_blocks(image, sh);
+    block_backend_unref(image);
+    return bad + check_image(path, false);
+}
+
+int main(int argc, char **argv)
+{
+    int rounds = argc > 1 ? atoi(argv[1]) : 40;
+    uint32_t seed = argc > 2 ? strtoul(argv[2], NULL, 0) : g_random_int();
+    GRand *rand = g_rand_new_with_seed(seed);
+    Shared *sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int failed = 0;
+
+    printf("seed %u\n", seed);
+    fflush(stdout);
+    messages = fdopen(dup(STDERR_FILENO), "w");
+    if (!messages || !freopen("/dev/null", "w", stderr)) {
+        return 1;
+    }
+    setvbuf(messages, NULL, _IONBF, 0);
+    for (size_t c = 0; c < G_N_ELEMENTS(configs) && !failed; c++) {
+        g_autofree char *dir = g_dir_make_tmp("qcow2-kill-XXXXXX", NULL);
+        g_autofree char *path = g_build_filename(dir, "t.qcow2", NULL);
+        uint32_t flushes = 0;
+
+        memset(sh, 0, sizeof(*sh));
+        create_image(path, &configs[c]);
+        for (int i = 0; i < rounds && !failed; i++) {
+            uint32_t s = g_rand_int(rand);
+
+            failed = one_round(path, &configs[c], sh, s);
+            if (failed) {
+                fprintf(messages, "%s: round %d of seed %u\n", configs[c].name,
+                        i, seed);
+            }
+        }
+        flushes = sh->flushes;
+        if (flushes == 0) {
+            fprintf(messages, "%s: no flush was ever finished: the test tests "
+                    "nothing\n", configs[c].name);
+            failed = 1;
+        }
+        if (!failed) {
+            g_unlink(path);
+            g_rmdir(dir);
+        } else {
+            fprintf(messages, "the image is kept as %s\n", path);
+        }
+    }
+    g_rand_free(rand);
+    return failed != 0;
+}
