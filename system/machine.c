@@ -257,6 +257,8 @@ void machine_request_shutdown(Machine *machine, ShutdownReason reason,
                              ? RUN_STATE_GUEST_PANICKED
                              : RUN_STATE_SHUTDOWN;
         machine->shutdown = stay ? SHUTDOWN_NONE : reason;
+        machine->shutdown_paused = stay;
+        machine->last_reason = reason;
         kick_all_locked(machine);
     }
     g_mutex_unlock(&machine->lock);
@@ -292,6 +294,14 @@ static void reset_now(Machine *machine)
     }
 }
 
+/* The guest ended, and the user wants to look at it. */
+static void pause_after_shutdown(Machine *machine)
+{
+    machine_stop(machine);
+    tell(machine, MACHINE_EVENT_SHUTDOWN);
+    tell(machine, MACHINE_EVENT_STOP);
+}
+
 int machine_loop(Machine *machine, bool start)
 {
     ShutdownReason reason;
@@ -306,6 +316,11 @@ int machine_loop(Machine *machine, bool start)
             machine->reset_requested = false;
             g_mutex_unlock(&machine->lock);
             reset_now(machine);
+            g_mutex_lock(&machine->lock);
+        } else if (machine->shutdown_paused) {
+            machine->shutdown_paused = false;
+            g_mutex_unlock(&machine->lock);
+            pause_after_shutdown(machine);
             g_mutex_lock(&machine->lock);
         } else {
             g_cond_wait(&machine->changed, &machine->lock);

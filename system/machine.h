@@ -82,6 +82,8 @@ struct Machine {
     unsigned n_parked;       /* CPU threads that are not running guest code */
     bool reset_requested;
     ShutdownReason shutdown; /* NONE: none requested */
+    bool shutdown_paused;    /* no_shutdown: to be told by the loop */
+    ShutdownReason last_reason; /* of either, for listeners */
     int exit_status;
     GArray *listeners;
     void (*powerdown)(void *opaque); /* power button of the board, or NULL */

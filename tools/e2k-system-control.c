@@ -96,7 +96,7 @@ static const char *reason_name(ShutdownReason reason)
 static void on_event(void *opaque, MachineEvent event)
 {
     Machine *machine = opaque;
-    ShutdownReason reason = machine->shutdown;
+    ShutdownReason reason = machine->last_reason;
 
     switch (event) {
     case MACHINE_EVENT_STOP:

@@ -19,7 +19,9 @@
 /* Backends of this file: of drives, and of devices on nodes. */
 static GPtrArray *backends;
 
+/* Other writers are allowed: exports of a running guest's disk. */
 static const unsigned disk_shared = BLOCK_PERM_CONSISTENT_READ |
+                                    BLOCK_PERM_WRITE |
                                     BLOCK_PERM_WRITE_UNCHANGED |
                                     BLOCK_PERM_RESIZE | BLOCK_PERM_GRAPH_MOD;
 
@@ -202,7 +204,7 @@ static BlockBackend *find_disk(const char *drive, bool read_only,
     backend = block_backend_new(
         NULL, drive,
         BLOCK_PERM_CONSISTENT_READ | (read_only ? 0 : BLOCK_PERM_WRITE),
-        disk_shared | (share_rw ? BLOCK_PERM_WRITE : 0));
+        disk_shared & ~(share_rw ? 0u : (unsigned)BLOCK_PERM_WRITE));
     keep_backend(backend);
     return block_backend_attach(backend, node, error) ? backend : NULL;
 }
@@ -221,7 +223,7 @@ static VirtioDevice *make_disk(Machine *machine, json_t *options,
 {
     const char *drive = NULL, *id = NULL, *serial = NULL;
     int64_t n_queues = 1, n_workers = 0;
-    bool share_rw = false;
+    bool share_rw = true; /* a live disk may be exported writable */
 
     if (!block_options_string(options, "drive", &drive, error) ||
         !block_options_string(options, "id", &id, error) ||

@@ -114,18 +114,11 @@ static Machine *build(const SystemOptions *o, GError **error)
     return NULL;
 }
 
-static bool start_engine(SystemOptions *o, GError **error)
+static bool start_engine(const SystemOptions *o, GError **error)
 {
     EngineConfig config = { 0 };
 
-    if (o->engine_chosen) {
-        return engine_init(o->engine, &config, error);
-    }
-    if (!engine_init(ENGINE_JIT, &config, NULL)) {
-        o->engine = ENGINE_INTERP;
-        return engine_init(ENGINE_INTERP, &config, error);
-    }
-    return true;
+    return engine_init(o->engine, &config, error);
 }
 
 static int run(const SystemOptions *o, Machine *machine)

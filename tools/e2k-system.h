@@ -26,7 +26,6 @@ typedef struct SystemOptions {
     BoardConfig config;
     const char *cpu_name;
     EngineKind engine;
-    bool engine_chosen;      /* by -accel; else interp when there is no jit */
     bool accel_qtest;        /* build, but execute nothing */
     bool paused;             /* -S */
     bool no_reboot, no_shutdown, trap_exit, lms;

@@ -1,0 +1,185 @@
+! Trap exerciser: provokes synchronous exceptions one by one and checks what
+! the TIR registers say; system calls; return by done.
+
+	.equ	OWN_TRAPS, 1
+	.include "lib.inc"
+	.include "traps.inc"
+
+! System-call entry 3: adds its two arguments.
+	.org	trap_table + 3 * 0x800
+	{
+		setwd wsz = 16, nfx = 1
+	}
+	{
+		addd %dr0, %dr1, %dr0
+	}
+	RETURN
+
+	PROC main
+	RESUME_AT 1f
+	{
+		setsft
+	}
+1:
+	CHECK_TRAP EXC_SOFTWARE_TRAP, "software trap"
+
+	{
+		addd 0, 7, %dr1
+		addd 0, 0, %dr2
+	}
+	RESUME_AT 1f
+	{
+		udivd %dr1, %dr2, %dr3
+	}
+1:
+	CHECK_TRAP EXC_DIV, "division by zero"
+
+	RESUME_AT 1f
+2:
+	{
+		addd 0, 1, %dr40	! the window has 32 registers
+	}
+1:
+	CHECK_TRAP EXC_WINDOW_BOUNDS, "register outside of the window"
+	{
+		addd 0, trap_ip, %dr1
+	}
+	{
+		ldd %dr1, 0, %dr1
+	}
+	CHECK_EQUAL %dr1, 2b, "trap ip is the bundle"
+
+	RESUME_AT 1f
+	.quad	0xffffffffffffff80	! no such bundle
+1:
+	CHECK_TRAP EXC_ILLEGAL_OPCODE, "undefined bundle"
+
+	{
+		addd 0, main + 4, %dr1
+	}
+	{
+		movtd %dr1, %ctpr1
+		nop 4
+	}
+	RESUME_AT 1f
+	{
+		ct %ctpr1
+	}
+1:
+	CHECK_TRAP EXC_ILLEGAL_INSTR_ADDR, "misaligned target"
+
+	! A precise exception leaves nothing of its bundle done.
+	{
+		addd 0, 5, %dr4
+		addd 0, 0, %dr2
+	}
+	{
+		addd 0, 0x50, %dr5
+		addd 0, scratch, %dr6
+	}
+	{
+		std %dr6, 0, %dr5
+	}
+	CALL probe_fresh
+	{
+		addd 0, scratch, %dr6
+	}
+	{
+		ldd %dr6, 0, %dr7
+	}
+	CHECK_EQUAL %dr7, 0x50, "the store of the bundle was not done"
+
+	! A closed system-call entry, then an open one.
+	{
+		addd 0, 0, %dr1
+	}
+	{
+		rwd %dr1, %osem
+	}
+	RESUME_AT 1f
+	{
+		sdisp %ctpr1, 3
+		nop 4
+	}
+	{
+		call %ctpr1, wbs = 8
+	}
+1:
+	CHECK_TRAP EXC_ILLEGAL_INSTR_ADDR, "closed system-call entry"
+	{
+		addd 0, 8, %dr1
+	}
+	{
+		rwd %dr1, %osem
+		addd 0, 40, %db[0]
+	}
+	{
+		sdisp %ctpr1, 3
+		addd 0, 2, %db[1]
+		nop 4
+	}
+	{
+		call %ctpr1, wbs = 8
+	}
+	{
+		addd %db[0], 0, %dr1
+	}
+	CHECK_EQUAL %dr1, 42, "system call"
+
+	! A trap keeps predicates, CTPRs and loop state of the interrupted code.
+	{
+		addd 0, 0x123, %dr1
+	}
+	{
+		cmpedb %dr1, 0x123, %pred5
+		rwd %dr1, %lsr
+		disp %ctpr2, 2f
+		nop 4
+	}
+	RESUME_AT 1f
+	{
+		setsft
+	}
+1:
+	{
+		rrd %lsr, %dr1
+		addd 0, 1, %dr2 ? %pred5
+		addd 0, 0, %dr2 ? ~%pred5
+	}
+	{
+		ct %ctpr2
+	}
+	FAIL "CTPR was lost", 1
+2:
+	CHECK_TRAP EXC_SOFTWARE_TRAP, "trap with live state"
+	CHECK_EQUAL %dr1, 0x123, "loop register survives"
+	CHECK_EQUAL %dr2, 1, "predicate survives"
+	PRINT "traps passed\n"
+	{
+		addd 0, 0, %dr0
+	}
+	RETURN
+
+! A fresh window register is diagnostic; using it is a precise exception.
+	PROC probe_fresh
+	RESUME_AT 1f
+	{
+		setwd wsz = 24, nfx = 1
+		addd 0, scratch, %dr12
+	}
+	{
+		addd 0, 0x99, %dr13
+	}
+	{
+		addd %dr45, 1, %dr4
+		std %dr12, 0, %dr13
+	}
+1:
+	CHECK_TRAP EXC_DIAG_OPERAND, "diagnostic operand"
+	RETURN
+
+	.pushsection .bss
+	.align	8
+scratch:
+	.skip	8
+	.popsection

@@ -1,0 +1,67 @@
+"""Runs a guest that checks itself, and looks at what it says.
+
+usage: run-guest.py E2K-SYSTEM GUEST [--engine E] [--smp N] [--cpu MODEL]
+                    [--repeat N] [--disk BYTES]
+
+The guest NAME.elf must end with the line "NAME passed" and exit status 0, on
+each CPU model given (default: one for each ISA version 3 to 6).
+"""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+CPUS = ["v3", "v4", "v5", "v6"]
+
+
+def run(args, cpu, disk):
+    command = [args.system, "-M", "virt", "-cpu", cpu, "-accel", args.engine,
+               "-smp", str(args.smp), "-kernel", args.guest, "-nographic",
+               "-d", "guest_errors"]
+    if disk:
+        command += ["-drive", f"file={disk},format=raw"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=50,
+                              check=False)
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as expired:
+        output, status = expired.stdout or b"", "timeout"
+    lines = output.decode(errors="replace").splitlines()
+    name = os.path.splitext(os.path.basename(args.guest))[0]
+    if status == 0 and lines and lines[-1] == f"{name} passed":
+        return True
+    print(f"{name} on {cpu}: status {status}, it said:")
+    print("\n".join(lines[-40:]))
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("system")
+    parser.add_argument("guest")
+    parser.add_argument("--engine", default="interp")
+    parser.add_argument("--smp", type=int, default=1)
+    parser.add_argument("--cpu", action="append")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--disk", type=int)
+    args = parser.parse_args()
+    runs = failed = 0
+    with tempfile.TemporaryDirectory() as where:
+        disk = None
+        if args.disk:
+            disk = os.path.join(where, "disk.img")
+            with open(disk, "wb") as image:
+                image.truncate(args.disk)
+        for _ in range(args.repeat):
+            for cpu in args.cpu or CPUS:
+                runs += 1
+                failed += not run(args, cpu, disk)
+    print(f"{runs - failed} passed, {failed} failed")
+    sys.exit(1 if failed or not runs else 0)
+
+
+if __name__ == "__main__":
+    main()
