@@ -199,8 +199,6 @@ static inline uint64_t sext32(uint64_t value)
 
 /* interp.c */
 RegSlot *interp_slot(E2kCpu *cpu, const Operand *o, uint8_t **tag);
-Value interp_read(E2kCpu *cpu, const Operand *o, unsigned width,
-                  const Operand *upper);
 void interp_write(E2kCpu *cpu, const Operand *o, const Operand *upper,
                   unsigned width, Value v, bool dbl);
 /* The merge condition; notes the consequences of an invalid one. */
