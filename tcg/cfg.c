@@ -158,11 +158,27 @@ static void mark_reachable(Compile *c)
     }
 }
 
-/* Blocks of h..last that lead back to h are in its loop. */
-static void mark_loop(Compile *c, int h, int last, bool *inside)
+/* Blocks of h..last that h leads to and that lead back to h are in its loop.
+ * A jump back to code that does not come round again makes none. */
+static void mark_loop(Compile *c, int h, int last, bool *inside, bool *reached)
 {
     memset(inside + h, 0, last + 1 - h);
-    inside[h] = true;
+    memset(reached + h, 0, last + 1 - h);
+    inside[h] = reached[h] = true;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (int b = h; b <= last; b++) {
+            for (unsigned i = 0; i < 2 && reached[b]; i++) {
+                int s = c->blocks[b].succ[i];
+
+                if (s >= h && s <= last) {
+                    reached[s] = true;
+                }
+            }
+        }
+    }
+    if (!reached[last]) {
+        return;
+    }
     for (unsigned pass = 0; pass < 2; pass++) {
         for (int b = last; b > h; b--) {
             for (unsigned i = 0; i < 2; i++) {
@@ -173,7 +189,8 @@ static void mark_loop(Compile *c, int h, int last, bool *inside)
         }
     }
     for (int b = h; b <= last; b++) {
-        c->blocks[b].depth += inside[b] && c->blocks[b].depth < 8;
+        c->blocks[b].depth += inside[b] && reached[b] &&
+                              c->blocks[b].depth < 8;
     }
 }
 
@@ -193,10 +210,11 @@ static void find_loops(Compile *c)
         }
     }
     bool *inside = ARENA_NEW0(c->arena, bool, c->n_blocks);
+    bool *reached = ARENA_NEW0(c->arena, bool, c->n_blocks);
 
     for (int h = 0; h < (int)c->n_blocks; h++) {
         if (last[h] >= 0) {
-            mark_loop(c, h, last[h], inside);
+            mark_loop(c, h, last[h], inside, reached);
         }
     }
 }
