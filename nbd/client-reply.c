@@ -130,7 +130,9 @@ static int take_data(NbdCall *call, const Chunk *c, NbdInput *in, char **why)
     uint64_t offset;
     int ret;
 
-    if (call->type != NBD_CMD_READ || c->length <= 8) {
+    /* Before waiting for data that may never come. */
+    if (call->type != NBD_CMD_READ || c->length <= 8 ||
+        c->length - 8 > call->length - call->got) {
         return broken(why, "unexpected data chunk");
     }
     ret = input_need(in, 8, &p);

@@ -277,6 +277,28 @@ static int block_signals(void)
 }
 
 /*
+ * The end may have to wait for a disk, perhaps one behind a server that does
+ * not answer: a second signal means it.
+ */
+static void allow_signals(void)
+{
+    sigset_t set;
+
+    sigpending(&set);
+    while (sigismember(&set, SIGTERM) || sigismember(&set, SIGINT) ||
+           sigismember(&set, SIGHUP)) {
+        int number;
+        sigwait(&set, &number);
+        sigpending(&set);
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/*
  * --fork: the parent stays until the child says it is ready, or is gone.
  * Returns in the child: the descriptor to say so on, -1 without --fork.
  */
@@ -341,6 +363,7 @@ int nbd_tool_serve(const NbdToolOptions *o, NbdTlsCreds *tls)
             detach(ready_fd, o->verbose);
         }
         wait_for_end(signal_fd);
+        allow_signals();
     } else {
         nbd_tool_error("%s", error->message);
     }
