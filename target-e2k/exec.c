@@ -52,6 +52,8 @@ void engine_cpu_free(E2kCpu *cpu)
 void cpu_request_stop(E2kCpu *cpu)
 {
     __atomic_store_n(&cpu->stop_request, 1, __ATOMIC_RELEASE);
+    /* Calls in translated code look only at this. */
+    __atomic_store_n(&cpu->jit.frame_limit, NULL, __ATOMIC_RELEASE);
 }
 
 void engine_invalidate(uint64_t address, uint64_t size_bytes)

@@ -251,7 +251,8 @@ static void set_limits(E2kCpu *cpu)
 {
     /* Two windows of the greatest size have room above the limit. */
     cpu->jit.win_limit = cpu->regs + cpu->n_regs - 2 * WINDOW_REGS;
-    cpu->jit.frame_limit = cpu->frames + cpu->n_frames - 2;
+    __atomic_store_n(&cpu->jit.frame_limit,
+                     cpu->frames + cpu->n_frames - 2, __ATOMIC_SEQ_CST);
 }
 
 CpuExit jit_run(E2kCpu *cpu)
@@ -262,8 +263,11 @@ CpuExit jit_run(E2kCpu *cpu)
         tcg_cpu_init(cpu);
     }
     cpu->tcg.chain_slot = NULL;
-    while (!take_stop(cpu)) {
-        set_limits(cpu);
+    for (;;) {
+        set_limits(cpu); /* before the flag is read */
+        if (take_stop(cpu)) {
+            break;
+        }
         if (state_is_plain(cpu) && !run_translated(cpu)) {
             continue;
         }

@@ -506,7 +506,8 @@ static void pop_frame(Trans *t)
     ir_reload(ir, 1u << CLASS_WINDOW);
 }
 
-/* Room for the callee's registers and frame; else the interpreter. */
+/* Room for the callee's registers and frame, else the interpreter takes over.
+ * A stop request makes the frame limit 0. */
 static void check_room(Trans *t)
 {
     Ir *ir = t->ir;
@@ -613,7 +614,6 @@ void trans_transfer_check(Trans *t, const Test *condition)
         trans_branch_not(t, condition, skip);
     }
     if (call) {
-        poll_stop(t, &node->at);
         check_room(t);
     }
     if (node->end == END_RETURN) {

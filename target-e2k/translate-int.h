@@ -76,6 +76,9 @@ typedef struct Region {
     unsigned n_nodes;
     Node *nodes;       /* REGION_MAX_NODES */
     uint64_t code_lo, code_hi; /* guest bytes translated */
+    bool trim_all;
+    unsigned n_joins;
+    uint64_t joins[REGION_MAX_NODES]; /* addresses where paths meet */
     Geometry loop_facts; /* vlc, pcnt0, ecnt0 that the entry tests */
     bool uses_loop;      /* some node looks at the loop counters */
 } Region;

@@ -37,7 +37,7 @@ static bool small(uint64_t value)
 }
 
 /* s1 + s2, a literal among them as the displacement. */
-static Address address_of(Trans *t, const TransOp *o)
+static Address guest_address(Trans *t, const TransOp *o)
 {
     const Operand *s1 = &o->op->src1, *s2 = &o->op->src2;
 
@@ -51,6 +51,16 @@ static Address address_of(Trans *t, const TransOp *o)
         return (Address){ o->b, IR_NONE, (int32_t)s1->value };
     }
     return (Address){ o->a, o->b, 0 };
+}
+
+/* The same in host memory.  All CPUs of a process have the same base. */
+static Address address_of(Trans *t, const TransOp *o)
+{
+    Address at = guest_address(t, o);
+    if (t->cpu->guest_base) {
+        at.base = ir_new2i(t->ir, IR_add, 8, at.base, t->cpu->guest_base);
+    }
+    return at;
 }
 
 static IrReg flat_address(Trans *t, const TransOp *o)

@@ -310,9 +310,22 @@ static int add_node(Region *region, const Place *place, unsigned max_nodes)
     return region->n_nodes++;
 }
 
-/* Forgets CTPR contents that the code at the place does not need. */
+static bool is_join(const Region *region, uint64_t ip)
+{
+    for (unsigned i = 0; i < region->n_joins; i++) {
+        if (region->joins[i] == ip) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Forgets CTPR contents that the code at a meeting of paths does not need. */
 static void trim_facts(Region *region, Place *place)
 {
+    if (!region->trim_all && !is_join(region, place->ip)) {
+        return;
+    }
     for (int i = 0; i < 3; i++) {
         if (place->ctpr[i].kind != CTPR_UNKNOWN &&
             !ctpr_used_from(region->cpu, place->ip, i + 1)) {
@@ -344,7 +357,7 @@ typedef struct Pending {
     int *link; /* filled with the node */
 } Pending;
 
-void region_discover(Region *region, unsigned max_nodes)
+static void discover(Region *region, unsigned max_nodes)
 {
     Pending stack[2 * REGION_MAX_NODES + 1];
     unsigned depth = 0;
@@ -387,8 +400,41 @@ void region_discover(Region *region, unsigned max_nodes)
         }
         if (node->end != END_INTERP &&
             (node->end == END_FALL || node->conditional)) {
+            trim_facts(region, &node->next);
             stack[depth++] = (Pending){ node->next, &node->next_node };
         }
     }
     mark_targets(region);
+}
+
+/* Addresses that several paths lead to. */
+static void find_joins(Region *region)
+{
+    uint8_t edges[REGION_MAX_NODES] = { 0 };
+
+    edges[0] = 1;
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        const Node *node = &region->nodes[i];
+        const int to[3] = { node->next_node, node->taken_node,
+                            node->after_call_node };
+        for (int k = 0; k < 3; k++) {
+            if (to[k] != NODE_NONE && ++edges[to[k]] == 2) {
+                region->joins[region->n_joins++] = region->nodes[to[k]].at.ip;
+            }
+        }
+    }
+}
+
+/*
+ * Twice: first to learn where paths meet, when what is known of CTPRs does
+ * not separate them; then with that knowledge kept between the meetings.
+ */
+void region_discover(Region *region, unsigned max_nodes)
+{
+    region->n_joins = 0;
+    region->trim_all = true;
+    discover(region, max_nodes);
+    find_joins(region);
+    region->trim_all = false;
+    discover(region, max_nodes);
 }
