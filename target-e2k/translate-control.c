@@ -592,6 +592,12 @@ static void emit_return(Trans *t)
     ir_st(ir, 1, ir_cpu(ir), offsetof(E2kCpu, psize),
           trans_imm(t, t->node->at.geo.psize));
     ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
+    /* Registers above the parameters leave the window: nobody sees them. */
+    for (unsigned i = 2 * t->node->at.geo.psize; i < WINDOW_REGS; i++) {
+        if (t->reg[i] != IR_NONE) {
+            ir_reload_global(ir, t->reg[i]);
+        }
+    }
     ir_ret(ir, ip, trans_imm(t, 0));
 }
 
