@@ -27,6 +27,8 @@
 #define FREES_MAX 4096u
 /* Tables of one kind that overlap checks know: bounds their memory. */
 #define META_TABLES_MAX (256u << 10)
+#define META_ENTRIES_MAX (2u << 20)
+#define META_BYTES_MAX (128u << 20) /* no sane structure is larger */
 #define META_FILTER_BITS 20
 
 /* ---- Entries of a block --------------------------------------------------- */
@@ -910,11 +912,12 @@ bool qcow2_maybe_meta(const Qcow2 *s, uint64_t offset, uint64_t bytes)
 void qcow2_meta_add(Qcow2 *s, uint64_t offset, uint64_t bytes,
                     Qcow2MetaKind kind)
 {
-    if (!s->meta) {
+    if (!s->meta || bytes > META_BYTES_MAX) {
         return;
     }
     for (uint64_t c = offset >> s->cluster_bits;
-         c < qcow2_clusters(s, offset + bytes); c++) {
+         c < qcow2_clusters(s, offset + bytes) &&
+         g_hash_table_size(s->meta) < META_ENTRIES_MAX; c++) {
         gint64 *key = g_new(gint64, 1);
 
         *key = c;
@@ -931,7 +934,7 @@ void qcow2_meta_add(Qcow2 *s, uint64_t offset, uint64_t bytes,
 
 void qcow2_meta_remove(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
-    if (!s->meta) {
+    if (!s->meta || bytes > META_BYTES_MAX) {
         return;
     }
     for (uint64_t c = offset >> s->cluster_bits;
