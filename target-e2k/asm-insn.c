@@ -408,7 +408,7 @@ static AsmOp *new_op(Asm *as)
     }
     AsmOp *op = &ab->ops[ab->n_ops];
 
-    *op = (AsmOp){ .column = as->column };
+    *op = (AsmOp){ .place = as->place, .column = as->column };
     return op;
 }
 

@@ -138,6 +138,7 @@ typedef struct AsmOp {
     AlcOp alc;            /* fields as they will be in the lower channel */
     bool quad;            /* register-pair operation */
     AsmLiteral literal;
+    AsmPlace place;
     unsigned column;
     unsigned channel;     /* chosen */
 } AsmOp;

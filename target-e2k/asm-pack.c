@@ -96,6 +96,7 @@ static void explain_channels(Asm *as, const AsmBundle *ab)
         unsigned c = __builtin_ctz(op->channels);
 
         if (pair_mask(op, c) & taken) {
+            as->place = op->place;
             asm_error(as, op->column, "channel %u of '%s' is taken", c,
                       insn_name(op->insn));
             return;
@@ -393,6 +394,7 @@ static bool next_register(Asm *as, const AsmOp *op, uint8_t width,
         return true;
     }
     if (operand->index & 1) {
+        as->place = op->place;
         asm_error(as, op->column, "register pair of '%s' starts at an odd "
                   "register", insn_name(op->insn));
         return false;

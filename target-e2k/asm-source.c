@@ -45,6 +45,7 @@ typedef struct Frame {
     bool is_macro;
     const char *macro;   /* its name */
     unsigned body_line;  /* of an expansion, counted from 1 */
+    unsigned statement_line; /* body_line of the statement being run */
 } Frame;
 
 typedef struct Condition {
@@ -145,10 +146,11 @@ char *source_context(Asm *as)
     for (; frame && frame->fixed_line; frame = frame->parent) {
         if (frame->is_macro) {
             g_string_append_printf(out, " (line %u of macro '%s')",
-                                   frame->body_line, frame->macro);
+                                   frame->statement_line,
+                                   frame->macro);
         } else {
             g_string_append_printf(out, " (line %u of repeated block)",
-                                   frame->body_line);
+                                   frame->statement_line);
         }
     }
     return g_string_free(out, FALSE);
@@ -245,6 +247,7 @@ static char next_statement(Asm *as, Frame *frame, GString *out)
         if (first && ch != ' ' && ch != '\t' && ch != '\r') {
             first = false;
             as->place = frame->place;
+            frame->statement_line = frame->body_line;
             as->column = frame->p - frame->line_start + 1;
             if (ch == '#') {
                 hash_line(frame);

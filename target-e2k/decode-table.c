@@ -108,16 +108,32 @@ static void count_row(DecodeTable *table, uint16_t *bucket,
     (*bucket)++;
 }
 
-/* The bucket holds the place for its next row. */
+static unsigned mask_bits(const RowMatch *m)
+{
+    return __builtin_popcount(m->als_mask) + __builtin_popcount(m->ales_mask);
+}
+
+/*
+ * The bucket holds the place for its next row.  Where two rows answer to one
+ * encoding, the one with more fixed bits comes first (version 7 has such a
+ * pair: qpsgn2mskb is qps2mb with a fixed first source).
+ */
 static void place_row(DecodeTable *table, uint16_t *bucket,
                       const InsnRow *row)
 {
-    table->matches[(*bucket)++] = (RowMatch){
+    RowMatch *m = &table->matches[(*bucket)++];
+    RowMatch match = {
         .als_mask = row->als_mask, .als_value = row->als_value,
         .ales_mask = row->ales_mask, .ales_value = row->ales_value,
         .row = row - insn_rows, .insn = row->insn,
         .shape = decode_row_shape(row),
     };
+
+    for (; m[-1].row != ROW_NONE && mask_bits(&m[-1]) < mask_bits(&match);
+         m--) {
+        *m = m[-1];
+    }
+    *m = match;
 }
 
 /* Undoes the advance of place_row(). */
