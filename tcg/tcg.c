@@ -258,6 +258,20 @@ static void log_ir(LogItem item, const Ir *ir)
     }
 }
 
+/* Malformed code is a mistake of ours: builds with assertions stop. */
+static void validate(const Ir *ir, const char *when)
+{
+#ifndef NDEBUG
+    unsigned at;
+    const char *fault = ir_validate(ir, &at);
+
+    if (fault) {
+        ir_dump(ir, stderr);
+        g_error("Intermediate code as %s: operation %u %s", when, at, fault);
+    }
+#endif
+}
+
 static void publish(TcgRegion *region)
 {
     TcgRegion **head = &hash_table[region_hash(region->ip, region->key)];
@@ -347,10 +361,12 @@ TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
         return NULL;
     }
     log_ir(LOG_OP, ir);
+    validate(ir, "built");
     cfg_build(&c);
     opt_run(&c);
     live_build(&c);
     log_ir(LOG_OP_OPT, ir);
+    validate(ir, "optimised");
     regalloc(&c);
     if (c.too_large) {
         return NULL;

@@ -1,7 +1,8 @@
 /*
  * The x86-64 back end's inside: what its files share.
  *
- *   x86-emit.c   the walk over operations; integer operations, memory
+ *   x86-emit.c   operands, memory, the walk over operations
+ *   x86-int.c    integer operations
  *   x86-exit.c   branches, exits, calls, write-back of globals
  *   x86-vec.c    vectors and floating point
  *   x86-thunk.c  entering and leaving generated code
@@ -76,29 +77,33 @@ X86Rm use_rm(Emit *e, IrReg reg, unsigned width, int scratch);
 int def_gpr(Emit *e, IrReg reg, int scratch);
 void done_gpr(Emit *e, IrReg reg, int host);
 
+/* The integer register a vreg lives in, or X86_NO_REG. */
+int reg_of(Emit *e, IrReg reg);
+/* Does it live in memory of exactly this width? */
+bool in_place(Emit *e, IrReg reg, unsigned width);
+/* Do the flags hold the branch's comparison already? */
+bool same_compare(Emit *e, const IrOp *op, unsigned *cc);
+
 int use_vec(Emit *e, IrReg reg, int scratch);
 int def_vec(Emit *e, IrReg reg, int scratch);
 void done_vec(Emit *e, IrReg reg, int host);
+
+/* One function per operation; vector operations share emit_vector(). */
+#define IR_OP(name, ...) void emit_##name(Emit *e, const IrOp *op);
+#define IR_VEC(name, ...)
+#include "tcg/ir-ops.def"
+#undef IR_OP
+#undef IR_VEC
 
 /* Compares and returns the host's condition code. */
 unsigned emit_compare(Emit *e, const IrOp *op);
 
 void emit_vector(Emit *e, const IrOp *op);
-void emit_vlo(Emit *e, const IrOp *op);
-void emit_vhi(Emit *e, const IrOp *op);
-void emit_vjoin(Emit *e, const IrOp *op);
-void emit_fsetcond(Emit *e, const IrOp *op);
 
 void emit_jump(Emit *e, uint32_t label);
 void emit_jump_if(Emit *e, unsigned cc, uint32_t label);
 void emit_write_back(Emit *e, const uint64_t *set);
 void emit_load_homes(Emit *e, const uint64_t *set);
-void emit_exit(Emit *e, const IrOp *op);
-void emit_goto_region(Emit *e, const IrOp *op);
-void emit_goto_dynamic(Emit *e, const IrOp *op);
-void emit_call_region(Emit *e, const IrOp *op);
-void emit_ret(Emit *e, const IrOp *op);
-void emit_call(Emit *e, const IrOp *op);
 void emit_stubs(Emit *e);
 /* A jump to a fixed place in the cache (executable address). */
 void emit_jump_to(Emit *e, const uint8_t *target);
