@@ -1,29 +1,442 @@
 /*
- * Dynamic linking: nothing of it yet for static output.
+ * Dynamic linking: symbols and relocations for the loader, the procedure
+ * linkage table, the dynamic section.
+ *
+ *   .plt   header | secondary entries | primary entries
+ *   .got   _DYNAMIC, link map, resolver | slots
+ *
+ * A call of a function that another object may define goes to its primary
+ * entry, which jumps through its slot.  The slot first leads to the secondary
+ * entry, which hands the number of the relocation to the header; the header
+ * calls the loader's resolver with the link map and that number, as the "lazy
+ * through the offset table" scheme of the architecture has it.  Bound at load,
+ * only primary entries run.
+ *
+ * Source: shared facts "linux/relocations.md" sections 2 and 3.
  */
 #include "target-e2k/link-int.h"
 
+#include <elf.h>
+#include <string.h>
+
+#include "target-e2k/asm.h"
+#include "target-e2k/elf-int.h"
+#include "util/bytes.h"
+
+enum { DT_E2K_LAZY_GOT = 0x70000003 };
+
+/* Code of the table's parts: bundles with places for up to two offsets. */
+static const char *const header_code[] = {
+    "rrd,0 %%ip, %%dr10",
+    "nop 4 ; ldd,0 %%dr10, _f32s,_lts0 %d, %%dr8 ; "
+    "ldd,3 %%dr10, _f32s,_lts1 %d, %%dr10",
+    "nop 4 ; movtd,0 %%dr10, %%ctpr1",
+    "call %%ctpr1, wbs = 4",
+    "nop 4 ; movtd,0 %%dr8, %%ctpr1",
+    "ct %%ctpr1",
+};
+
+static const char *const secondary_code[] = {
+    "setwd wsz = 8, nfx = 1 ; addd,0 0, _f32s,_lts1 %d, %%dr9",
+    "ibranch %d",
+};
+
+static const char *const primary_code[] = {
+    "setwd wsz = 8, nfx = 1 ; rrd,0 %%ip, %%dr8",
+    "nop 4 ; ldd,0 %%dr8, _f32s,_lts0 %d, %%dr8",
+    "nop 4 ; movtd,0 %%dr8, %%ctpr1",
+    "ct %%ctpr1",
+};
+
+/* Appends one bundle to *code; a and b fill its places. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static void put_bundle(Link *link, GByteArray *code, const char *format,
+                       int a, int b)
+{
+    g_autofree char *text = g_strdup_printf(format, a, b);
+    g_autoptr(GError) error = NULL;
+    uint8_t bytes[BUNDLE_MAX_BYTES];
+    unsigned length = asm_bundle(bytes, text, 0, link->isa ? link->isa : 5,
+                                 &error);
+
+    if (!length) {
+        link_error(link, "linkage table: %s", error->message);
+        return;
+    }
+    g_byte_array_append(code, bytes, length);
+}
+#pragma GCC diagnostic pop
+
+static unsigned code_size(Link *link, const char *const *code, unsigned n)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+
+    for (unsigned i = 0; i < n; i++) {
+        put_bundle(link, bytes, code[i], 0, 0);
+    }
+    return bytes->len;
+}
+
+static ObjSection *make_section(Link *link, const char *name, uint32_t type,
+                                uint64_t flags, unsigned entsize)
+{
+    ObjSection *s = obj_section_new(link->out, name, type, SHF_ALLOC | flags);
+
+    s->align = 8;
+    s->entsize = entsize;
+    return s;
+}
+
 void link_dyn_prepare(Link *link)
 {
-    if (link->dynamic) {
-        link_error(link, "dynamic output is not supported yet");
+    const LinkOptions *o = link->options;
+
+    if (!link->dynamic) {
+        return;
     }
+    if (o->interp && o->kind != LINK_SHARED) {
+        link->interp = make_section(link, ".interp", SHT_PROGBITS, 0, 0);
+        link->interp->align = 1;
+        g_byte_array_append(link->interp->data, (const uint8_t *)o->interp,
+                            strlen(o->interp) + 1);
+        link->interp->size = link->interp->data->len;
+    }
+    link->hash = make_section(link, ".hash", SHT_HASH, 0, 4);
+    link->dynsym = make_section(link, ".dynsym", SHT_DYNSYM, 0, 24);
+    link->dynstr = make_section(link, ".dynstr", SHT_STRTAB, 0, 0);
+    link->dynstr->align = 1;
+    link->rela_dyn = make_section(link, ".rela.dyn", SHT_RELA, 0, 24);
+    link->rela_plt = make_section(link, ".rela.plt", SHT_RELA, 0, 24);
+    link->dynamic_section = make_section(link, ".dynamic", SHT_DYNAMIC,
+                                         SHF_WRITE, 16);
+    elf_string(link->dynstr_text, "");
+    g_ptr_array_add(link->dyn_symbols, NULL);
+}
+
+/* Names the loader sees: what is missing here and what may be shared. */
+static bool is_exported(const LinkSymbol *global)
+{
+    if (!global->def) {
+        return global->wanted;
+    }
+    return global->visibility == STV_DEFAULT && !global->made;
+}
+
+static void collect_dynamic_symbols(Link *link)
+{
+    for (unsigned i = 0; i < link->symbol_list->len; i++) {
+        LinkSymbol *global = link->symbol_list->pdata[i];
+
+        if (is_exported(global) &&
+            strcmp(global->name, "_GLOBAL_OFFSET_TABLE_") != 0 &&
+            strcmp(global->name, "_DYNAMIC") != 0) {
+            global->dynamic = link->dyn_symbols->len;
+            g_ptr_array_add(link->dyn_symbols, global);
+            elf_string(link->dynstr_text, global->name);
+        }
+    }
+}
+
+static unsigned dynamic_entries(const Link *link)
+{
+    unsigned needed = link->options->needed
+                          ? g_strv_length((char **)link->options->needed)
+                          : 0;
+
+    return needed + 24;
+}
+
+static void reserve(ObjSection *section, uint64_t size)
+{
+    section->size = size;
+    g_byte_array_set_size(section->data, size);
+    memset(section->data->data, 0, size);
+}
+
+/* PLT: header, secondary entries, primary entries; a slot for each. */
+static void size_plt(Link *link)
+{
+    unsigned n = link->plt_symbols->len;
+
+    if (!n) {
+        return;
+    }
+    link->plt = make_section(link, ".plt", SHT_PROGBITS, SHF_EXECINSTR, 0);
+    reserve(link->plt,
+            code_size(link, header_code, G_N_ELEMENTS(header_code)) +
+                n * code_size(link, secondary_code,
+                              G_N_ELEMENTS(secondary_code)) +
+                n * code_size(link, primary_code,
+                              G_N_ELEMENTS(primary_code)));
+    for (unsigned i = 0; i < n; i++) {
+        LinkSymbol *global = link->plt_symbols->pdata[i];
+        ObjSymbol probe = { .link = global };
+
+        link_got_slot(link, &probe, GOT_PLT, 0);
+    }
+    reserve(link->rela_plt, 24 * n);
 }
 
 void link_dyn_size(Link *link)
 {
+    if (!link->dynamic) {
+        return;
+    }
+    collect_dynamic_symbols(link);
+    size_plt(link);
+    for (unsigned i = 0; link->options->needed && link->options->needed[i];
+         i++) {
+        elf_string(link->dynstr_text, link->options->needed[i]);
+    }
+    if (link->options->soname) {
+        elf_string(link->dynstr_text, link->options->soname);
+    }
+    unsigned n = link->dyn_symbols->len;
+
+    reserve(link->dynsym, 24 * n);
+    reserve(link->dynstr, link->dynstr_text->len);
+    reserve(link->hash, 4 * (2 + n + n));
+    /* At most one for each slot; the unused rest is cut off at the end. */
+    reserve(link->rela_dyn, 24 * (link->n_rela_dyn + link->got_slots->len));
+    reserve(link->dynamic_section, 16 * dynamic_entries(link));
+    link->n_rela_dyn = 0;
 }
 
-void link_dyn_fill(Link *link)
+static unsigned secondary_offset(Link *link, unsigned i)
 {
+    return code_size(link, header_code, G_N_ELEMENTS(header_code)) +
+           i * code_size(link, secondary_code, G_N_ELEMENTS(secondary_code));
+}
+
+static unsigned primary_offset(Link *link, unsigned i)
+{
+    return secondary_offset(link, link->plt_symbols->len) +
+           i * code_size(link, primary_code, G_N_ELEMENTS(primary_code));
+}
+
+uint64_t link_plt_address(Link *link, const LinkSymbol *symbol)
+{
+    return link->plt->address + primary_offset(link, symbol->plt);
+}
+
+uint64_t link_plt_secondary(Link *link, const LinkSymbol *symbol)
+{
+    return link->plt->address + secondary_offset(link, symbol->plt);
+}
+
+/* Distance from the start of code (at offset in .plt) to a .got offset. */
+static int64_t to_got(const Link *link, uint64_t plt_offset,
+                      uint64_t got_offset)
+{
+    return (int64_t)(link->got->address + got_offset) -
+           (int64_t)(link->plt->address + plt_offset);
+}
+
+static void fill_plt(Link *link)
+{
+    g_autoptr(GByteArray) code = g_byte_array_new();
+    unsigned n = link->plt_symbols->len;
+
+    if (!link->plt) {
+        return;
+    }
+    put_bundle(link, code, header_code[0], 0, 0);
+    put_bundle(link, code, header_code[1], to_got(link, 0, 8),
+               to_got(link, 0, 16));
+    for (unsigned i = 2; i < G_N_ELEMENTS(header_code); i++) {
+        put_bundle(link, code, header_code[i], 0, 0);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        put_bundle(link, code, secondary_code[0], 24 * i, 0);
+        put_bundle(link, code, secondary_code[1], -(int)code->len, 0);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        ObjSymbol probe = { .link = link->plt_symbols->pdata[i] };
+        const GotSlot *slot = link_got_slot(link, &probe, GOT_PLT, 0);
+        int64_t distance = to_got(link, code->len, slot->offset);
+
+        put_bundle(link, code, primary_code[0], 0, 0);
+        put_bundle(link, code, primary_code[1], distance, 0);
+        put_bundle(link, code, primary_code[2], 0, 0);
+        put_bundle(link, code, primary_code[3], 0, 0);
+    }
+    g_assert(code->len == link->plt->size);
+    memcpy(link->plt->data->data, code->data, code->len);
 }
 
 void link_dyn_reloc(Link *link, uint64_t address, LinkSymbol *symbol,
                     uint32_t type, int64_t addend)
 {
+    bool slot = type == R_E2K_64_JMP_SLOT;
+    unsigned index = slot ? symbol->plt : link->n_rela_dyn++;
+    ObjSection *s = slot ? link->rela_plt : link->rela_dyn;
+
+    g_assert(24 * (index + 1) <= s->data->len);
+
+    uint8_t *p = s->data->data + 24 * index;
+
+    stq_le_p(p, address);
+    stq_le_p(p + 8, (uint64_t)(symbol ? symbol->dynamic : 0) << 32 | type);
+    stq_le_p(p + 16, addend);
+    if (!slot) {
+        link->text_relocs |= link_in_text(link, address);
+    }
 }
 
-uint64_t link_plt_address(Link *link, const LinkSymbol *symbol)
+bool link_in_text(const Link *link, uint64_t address)
 {
+    for (unsigned i = 0; i < link->order->len; i++) {
+        const ObjSection *s = link->order->pdata[i];
+
+        if (!(s->flags & SHF_WRITE) && address >= s->address &&
+            address < s->address + s->size) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned string_offset(const Link *link, const char *text)
+{
+    const char *p = link->dynstr_text->str + 1;
+    const char *end = link->dynstr_text->str + link->dynstr_text->len;
+
+    for (; p < end; p += strlen(p) + 1) {
+        if (strcmp(p, text) == 0) {
+            return p - link->dynstr_text->str;
+        }
+    }
     return 0;
+}
+
+static uint32_t elf_hash(const char *name)
+{
+    uint32_t h = 0;
+
+    for (; *name; name++) {
+        uint32_t high;
+
+        h = (h << 4) + (unsigned char)*name;
+        high = h & 0xf0000000;
+        h ^= high >> 24;
+        h &= ~high;
+    }
+    return h;
+}
+
+static void fill_symbols(Link *link)
+{
+    unsigned n = link->dyn_symbols->len;
+    g_autoptr(GByteArray) table = g_byte_array_new();
+    uint8_t *hash = link->hash->data->data;
+
+    memcpy(link->dynstr->data->data, link->dynstr_text->str,
+           link->dynstr_text->len);
+    stl_le_p(hash, n);
+    stl_le_p(hash + 4, n);
+    elf_put_symbol(table, &(ElfSymbol){ 0 });
+    for (unsigned i = 1; i < n; i++) {
+        const LinkSymbol *global = link->dyn_symbols->pdata[i];
+        const ObjSymbol *def = global->def;
+        const ObjSection *section = def ? def->section : NULL;
+        ElfSymbol s = {
+            .name = string_offset(link, global->name),
+            .bind = global->weak ? STB_WEAK : STB_GLOBAL,
+            .type = def ? def->type : global->type,
+            .visibility = global->visibility,
+            .value = def ? link_value(def) : 0,
+            .size = def ? def->size : 0,
+            .section = !def ? SHN_UNDEF : SHN_ABS,
+        };
+        uint8_t *bucket = hash + 8 + 4 * (elf_hash(global->name) % n);
+
+        if (section) {
+            s.section = (section->output ? section->output : section)
+                            ->elf_index;
+        }
+        if (s.type == STT_TLS) {
+            s.value -= link->tls_start;
+        }
+        elf_put_symbol(table, &s);
+        stl_le_p(hash + 8 + 4 * (n + i), ldl_le_p(bucket));
+        stl_le_p(bucket, i);
+    }
+    memcpy(link->dynsym->data->data, table->data, table->len);
+}
+
+static void put_dynamic(Link *link, unsigned *count, uint64_t tag,
+                        uint64_t value)
+{
+    uint8_t *p = link->dynamic_section->data->data + 16 * (*count)++;
+
+    g_assert(16 * *count <= link->dynamic_section->data->len);
+    stq_le_p(p, tag);
+    stq_le_p(p + 8, value);
+}
+
+static void put_array(Link *link, unsigned *count, const char *name,
+                      uint64_t tag, uint64_t size_tag)
+{
+    const ObjSection *s = obj_section_find(link->out, name);
+
+    if (s && s->size) {
+        put_dynamic(link, count, tag, s->address);
+        put_dynamic(link, count, size_tag, s->size);
+    }
+}
+
+static void fill_dynamic(Link *link)
+{
+    const LinkOptions *o = link->options;
+    unsigned n = 0;
+
+    for (unsigned i = 0; o->needed && o->needed[i]; i++) {
+        put_dynamic(link, &n, DT_NEEDED, string_offset(link, o->needed[i]));
+    }
+    if (o->soname) {
+        put_dynamic(link, &n, DT_SONAME, string_offset(link, o->soname));
+    }
+    put_array(link, &n, ".init_array", DT_INIT_ARRAY, DT_INIT_ARRAYSZ);
+    put_array(link, &n, ".fini_array", DT_FINI_ARRAY, DT_FINI_ARRAYSZ);
+    put_dynamic(link, &n, DT_HASH, link->hash->address);
+    put_dynamic(link, &n, DT_STRTAB, link->dynstr->address);
+    put_dynamic(link, &n, DT_SYMTAB, link->dynsym->address);
+    put_dynamic(link, &n, DT_STRSZ, link->dynstr->size);
+    put_dynamic(link, &n, DT_SYMENT, 24);
+    if (link->plt) {
+        put_dynamic(link, &n, DT_PLTRELSZ, link->rela_plt->size);
+        put_dynamic(link, &n, DT_PLTREL, DT_RELA);
+        put_dynamic(link, &n, DT_JMPREL, link->rela_plt->address);
+        put_dynamic(link, &n, DT_E2K_LAZY_GOT, 0);
+    }
+    if (link->got) {
+        put_dynamic(link, &n, DT_PLTGOT, link->got->address);
+    }
+    if (link->n_rela_dyn) {
+        put_dynamic(link, &n, DT_RELA, link->rela_dyn->address);
+        put_dynamic(link, &n, DT_RELASZ, 24 * link->n_rela_dyn);
+        put_dynamic(link, &n, DT_RELAENT, 24);
+    }
+    if (link->text_relocs) {
+        put_dynamic(link, &n, DT_TEXTREL, 0);
+    }
+    if (o->kind != LINK_SHARED) {
+        put_dynamic(link, &n, DT_DEBUG, 0);
+    }
+    put_dynamic(link, &n, DT_NULL, 0);
+}
+
+void link_dyn_fill(Link *link)
+{
+    if (!link->dynamic) {
+        return;
+    }
+    if (link->got) {
+        stq_le_p(link->got->data->data, link->dynamic_section->address);
+    }
+    fill_plt(link);
+    fill_symbols(link);
+    link->rela_dyn->size = 24 * link->n_rela_dyn;
+    fill_dynamic(link);
 }

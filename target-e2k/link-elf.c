@@ -122,7 +122,7 @@ static void write_sections(Output *o)
         if (!is_tbss(section)) {
             add_to_segment(o, section);
         }
-        section->index = o->headers->len;
+        section->elf_index = o->headers->len;
         add_header(o, section, o->bytes->len);
         if (section->type != SHT_NOBITS) {
             g_byte_array_append(o->bytes, section->data->data,
@@ -134,7 +134,7 @@ static void write_sections(Output *o)
 
         if (!(section->flags & SHF_ALLOC) && section->size) {
             elf_pad(o->bytes, section->align);
-            section->index = o->headers->len;
+            section->elf_index = o->headers->len;
             add_header(o, section, o->bytes->len);
             g_byte_array_append(o->bytes, section->data->data,
                                 section->data->len);
@@ -151,7 +151,7 @@ static void add_special_segment(Output *o, uint32_t type, uint32_t flags,
         return;
     }
     const ElfSection *h = &g_array_index(o->headers, ElfSection,
-                                         section->index);
+                                         section->elf_index);
     Segment segment = {
         .type = type, .flags = flags, .offset = h->offset,
         .address = section->address, .file_size = section->size,
@@ -179,7 +179,7 @@ static void add_tls_segment(Output *o)
             continue;
         }
         const ElfSection *h = &g_array_index(o->headers, ElfSection,
-                                             section->index);
+                                             section->elf_index);
 
         if (!segment.offset) {
             segment.offset = h->offset;
@@ -205,7 +205,7 @@ static void put_symbol(Output *o, const ObjSymbol *symbol, const char *name,
         .bind = bind,
         .type = symbol->type,
         .visibility = symbol->visibility,
-        .section = section ? section->index : SHN_ABS,
+        .section = section ? section->elf_index : SHN_ABS,
         .value = link_value(symbol),
         .size = symbol->size,
     };
@@ -292,9 +292,9 @@ static void link_headers(Output *o)
         ObjSection *b = obj_section_find(o->link->out, pairs[i].link);
 
         if (a && b && a->size) {
-            ElfSection *h = &g_array_index(o->headers, ElfSection, a->index);
+            ElfSection *h = &g_array_index(o->headers, ElfSection, a->elf_index);
 
-            h->link = b->index;
+            h->link = b->elf_index;
             h->info = h->type == SHT_DYNSYM ? 1 : 0;
         }
     }

@@ -61,6 +61,7 @@ static uint64_t slot_value(const Link *link, const GotSlot *slot,
 
     switch (slot->kind) {
     case GOT_ADDRESS:
+    case GOT_PLT:
         return value;
     case GOT_TPOFF:
         return tp_offset(link, value);
@@ -89,10 +90,24 @@ static uint32_t slot_reloc(Link *link, const GotSlot *slot, bool local)
     }
 }
 
+/* A linkage-table slot leads to the secondary entry until it is bound. */
+static void fill_plt_slot(Link *link, const GotSlot *slot)
+{
+    link_dyn_reloc(link, link->got->address + slot->offset, slot->global,
+                   R_E2K_64_JMP_SLOT, 0);
+    stq_le_p(link->got->data->data + slot->offset,
+             link_plt_secondary(link, slot->global));
+}
+
 void link_fill_got(Link *link)
 {
     for (unsigned i = 0; i < link->got_slots->len; i++) {
         const GotSlot *slot = &g_array_index(link->got_slots, GotSlot, i);
+
+        if (slot->kind == GOT_PLT) {
+            fill_plt_slot(link, slot);
+            continue;
+        }
         const ObjSymbol *def = slot->global ? slot->global->def
                                             : slot->local;
         ObjSymbol probe = { .link = slot->global };

@@ -21,6 +21,7 @@ typedef enum GotKind {
     GOT_TPOFF,   /* its offset from the thread pointer */
     GOT_DTPMOD,  /* its module */
     GOT_DTPREL,  /* its offset in the module's block */
+    GOT_PLT,     /* its address, for its linkage-table entry */
     GOT_KINDS
 } GotKind;
 
@@ -75,6 +76,7 @@ typedef struct Link {
     GPtrArray *dyn_symbols; /* LinkSymbol, [0] NULL */
     GString *dynstr_text;
     unsigned n_rela_dyn;
+    bool text_relocs;       /* the loader has to change code */
     uint64_t tls_start;
     uint64_t tls_size;
     uint64_t tls_align;
@@ -111,6 +113,8 @@ void link_dyn_fill(Link *link);
 void link_dyn_reloc(Link *link, uint64_t address, LinkSymbol *symbol,
                     uint32_t type, int64_t addend);
 uint64_t link_plt_address(Link *link, const LinkSymbol *symbol);
+uint64_t link_plt_secondary(Link *link, const LinkSymbol *symbol);
+bool link_in_text(const Link *link, uint64_t address);
 
 GByteArray *link_write_elf(Link *link);
 GByteArray *link_write_flat(Link *link);

@@ -120,7 +120,7 @@ static unsigned rank(const ObjSection *section)
         return 10;
     }
     if (!(section->flags & SHF_WRITE)) {
-        return strcmp(section->name, ".interp") == 0 ? 0 : 20;
+        return 20;
     }
     if (section->flags & SHF_TLS) {
         return section->type == SHT_NOBITS ? 31 : 30;
@@ -202,6 +202,9 @@ static void collect_order(Link *link)
         }
     }
     g_ptr_array_sort(link->order, by_rank);
+    for (unsigned i = 0; i < link->order->len; i++) {
+        ((ObjSection *)link->order->pdata[i])->elf_index = i + 1;
+    }
 }
 
 void link_assign_addresses(Link *link)

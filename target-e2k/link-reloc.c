@@ -331,6 +331,15 @@ static void apply(Link *link, ObjSection *section, const ObjReloc *r,
                    section->name);
         return;
     }
+    if (r->symbol && !link_binds_locally(link, r->symbol) &&
+        dynamic == R_E2K_NONE && info->got < 0 && !needs_plt(link, r) &&
+        info->value != VALUE_ISLOCAL && info->value != VALUE_DYNOPT &&
+        (section->flags & SHF_ALLOC)) {
+        link_error(link, "%s of '%s' in section '%s': the symbol may be in "
+                   "another object", e2k_reloc_name(r->type), symbol_text(r),
+                   section->name);
+        return;
+    }
     uint64_t value = compute(link, r, info, place);
 
     if (dynamic != R_E2K_NONE) {

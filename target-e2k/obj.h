@@ -78,6 +78,7 @@ struct ObjSection {
     ObjSymbol *symbol; /* STT_SECTION, made on demand */
     /* For the writer and the linker. */
     unsigned index;
+    unsigned elf_index; /* linker: number in the section headers */
     uint64_t address;
     ObjSection *output; /* linker: where the section went ... */
     uint64_t output_offset; /* ... and at what offset there */

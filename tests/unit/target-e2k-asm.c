@@ -539,6 +539,68 @@ static void test_link_errors(void)
     }
 }
 
+/* Value of a dynamic tag; -1 when it is missing. */
+static int64_t dynamic_tag(const ElfView *view, uint64_t tag)
+{
+    const ElfViewSection *s = find_section(view, ".dynamic");
+
+    for (uint64_t i = 0; i + 16 <= s->size; i += 16) {
+        if (ldq_le_p(s->data + i) == tag) {
+            return ldq_le_p(s->data + i + 8);
+        }
+    }
+    return -1;
+}
+
+static unsigned section_number(const ElfView *view, const char *name)
+{
+    return find_section(view, name) - view->sections;
+}
+
+/* A shared library: calls out through the table, data through slots. */
+static void test_link_shared(void)
+{
+    static const char *const texts[] = {
+        "\t.global f\n\t.type f, @function\nf: disp %ctpr1, ext\n"
+        "addd 0, _f32s,_lts0 v@GOT, %dr0\n\t.data\n\t.global v\n"
+        "v: .quad f, l\nl: .quad 1\n",
+        NULL,
+    };
+    LinkOptions options = { .kind = LINK_SHARED, .soname = "libt.so" };
+    Linked l = link_texts(texts, &options);
+    g_autofree ElfViewReloc *plt = NULL;
+    g_autofree ElfViewReloc *dyn = NULL;
+
+    g_assert_cmpstr(l.messages, ==, "");
+    g_autoptr(ElfView) view = elf_view_new(l.bytes->data, l.bytes->len, NULL);
+    const ElfViewSection *got = find_section(view, ".got");
+    const ElfViewSection *data = find_section(view, ".data");
+
+    g_assert_cmpuint(view->type, ==, ET_DYN);
+    g_assert_cmpint(elf_view_relocs(view, section_number(view, ".rela.plt"),
+                                    &plt), ==, 1);
+    g_assert_cmpuint(plt[0].type, ==, R_E2K_64_JMP_SLOT);
+    g_assert_cmpstr(view->dynsyms[plt[0].symbol].name, ==, "ext");
+    g_assert_cmpuint(view->dynsyms[plt[0].symbol].section, ==, SHN_UNDEF);
+    /* GOT slot of v, f as the loader finds it, l relative to the base. */
+    g_assert_cmpint(elf_view_relocs(view, section_number(view, ".rela.dyn"),
+                                    &dyn), ==, 3);
+    g_assert_cmpstr(view->dynsyms[dyn[0].symbol].name, ==, "v");
+    g_assert_cmpstr(view->dynsyms[dyn[1].symbol].name, ==, "f");
+    g_assert_cmpuint(dyn[1].type, ==, R_E2K_64_ABS);
+    g_assert_cmpuint(dyn[2].type, ==, R_E2K_64_RELATIVE);
+    g_assert_cmpint(dyn[2].addend, ==, data->address + 16);
+    /* Slot 0 holds the dynamic section; the lazy scheme is announced. */
+    g_assert_cmphex(ldq_le_p(got->data), ==,
+                    find_section(view, ".dynamic")->address);
+    g_assert_cmpint(dynamic_tag(view, DT_PLTGOT), ==, got->address);
+    g_assert_cmpint(dynamic_tag(view, 0x70000003), ==, 0);
+    g_assert_cmpint(dynamic_tag(view, DT_PLTRELSZ), ==, 24);
+    g_assert_cmpint(dynamic_tag(view, DT_SONAME), >, 0);
+    g_assert_cmpint(dynamic_tag(view, DT_TEXTREL), ==, -1);
+    linked_clear(&l);
+}
+
 static void test_flat_image(void)
 {
     static const char *const texts[] = {
@@ -573,6 +635,7 @@ int main(int argc, char **argv)
     g_test_add_func("/target-e2k/link/static", test_link_static);
     g_test_add_func("/target-e2k/link/tls-got", test_link_tls_got);
     g_test_add_func("/target-e2k/link/errors", test_link_errors);
+    g_test_add_func("/target-e2k/link/shared", test_link_shared);
     g_test_add_func("/target-e2k/link/flat", test_flat_image);
     return g_test_run();
 }
