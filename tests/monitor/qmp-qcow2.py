@@ -1,0 +1,248 @@
+"""Persistent bitmaps, kill -9, drive-* jobs: what needs qcow2 images.  The
+images are made by our own blockdev-create and checked by the peers' qemu-img
+where it is installed."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from qmp import Daemon, Skip, run_tests
+
+MIB = 1 << 20
+SIZE = 4 * MIB
+
+
+def create(d, path, size=SIZE, **more):
+    for options in ({"driver": "file", "filename": path, "size": 0},
+                    {"driver": "qcow2", "size": size,
+                     "file": {"driver": "file", "filename": path}, **more}):
+        d.cmd("blockdev-create", job_id="c", options=options)
+        d.qmp.event("JOB_STATUS_CHANGE", id="c", status="concluded")
+        job = d.cmd("query-jobs")[0]
+        assert "error" not in job, job
+        d.cmd("job-dismiss", id="c")
+
+
+def add(d, path, name="n", **more):
+    d.cmd("blockdev-add", driver="qcow2", node_name=name,
+          file={"driver": "file", "filename": path}, **more)
+
+
+def check(path):
+    tool = shutil.which("qemu-img")
+    if tool:
+        r = subprocess.run([tool, "check", path], capture_output=True,
+                           text=True)
+        assert r.returncode == 0, r
+
+
+def write(d, *commands, node="n"):
+    """The guest's writes, through an export that goes again afterwards."""
+    tool = shutil.which("qemu-io")
+    if not tool:
+        raise Skip("qemu-io is not installed")
+    d.nbd_start()
+    d.cmd("block-export-add", type="nbd", id="w", node_name=node, name="w",
+          writable=True)
+    args = [tool, "-f", "raw"]
+    for c in commands:
+        args += ["-c", c]
+    r = subprocess.run([*args, d.uri("w")], capture_output=True, text=True)
+    assert r.returncode == 0, r
+    d.cmd("nbd-server-stop")
+
+
+def test_saved_and_loaded(program):
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path)
+            add(d, path)
+            for name, args in (("on", {}), ("off", {"disabled": True}),
+                               ("fine", {"granularity": 512})):
+                d.cmd("block-dirty-bitmap-add", node="n", name=name,
+                      persistent=True, **args)
+            d.cmd("block-dirty-bitmap-add", node="n", name="ram")
+            write(d, "write 1M 64k")
+            sums = {n: d.cmd("x-debug-block-dirty-bitmap-sha256", node="n",
+                             name=n) for n in ("on", "off", "fine")}
+        check(path)
+        with Daemon(program) as d:
+            add(d, path)
+            got = d.bitmaps("n")
+            assert set(got) == {"on", "off", "fine"}, got
+            assert got["on"]["recording"] and not got["off"]["recording"]
+            assert got["on"]["persistent"]
+            assert got["on"]["count"] == got["fine"]["count"] == 65536, got
+            for name, sha in sums.items():
+                assert d.cmd("x-debug-block-dirty-bitmap-sha256", node="n",
+                             name=name) == sha
+            d.cmd("block-dirty-bitmap-remove", node="n", name="off")
+        with Daemon(program) as d:
+            add(d, path)
+            assert set(d.bitmaps("n")) == {"on", "fine"}
+        check(path)
+
+
+def test_killed(program):
+    """After kill -9 the bitmap is inconsistent: it can only be removed."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path)
+            add(d, path)
+            d.cmd("block-dirty-bitmap-add", node="n", name="b",
+                  persistent=True)
+        d = Daemon(program)
+        add(d, path)
+        d.process.send_signal(signal.SIGKILL)
+        d.process.wait()
+        with Daemon(program) as d:
+            add(d, path)
+            b = d.bitmaps("n")["b"]
+            assert b["inconsistent"] and not b["recording"], b
+            d.nbd_start()
+            text = "Bitmap 'b' is inconsistent and cannot be used"
+            d.fails(text, "block-export-add", type="nbd", id="x",
+                    node_name="n", bitmaps=["b"])
+            for command in ("clear", "enable", "disable"):
+                d.fails(text, "block-dirty-bitmap-" + command, node="n",
+                        name="b")
+            d.fails(text, "block_resize", node_name="n", size=2 * SIZE)
+            d.cmd("block-dirty-bitmap-remove", node="n", name="b")
+        with Daemon(program) as d:
+            add(d, path)
+            assert d.bitmaps("n") == {}
+        check(path)
+
+
+def test_read_only_image(program):
+    """An enabled bitmap on a read-only node: read-only, and exportable."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path)
+            add(d, path)
+            d.cmd("block-dirty-bitmap-add", node="n", name="b",
+                  persistent=True)
+            write(d, "write 0 1")
+        with Daemon(program) as d:
+            add(d, path, read_only=True)
+            d.fails("Bitmap 'b' is readonly and cannot be modified",
+                    "block-dirty-bitmap-clear", node="n", name="b")
+            d.fails("Bitmap 'b' is readonly and cannot be modified",
+                    "block-dirty-bitmap-remove", node="n", name="b")
+            d.nbd_start()
+            d.cmd("block-export-add", type="nbd", id="x", node_name="n",
+                  bitmaps=["b"])
+        # A backing file's bitmap is found from above.
+        with Daemon(program) as d:
+            over = d.file("over.qcow2")
+            create(d, over)
+            add(d, path, "low", read_only=True)
+            add(d, over, "top", backing="low")
+            d.nbd_start()
+            for writable in (False, True):
+                d.cmd("block-export-add", type="nbd", id="x",
+                      node_name="top", writable=writable, bitmaps=["b"])
+                assert d.bitmaps("low")["b"]["busy"]
+                d.cmd("block-export-del", id="x")
+                d.qmp.event("BLOCK_EXPORT_DELETED", id="x")
+
+
+def test_transaction_keeps_stored(program):
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path)
+            add(d, path)
+            d.cmd("block-dirty-bitmap-add", node="n", name="b",
+                  persistent=True)
+            d.fails("Transaction aborted using Abort action", "transaction",
+                    actions=[{"type": "block-dirty-bitmap-remove",
+                              "data": {"node": "n", "name": "b"}},
+                             {"type": "abort", "data": {}}])
+            assert d.bitmaps("n")["b"]["persistent"]
+        with Daemon(program) as d:
+            add(d, path)
+            assert set(d.bitmaps("n")) == {"b"}
+            d.cmd("block-dirty-bitmap-add", node="n", name="c",
+                  persistent=True)
+            d.cmd("block_resize", node_name="n", size=2 * SIZE)
+        with Daemon(program) as d:
+            add(d, path)
+            assert set(d.bitmaps("n")) == {"b", "c"}
+        check(path)
+
+
+def test_persistent_refusals(program):
+    with Daemon(program) as d:
+        path = d.file("v2.qcow2")
+        create(d, path, version="v2")
+        add(d, path)
+        d.fails("Can't make bitmap 'b' persistent in 'n': Cannot store dirty "
+                "bitmaps in qcow2 v2 files", "block-dirty-bitmap-add",
+                node="n", name="b", persistent=True)
+
+
+def test_drive_backup(program):
+    with Daemon(program) as d:
+        path = d.file("n.img", SIZE, 0x11)
+        d.cmd("blockdev-add", driver="raw", node_name="n",
+              file={"driver": "file", "filename": path})
+        for fmt in ("raw", "qcow2"):
+            target = d.file("t." + fmt)
+            d.cmd("drive-backup", job_id="j", device="n", target=target,
+                  format=fmt, sync="full")
+            d.qmp.event("BLOCK_JOB_COMPLETED", device="j")
+            d.qmp.event("JOB_STATUS_CHANGE", id="j", status="null")
+            if shutil.which("qemu-img"):
+                subprocess.run(["qemu-img", "compare", "-q", "-f", "raw",
+                                "-F", fmt, path, target], check=True)
+        d.fails("Invalid block format 'zip'", "drive-backup", job_id="j",
+                device="n", target=d.file("z"), format="zip", sync="full")
+        assert [n["node-name"] for n in
+                d.cmd("query-named-block-nodes")][-1] == "n"
+
+
+def test_drive_mirror(program):
+    with Daemon(program) as d:
+        path = d.file("n.img", SIZE, 0x22)
+        d.cmd("blockdev-add", driver="raw", node_name="n",
+              file={"driver": "file", "filename": path})
+        target = d.file("t.qcow2")
+        d.cmd("drive-mirror", job_id="j", device="n", target=target,
+              format="qcow2", node_name="t", sync="full")
+        d.qmp.event("BLOCK_JOB_READY", device="j")
+        d.cmd("block-job-cancel", device="j")
+        d.qmp.event("BLOCK_JOB_COMPLETED", device="j")
+        d.qmp.event("JOB_STATUS_CHANGE", id="j", status="null")
+        d.quit()
+        if shutil.which("qemu-img"):
+            subprocess.run(["qemu-img", "compare", "-q", path, target],
+                           check=True)
+
+
+def test_compressed_backup(program):
+    with Daemon(program) as d:
+        path = d.file("n.img", SIZE, 0x33)
+        d.cmd("blockdev-add", driver="raw", node_name="n",
+              file={"driver": "file", "filename": path})
+        target = d.file("t.qcow2")
+        create(d, target)
+        add(d, target, "t")
+        d.cmd("blockdev-backup", job_id="j", device="n", target="t",
+              sync="full", compress=True)
+        d.qmp.event("BLOCK_JOB_COMPLETED", device="j")
+        d.qmp.event("JOB_STATUS_CHANGE", id="j", status="null")
+        d.quit()
+        assert os.stat(target).st_blocks * 512 < SIZE // 4
+        if shutil.which("qemu-img"):
+            subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F",
+                            "qcow2", path, target], check=True)
+
+
+run_tests(dict(globals()), sys.argv[1])
