@@ -492,6 +492,8 @@ static int rebuild(Check *c)
 {
     Qcow2 *s = c->s;
     uint64_t start, blocks = 1, table_clusters, per = s->cluster_size / 8;
+    uint64_t old_offset = s->header.reftable_offset;
+    uint32_t old_clusters = s->header.reftable_clusters;
     int ret;
 
     start = MAX(c->file_clusters, c->highest + 1);
@@ -521,8 +523,14 @@ static int rebuild(Check *c)
     if (ret == 0) {
         ret = block_flush(qcow2_file(s));
     }
+    if (ret < 0) {
+        s->header.reftable_offset = old_offset;
+        s->header.reftable_clusters = old_clusters;
+        return ret;
+    }
     qcow2_refcount_free(s);
-    if (ret == 0 && !qcow2_refcount_init(s, NULL)) {
+    if (!qcow2_refcount_init(s, NULL)) {
+        s->reftable_size = 0; /* nothing can be allocated any more */
         ret = -EIO;
     }
     return ret;
@@ -696,10 +704,10 @@ static int run(Check *c)
     }
     c->rebuild = s->header.reftable_clusters == 0;
     count_everything(c, true);
-    if (!c->rebuild) {
+    if (!c->rebuild || !(c->fix & BLOCK_FIX_ERRORS)) {
         compare_all(c);
     }
-    if (c->rebuild) {
+    if (c->rebuild && c->fix) {
         if (!(c->fix & BLOCK_FIX_ERRORS)) {
             fprintf(stderr, "ERROR need to rebuild refcount structures\n");
             return -EIO;

@@ -516,11 +516,11 @@ static bool put_to_rest(Qcow2 *s, bool release, GError **error)
     if (ret == 0) {
         ret = qcow2_settle(s); /* what the frees changed */
     }
-    s->lazy = lazy;
     g_mutex_unlock(&s->lock);
     if (ret == 0) {
         ok = qcow2_bitmaps_store(s, release, error);
     }
+    s->lazy = lazy;
     if (ret == 0) {
         ret = qcow2_update_incompat(s, 0, QCOW2_INCOMPAT_DIRTY);
     }

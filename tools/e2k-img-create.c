@@ -702,10 +702,10 @@ int img_resize(int argc, char **argv)
     int opt;
 
     /* The size comes last and may look like an option. */
-    if (argc < 3) {
+    if (argc < 3 && !(argc == 2 && argv[1][0] == '-')) {
         tool_usage_error("Not enough arguments");
     }
-    size_text = argv[--argc];
+    size_text = argc < 3 ? "" : argv[--argc];
     while ((opt = img_getopt(argc, argv, ":f:hq", longs)) != -1) {
         if (opt == OPT_PREALLOCATION) {
             prealloc = block_preallocation_parse(optarg);

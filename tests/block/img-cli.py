@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Command lines, messages, JSON and exit codes of e2k-img and e2k-io.
+
+usage: img-cli.py E2K_IMG E2K_IO
+
+Needs no other program.  Each case is a command, its exit status and words
+its output must contain.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+IMG, IO = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+failures = 0
+
+
+def run(program, *args):
+    p = subprocess.run([program, *args], text=True, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    return p.returncode, p.stdout
+
+
+def case(status, words, program, *args):
+    global failures
+    got, out = run(program, *args)
+    missing = [w for w in words if w not in out]
+    if got != status or missing:
+        failures += 1
+        print(f'{os.path.basename(program)} {" ".join(args)}: exit {got} '
+              f'(want {status}), missing {missing}\n{out}')
+
+
+def img(status, words, *args):
+    case(status, words, IMG, *args)
+
+
+def io(status, words, *args):
+    case(status, words, IO, *args)
+
+
+def usage():
+    img(1, ['Not enough arguments', "--help' for more information"])
+    img(1, ['Command not found: nothing'], 'nothing')
+    img(0, ['Supported formats:', ' qcow2', ' raw', 'convert'], '--help')
+    img(0, ['e2k-img version'], '--version')
+    for command in ('amend', 'bench', 'bitmap', 'check', 'commit', 'compare',
+                    'convert', 'create', 'dd', 'info', 'map', 'measure',
+                    'rebase', 'resize', 'snapshot'):
+        img(0, [f'usage: e2k-img {command} '], command, '--help')
+        img(1, ['unrecognized option'], command, '--no-such-option', 'x',
+            'y')
+    img(1, ['Expecting image file name'], 'create')
+    img(0, ['Supported options:', 'cluster_size=<size>'],
+        'create', '-f', 'qcow2', '-o', 'help', 'x')
+
+
+def creating():
+    img(0, ["Formatting 'a.qcow2', fmt=qcow2 cluster_size=65536 "
+            'extended_l2=off compression_type=zlib size=1073741824 '
+            'lazy_refcounts=off refcount_bits=16\n'],
+        'create', '-f', 'qcow2', 'a.qcow2', '1G')
+    assert os.path.getsize('a.qcow2') == 196624
+    img(0, ["Formatting 'r.raw', fmt=raw size=1048576\n"],
+        'create', 'r.raw', '1M')
+    img(1, ['x.qcow2: Image creation needs a size parameter'],
+        'create', '-f', 'qcow2', 'x.qcow2')
+    img(1, ['Invalid image size specified'],
+        'create', '-f', 'qcow2', 'x.qcow2', '1x')
+    img(1, ["Invalid parameter 'foo'"],
+        'create', '-f', 'qcow2', '-o', 'foo=1', 'x.qcow2', '1M')
+    img(1, ['Cluster size must be a power of two between 512 and 2048k'],
+        'create', '-f', 'qcow2', '-o', 'cluster_size=3k', 'x.qcow2', '1M')
+    img(1, ['LUKS'], 'create', '-f', 'qcow2', '-o', 'encrypt.format=luks',
+        'x.qcow2', '1M')
+    img(1, ['Backing file specified without backing format',
+            'Detected format of raw.'],
+        'create', '-f', 'qcow2', '-b', 'r.raw', 'x.qcow2')
+    assert not os.path.exists('x.qcow2')
+
+
+def facts():
+    img(0, ['image: a.qcow2\nfile format: qcow2\n'
+            'virtual size: 1 GiB (1073741824 bytes)', 'cluster_size: 65536',
+            '    compat: 1.1\n    compression type: zlib\n'], 'info',
+        'a.qcow2')
+    status, out = run(IMG, 'info', '--output=json', 'a.qcow2')
+    info = json.loads(out)
+    assert info['virtual-size'] == 1 << 30 and info['format'] == 'qcow2'
+    assert info['dirty-flag'] is False
+    assert info['format-specific']['data']['refcount-bits'] == 16
+    img(1, ["Could not open 'none'"], 'info', 'none')
+    img(0, ['No errors were found', 'Image end offset: 262144'], 'check',
+        'a.qcow2')
+    img(63, ['This image format does not support checks'], 'check', '-f',
+        'raw', 'r.raw')
+    img(0, ['required size: 393216\nfully allocated size: 1074135040\n'],
+        'measure', '-O', 'qcow2', '--size', '1G')
+
+
+def contents():
+    io(0, ['wrote 65536/65536 bytes at offset 65536',
+           'read 65536/65536 bytes at offset 65536'],
+       '-c', 'write -P 7 64k 64k', '-c', 'read -P 7 64k 64k', 'a.qcow2')
+    io(1, ['Pattern verification failed at offset 65536, 512 bytes'],
+       '-c', 'read -P 8 64k 512', 'a.qcow2')
+    io(1, ['command "nothing" not found'], '-c', 'nothing', 'a.qcow2')
+    io(0, ['64 KiB (0x10000) bytes     allocated at offset 64 KiB (0x10000)',
+           'bytes not allocated at offset 0 bytes (0x0)'],
+       '-c', 'map', 'a.qcow2')
+    img(0, ['[{ "start": 0, "length": 65536, "depth": 0, "present": false, '
+            '"zero": true, "data": false},\n{ "start": 65536, '
+            '"length": 65536, "depth": 0, "present": true, "zero": false, '
+            '"data": true, "offset": 327680},\n'],
+        'map', '--output=json', 'a.qcow2')
+    img(0, ['0x10000         0x10000         0x50000         a.qcow2'],
+        'map', 'a.qcow2')
+    img(0, [], 'convert', '-O', 'raw', 'a.qcow2', 'c.raw')
+    img(0, ['Images are identical.'], 'compare', 'a.qcow2', 'c.raw')
+    img(0, [], 'convert', '-c', '-p', '-O', 'qcow2', 'c.raw', 'd.qcow2')
+    img(0, ['Images are identical.'], 'compare', '-f', 'qcow2', 'd.qcow2',
+        'c.raw')
+    img(1, ['Content mismatch at offset 65536!'], 'compare', '-f', 'raw',
+        'c.raw', 'r.raw')
+    img(2, ['Could not open'], 'compare', 'a.qcow2', 'none')
+    img(1, ['unrecognized operand'], 'dd', 'nothing=1')
+    img(0, [], 'dd', '-f', 'raw', 'bs=64k', 'skip=1', 'count=1', 'if=c.raw',
+        'of=dd.raw')
+    assert open('dd.raw', 'rb').read() == b'\7' * 65536
+
+
+def changing():
+    img(1, ['Use the --shrink option'], 'resize', 'a.qcow2', '512M')
+    img(0, ['Image resized.'], 'resize', '--shrink', 'a.qcow2', '512M')
+    img(0, ['Image resized.'], 'resize', 'a.qcow2', '+1G')
+    img(0, ['virtual size: 1.5 GiB'], 'info', 'a.qcow2')
+    img(0, [], 'snapshot', '-c', 'one', 'a.qcow2')
+    img(0, ['ID        TAG               VM SIZE', '1         one'],
+        'snapshot', '-l', 'a.qcow2')
+    img(1, ["Could not delete snapshot 'two': snapshot not found"],
+        'snapshot', '-d', 'two', 'a.qcow2')
+    img(0, [], 'snapshot', '-d', 'one', 'a.qcow2')
+    img(1, ['Need at least one of --add'], 'bitmap', 'a.qcow2', 'b')
+    img(0, [], 'bitmap', '--add', '-g', '512', 'a.qcow2', 'b')
+    img(1, ['Operation add on bitmap b failed: Bitmap already exists: b'],
+        'bitmap', '--add', 'a.qcow2', 'b')
+    img(1, ["Dirty bitmap 'c' not found"], 'bitmap', '--clear', 'a.qcow2',
+        'c')
+    img(0, ['name: b', 'granularity: 512'], 'info', 'a.qcow2')
+    img(0, [], 'amend', '-o', 'lazy_refcounts=on', 'a.qcow2')
+    img(0, ['lazy refcounts: true'], 'info', 'a.qcow2')
+    img(0, [], 'check', '-q', 'a.qcow2')
+
+
+def chains():
+    img(0, [], 'create', '-q', '-f', 'qcow2', '-b', 'c.raw', '-F', 'raw',
+        'top.qcow2')
+    io(0, [], '-c', 'write -q -P 9 0 4k', 'top.qcow2')
+    img(0, ['backing file: c.raw\nbacking file format: raw', 'image: c.raw'],
+        'info', '--backing-chain', 'top.qcow2')
+    img(0, ['Image committed.'], 'commit', 'top.qcow2')
+    io(0, [], '-f', 'raw', '-c', 'read -q -P 9 0 4k', 'c.raw')
+    img(0, [], 'rebase', '-b', '', 'top.qcow2')
+    io(0, [], '-c', 'read -q -P 9 0 4k', '-c', 'read -q -P 7 64k 4k',
+       'top.qcow2')
+
+
+def damage():
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'bad.qcow2', '1M')
+    io(0, [], '-c', 'write -q 0 64k', 'bad.qcow2')
+    with open('bad.qcow2', 'r+b') as f:
+        f.seek(131072 + 2 * 5)      # the data cluster's count
+        f.write(b'\0\0')
+        f.seek(131072 + 2 * 9)      # and one that nobody uses
+        f.write(b'\0\1')
+        f.truncate(10 * 65536)
+    img(2, ['ERROR cluster 5 refcount=0 reference=1',
+            'Leaked cluster 9 refcount=1 reference=0',
+            '1 leaked clusters were found'], 'check', 'bad.qcow2')
+    img(0, ['The following inconsistencies were found and repaired:',
+            'No errors were found'], 'check', '-r', 'all', 'bad.qcow2')
+    img(0, [], 'check', '-q', 'bad.qcow2')
+    with open('bad.qcow2', 'r+b') as f:
+        f.write(b'nothing')
+    img(1, ["Could not open 'bad.qcow2': Image is not in qcow2 format"],
+        'info', '-f', 'qcow2', 'bad.qcow2')
+
+
+with tempfile.TemporaryDirectory() as work:
+    os.chdir(work)
+    for part in (usage, creating, facts, contents, changing, chains, damage):
+        part()
+print(f'{failures} failures')
+sys.exit(failures != 0)
