@@ -53,14 +53,15 @@ static uint32_t exact_underflow(const Interp *in, const InterpOp *c,
     return tiny ? FP_UE : 0;
 }
 
+/*
+ * A speculative operation with an invalid operand computes on the raw bits,
+ * and so do its flags.
+ */
 static void fp_note(Interp *in, InterpOp *c, uint32_t flags)
 {
     uint32_t masks = in->cpu->pfpfr >> PFPFR_MASK_SHIFT;
     uint32_t unmasked = flags & ~masks & FP_FLAGS;
 
-    if (c->poison) {
-        return;
-    }
     if (!unmasked) {
         in->fp_flags |= flags;
     } else if (c->op->speculative) {

@@ -40,9 +40,6 @@ static void x_finish(Interp *in, InterpOp *c)
     uint32_t flags = host_x87_end();
     uint32_t unmasked = flags & ~in->cpu->fpcr & FP_FLAGS;
 
-    if (c->poison) {
-        return;
-    }
     if (!unmasked) {
         in->x87_flags |= flags;
     } else if (c->op->speculative) {

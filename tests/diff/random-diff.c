@@ -1,0 +1,446 @@
+/*
+ * random-diff: the same random programs in both engines, all architectural
+ * state compared afterwards.
+ *
+ *   random-diff [--cases N] [--seed S] [--isa V] [--only CASE] [--keep-going]
+ *
+ * Prints the seed; CASE numbers count from 0 and depend on the seed alone, so
+ * "--seed S --only CASE" repeats one.  A difference is reduced first (fewer
+ * bundles, fewer operations, simpler state) and then printed with the bytes
+ * of its bundles.  Exit status 1 when there was a difference.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target-e2k/bundle.h"
+#include "target-e2k/encode.h"
+#include "tests/diff/random-program.h"
+#include "tests/insn/box.h"
+
+enum {
+    COMPARED_REGS = 224,
+    WINDOW_START = 64,  /* where box_reset() puts %r0 */
+};
+
+/* What is compared, in one flat copy. */
+typedef struct Outcome {
+    CpuExit exit;
+    Exception exception;
+    uint64_t ip;
+    RegSlot regs[COMPARED_REGS + WINDOW_START];
+    uint8_t tags[COMPARED_REGS + WINDOW_START];
+    RegSlot g[32];
+    uint8_t g_tags[32];
+    uint64_t window, frame;
+    uint64_t pf, lsr, ilcr, br, wd, bgr;
+    uint64_t ctpr[3];
+    uint64_t usd_base, usd_size;
+    uint32_t pfpfr, fpcr, fpsr, upsr;
+    uint64_t aad[32][2], aaind[16], aasti[16], aaincr[8];
+    uint32_t area_index[64];
+    uint32_t aau_tags, aasr;
+    bool armed;
+    uint8_t n_pending;
+    uint64_t next_ip;
+    uint8_t data[DATA_BYTES];
+} Outcome;
+
+typedef struct Differ {
+    Box *boxes[ISA_MAX + 1];
+    uint64_t seed;
+    Outcome interp, jit;
+} Differ;
+
+static void put_program(Box *box, const Program *p)
+{
+    uint8_t *code = box_at(box, CODE_ADDRESS);
+    unsigned at = 0;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        at += program_encode(p, i, code + at);
+    }
+    memset(code + at, 0xff, 64); /* cannot be decoded: the end */
+    engine_invalidate(CODE_ADDRESS, 2048);
+}
+
+static void put_state(Box *box, const StartState *s)
+{
+    E2kCpu *cpu = box->cpu;
+    Rng data;
+
+    box_reset(box, s->wsz);
+    memcpy(cpu->win, s->regs, sizeof(s->regs));
+    memcpy(cpu->win_tags, s->tags, sizeof(s->tags));
+    memcpy(cpu->g, s->g, sizeof(s->g));
+    memcpy(cpu->g_tags, s->g_tags, sizeof(s->g_tags));
+    cpu->pf = s->pf;
+    cpu_set_lsr(cpu, s->lsr);
+    cpu_set_br(cpu, s->br);
+    memcpy(cpu->ctpr, s->ctpr, sizeof(s->ctpr));
+    cpu->pfpfr = s->pfpfr;
+    cpu->fpcr = s->fpcr;
+    cpu->upsr = s->upsr;
+    cpu->wdbl = cpu->isa >= 3 && s->wdbl;
+    cpu->usd_base = DATA_ADDRESS + DATA_BYTES / 2;
+    cpu->usd_size = 1024;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned k = i < 2 ? i : 32 + i - 2;
+        cpu->aau.aad[i].lo = s->aad[i];
+        cpu->aau.aasti[i] = s->aasti[i];
+        cpu->aau.aaincr[i] = (uint32_t)s->aaincr[i];
+        cpu->aau.area[k].fmt = s->area[i].fmt;
+        cpu->aau.area[k].mrng = 32;
+        cpu->aau.area[k].valid = true;
+        cpu->aau.area[k].base = s->area[i].base;
+        cpu->aau.area[k].index = s->area[i].index;
+        cpu->aau.area[k].step = s->area[i].step;
+    }
+    cpu->aau.aasr = s->aau_running ? 3 << 7 : 0;
+    rng_seed(&data, s->data_seed);
+    uint64_t *words = box_at(box, DATA_ADDRESS);
+    for (unsigned i = 0; i < DATA_BYTES / 8; i++) {
+        words[i] = rng_next(&data);
+    }
+    cpu->ip = CODE_ADDRESS;
+}
+
+static void take_outcome(Box *box, CpuExit exit, Outcome *o)
+{
+    const E2kCpu *cpu = box->cpu;
+
+    memset(o, 0, sizeof(*o));
+    o->exit = exit;
+    o->exception = cpu->exception;
+    o->ip = cpu->ip;
+    memcpy(o->regs, cpu->regs, sizeof(o->regs));
+    memcpy(o->tags, cpu->reg_tags, sizeof(o->tags));
+    memcpy(o->g, cpu->g, sizeof(o->g));
+    memcpy(o->g_tags, cpu->g_tags, sizeof(o->g_tags));
+    o->window = cpu->win - cpu->regs;
+    o->frame = cpu->frame - cpu->frames;
+    o->pf = cpu->pf;
+    o->lsr = cpu_get_lsr(cpu);
+    o->ilcr = cpu_get_ilcr(cpu);
+    o->br = cpu_get_br(cpu);
+    o->wd = cpu_get_wd(cpu);
+    o->bgr = cpu->bgr_val | cpu->bgr_cur << 8;
+    memcpy(o->ctpr, cpu->ctpr, sizeof(o->ctpr));
+    o->usd_base = cpu->usd_base;
+    o->usd_size = cpu->usd_size;
+    o->pfpfr = cpu->pfpfr;
+    o->fpcr = cpu->fpcr;
+    o->fpsr = cpu->fpsr;
+    o->upsr = cpu->upsr;
+    memcpy(o->aad, cpu->aau.aad, sizeof(o->aad));
+    memcpy(o->aaind, cpu->aau.aaind, sizeof(o->aaind));
+    memcpy(o->aasti, cpu->aau.aasti, sizeof(o->aasti));
+    memcpy(o->aaincr, cpu->aau.aaincr, sizeof(o->aaincr));
+    for (unsigned i = 0; i < 64; i++) {
+        o->area_index[i] = cpu->aau.area[i].index;
+    }
+    o->aau_tags = cpu->aau.aasti_tag | (uint32_t)cpu->aau.aaind_tag << 16;
+    o->aasr = cpu->aau.aasr;
+    o->armed = cpu->resume.armed;
+    o->n_pending = o->armed ? cpu->resume.n : 0;
+    o->next_ip = o->armed ? cpu->resume.next_ip : 0;
+    memcpy(o->data, box_at(box, DATA_ADDRESS), DATA_BYTES);
+}
+
+static void run(Box *box, const Program *p, EngineKind kind, Outcome *o)
+{
+    box_use_engine(kind);
+    put_program(box, p);
+    put_state(box, &p->start);
+    take_outcome(box, cpu_run(box->cpu), o);
+}
+
+static bool differs(Differ *d, const Program *p)
+{
+    Box *box = d->boxes[p->isa];
+
+    run(box, p, ENGINE_INTERP, &d->interp);
+    run(box, p, ENGINE_JIT, &d->jit);
+    return memcmp(&d->interp, &d->jit, sizeof(d->interp)) != 0;
+}
+
+/* ------------------------------------------------------------------------
+ * Reduction
+ */
+
+static bool is_legal_program(const Program *p)
+{
+    uint8_t bytes[64];
+    Bundle decoded;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        unsigned length = program_encode(p, i, bytes);
+        if (!length ||
+            bundle_decode(&decoded, bytes, length, p->isa) != DECODE_OK) {
+            return false;
+        }
+    }
+    return p->n > 0;
+}
+
+/* Keeps the change when the difference is still there. */
+static bool try_change(Differ *d, Program *p, const Program *changed)
+{
+    if (!is_legal_program(changed) || !differs(d, changed)) {
+        return false;
+    }
+    *p = *changed;
+    return true;
+}
+
+static bool drop_bundles(Differ *d, Program *p)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < p->n;) {
+        Program q = *p;
+        memmove(q.bundles + i, q.bundles + i + 1,
+                (q.n - i - 1) * sizeof(Bundle));
+        q.n--;
+        if (try_change(d, p, &q)) {
+            any = true;
+        } else {
+            i++;
+        }
+    }
+    return any;
+}
+
+static void repack(Bundle *b)
+{
+    bundle_pack(b, b->hs >> 14 & 1, b->hs >> 15 & 1);
+}
+
+static bool drop_operations(Differ *d, Program *p, unsigned i)
+{
+    bool any = false;
+
+    for (unsigned channel = 0; channel < BUNDLE_CHANNELS; channel++) {
+        Program q = *p;
+        if (q.bundles[i].alc[channel].present) {
+            q.bundles[i].alc[channel].present = false;
+            q.bundles[i].alc_mask &= ~(1 << channel);
+            repack(&q.bundles[i]);
+            any |= try_change(d, p, &q);
+        }
+        q = *p;
+        if (q.bundles[i].alc[channel].n_conds) {
+            q.bundles[i].alc[channel].n_conds = 0;
+            repack(&q.bundles[i]);
+            any |= try_change(d, p, &q);
+        }
+    }
+    return any;
+}
+
+static bool drop_extras(Differ *d, Program *p, unsigned i)
+{
+    bool any = false;
+
+    for (unsigned what = 0; what < 8; what++) {
+        Program q = *p;
+        Bundle *b = &q.bundles[i];
+        switch (what) {
+        case 0: b->n_pls = 0; memset(b->clp, 0, sizeof(b->clp)); break;
+        case 1: memset(b->mova, 0, sizeof(b->mova)); break;
+        case 2: b->has_ss = false; b->transfer = 0; b->hs &= ~(1u << 14); break;
+        case 3: b->hs &= ~(1u << 15); break;
+        case 4: b->loop_mode = false; break;
+        case 5: b->alct = b->alcf = false; break;
+        case 6: b->abnt = b->abnf = b->abpt = b->abpf = false; break;
+        default: b->n_lts = 0; break;
+        }
+        if (memcmp(b, &p->bundles[i], sizeof(*b)) != 0) {
+            repack(b);
+            any |= try_change(d, p, &q);
+        }
+    }
+    return any;
+}
+
+static void simplify_state(Differ *d, Program *p)
+{
+    for (unsigned what = 0; what < 6; what++) {
+        Program q = *p;
+        switch (what) {
+        case 0: memset(q.start.tags, 0, sizeof(q.start.tags)); break;
+        case 1: memset(q.start.g_tags, 0, sizeof(q.start.g_tags)); break;
+        case 2: q.start.pf = 0; break;
+        case 3: q.start.lsr = 0; break;
+        case 4: q.start.pfpfr = 0x1f80; break;
+        default: q.start.fpcr = 0x37f; break;
+        }
+        try_change(d, p, &q);
+    }
+}
+
+static void reduce(Differ *d, Program *p)
+{
+    bool any;
+
+    do {
+        any = drop_bundles(d, p);
+        for (unsigned i = 0; i < p->n; i++) {
+            any |= drop_operations(d, p, i);
+            any |= drop_extras(d, p, i);
+        }
+    } while (any);
+    simplify_state(d, p);
+    differs(d, p);
+}
+
+/* ------------------------------------------------------------------------
+ * Report
+ */
+
+static void print_value(const char *name, unsigned index, uint64_t interp,
+                        uint64_t jit)
+{
+    if (interp != jit) {
+        printf("  %s%u: interp %016" PRIx64 ", jit %016" PRIx64 "\n", name,
+               index, interp, jit);
+    }
+}
+
+static void print_difference(const Outcome *a, const Outcome *b)
+{
+    print_value("exit", 0, a->exit, b->exit);
+    print_value("exception", 0, a->exception, b->exception);
+    print_value("ip", 0, a->ip, b->ip);
+    for (unsigned i = 0; i < COMPARED_REGS; i++) {
+        print_value("r", i, a->regs[WINDOW_START + i].lo,
+                    b->regs[WINDOW_START + i].lo);
+        print_value("ext", i, a->regs[WINDOW_START + i].ext,
+                    b->regs[WINDOW_START + i].ext);
+        print_value("tag", i, a->tags[WINDOW_START + i],
+                    b->tags[WINDOW_START + i]);
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        print_value("g", i, a->g[i].lo, b->g[i].lo);
+        print_value("gext", i, a->g[i].ext, b->g[i].ext);
+        print_value("gtag", i, a->g_tags[i], b->g_tags[i]);
+    }
+    print_value("pf", 0, a->pf, b->pf);
+    print_value("lsr", 0, a->lsr, b->lsr);
+    print_value("ilcr", 0, a->ilcr, b->ilcr);
+    print_value("br", 0, a->br, b->br);
+    print_value("wd", 0, a->wd, b->wd);
+    for (unsigned i = 0; i < 3; i++) {
+        print_value("ctpr", i + 1, a->ctpr[i], b->ctpr[i]);
+    }
+    print_value("usd_base", 0, a->usd_base, b->usd_base);
+    print_value("pfpfr", 0, a->pfpfr, b->pfpfr);
+    print_value("fpcr", 0, a->fpcr, b->fpcr);
+    print_value("fpsr", 0, a->fpsr, b->fpsr);
+    print_value("upsr", 0, a->upsr, b->upsr);
+    print_value("armed", 0, a->armed, b->armed);
+    print_value("pending", 0, a->n_pending, b->n_pending);
+    print_value("next_ip", 0, a->next_ip, b->next_ip);
+    for (unsigned i = 0; i < 16; i++) {
+        print_value("aasti", i, a->aasti[i], b->aasti[i]);
+        print_value("aaind", i, a->aaind[i], b->aaind[i]);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        print_value("area", i, a->area_index[i], b->area_index[i]);
+    }
+    for (unsigned i = 0; i < DATA_BYTES; i++) {
+        print_value("data+", i, a->data[i], b->data[i]);
+    }
+}
+
+static void print_program(const Program *p)
+{
+    uint8_t bytes[64];
+
+    for (unsigned i = 0; i < p->n; i++) {
+        unsigned length = program_encode(p, i, bytes);
+        printf("  bundle %u:", i);
+        for (unsigned k = 0; k < BUNDLE_CHANNELS; k++) {
+            const AlcOp *op = &p->bundles[i].alc[k];
+            if (op->present) {
+                printf(" %s,%u%s", insn_name(op->insn), k,
+                       op->speculative ? ",sm" : "");
+            }
+        }
+        printf("\n    ");
+        for (unsigned k = 0; k < length; k++) {
+            printf("%02x", bytes[k]);
+        }
+        printf("\n");
+    }
+}
+
+static bool run_case(Differ *d, uint64_t number, unsigned isa)
+{
+    Rng rng;
+    Program p;
+
+    rng_seed(&rng, d->seed + number * UINT64_C(0x632be59bd9b4e019));
+    if (!isa) {
+        isa = 2 + rng_below(&rng, 5);
+    }
+    bool loops = rng_chance(&rng, 25);
+    random_program(&p, &rng, isa, 1 + rng_below(&rng, PROGRAM_MAX - 1), loops);
+    if (!differs(d, &p)) {
+        return true;
+    }
+    reduce(d, &p);
+    printf("seed %" PRIu64 " case %" PRIu64 " (v%u):\n", d->seed, number, isa);
+    print_program(&p);
+    print_difference(&d->interp, &d->jit);
+    fflush(stdout);
+    return false;
+}
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: random-diff [--cases N] [--seed S] [--isa V] "
+                    "[--only CASE] [--keep-going]\n");
+    exit(2);
+}
+
+int main(int argc, char **argv)
+{
+    Differ d = {.seed = g_random_int()};
+    uint64_t cases = 1000, first = 0;
+    unsigned isa = 0, bad = 0;
+    bool keep_going = false;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--keep-going") == 0) {
+            keep_going = true;
+        } else if (i + 1 == argc) {
+            usage();
+        } else if (strcmp(argv[i], "--cases") == 0) {
+            cases = strtoull(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            d.seed = strtoull(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--isa") == 0) {
+            isa = CLAMP(atoi(argv[++i]), ISA_MIN, ISA_MAX);
+        } else if (strcmp(argv[i], "--only") == 0) {
+            first = strtoull(argv[++i], NULL, 0);
+            cases = 1;
+        } else {
+            usage();
+        }
+    }
+    box_init();
+    for (unsigned v = ISA_MIN; v <= ISA_MAX; v++) {
+        d.boxes[v] = box_new(box_model_of_isa(v));
+        box_map(d.boxes[v], CODE_ADDRESS, 4096);
+        box_map(d.boxes[v], DATA_ADDRESS, DATA_BYTES);
+    }
+    printf("seed %" PRIu64 ", %" PRIu64 " cases\n", d.seed, cases);
+    fflush(stdout);
+    for (uint64_t n = first; n < first + cases && (keep_going || !bad); n++) {
+        bad += !run_case(&d, n, isa);
+    }
+    printf("%" PRIu64 " cases, %u differ\n", cases, bad);
+    return bad != 0;
+}
