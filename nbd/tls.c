@@ -88,7 +88,10 @@ static bool check(int ret, const char *what, const char *path, GError **error)
 static bool find_file(const NbdTlsParams *p, const char *name, bool required,
                       char **path, GError **error)
 {
-    *path = g_build_filename(p->dir, name, NULL);
+    /* GnuTLS reads some files late, when the directory may be another. */
+    g_autofree char *dir = g_canonicalize_filename(p->dir, NULL);
+
+    *path = g_build_filename(dir, name, NULL);
     if (g_file_test(*path, G_FILE_TEST_EXISTS)) {
         return true;
     }
@@ -165,7 +168,7 @@ static bool load_psk(NbdTlsCreds *creds, const NbdTlsParams *p, GError **error)
     gnutls_datum_t datum;
 
     if (p->psk_file) {
-        path = g_strdup(p->psk_file);
+        path = g_canonicalize_filename(p->psk_file, NULL);
     } else if (!find_file(p, "keys.psk", true, &path, error)) {
         return false;
     }
