@@ -84,20 +84,19 @@ void interp_getfz(Interp *in, InterpOp *c)
     c->d.lo = c->d.lo >> z << z;
 }
 
+/* A length above 31 of insfs is not documented: taken modulo 32, as getfs. */
 void interp_insf(Interp *in, InterpOp *c)
 {
     bool wide = interp_is_wide(c);
-    unsigned off = c->s2.lo & (wide ? 63 : 31);
-    unsigned len = c->s2.lo >> 6 & 63;
-    uint64_t mask = len >= width_bits(wide) ? width_mask(wide)
-                                            : (UINT64_C(1) << len) - 1;
+    FieldSelector f = field_selector(c->s2.lo, wide);
+    uint64_t mask = (UINT64_C(1) << f.len) - 1;
     unsigned tags1 = wide && (c->s2.lo >> 13 & 1) ? 3 : 15;
     unsigned tags3 = wide && (c->s2.lo >> 15 & 1) ? 3 : 15;
 
     if ((c->s1.tag & tags1) || c->s2.tag || (c->s3.tag & tags3)) {
         interp_invalid_operand(in, c);
     }
-    c->d.lo = (rotate_right(c->s1.lo, off, wide) & ~mask) | (c->s3.lo & mask);
+    c->d.lo = (rotate_right(c->s1.lo, f.off, wide) & ~mask) | (c->s3.lo & mask);
 }
 
 /* ------------------------------------------------------------------------

@@ -570,6 +570,10 @@ bool trans_alc_supported(const Region *region, const AlcOp *op)
         op->n_conds) {
         return false;
     }
+    /* Their flags are not computed apart from their results. */
+    if (is_fp(sem) && (op->n_conds || op->dst.kind == OPERAND_EMPTY)) {
+        return false;
+    }
     if (!member_supported(region, op, sem) ||
         (is_fp(sem) && !region->key.geo.fp_plain) ||
         wide_const(&op->src1, row->src1) || wide_const(&op->src2, row->src2) ||

@@ -59,7 +59,7 @@ static void add_write(TagUses *uses, Geometry geo, const AlcOp *op,
         return;
     }
     uint8_t mask = width_tag_mask(row->dst);
-    if (row->dst == WIDTH_S && dbl) {
+    if (row->dst == WIDTH_S && dbl && row->sem != SEM_movt) {
         mask = 0x0f;
     }
     uses->writes[uses->n_writes++] = (TagUse){ reg, mask, op->n_conds != 0 };

@@ -440,7 +440,9 @@ static void choose_outputs(Trans *t, TransOp *ops, unsigned n)
 
     for (unsigned i = 0; i < n; i++) {
         TransOp *o = &ops[i];
-        bool whole = o->row->dst == WIDTH_D || (o->row->dst == WIDTH_S && dbl);
+        bool whole = o->row->dst == WIDTH_D ||
+                     (o->row->dst == WIDTH_S && dbl &&
+                      o->row->sem != SEM_movt);
         if (o->dst >= 0 && t->wide[o->dst]) {
             whole = o->wide;
         }
@@ -460,7 +462,8 @@ static IrReg merged_result(Trans *t, TransOp *o, IrReg reg)
     bool in_wide = t->wide[o->dst];
     IrReg lo = reg;
 
-    if (o->row->dst == WIDTH_S && !bundle_dbl(t->node)) {
+    if (o->row->dst == WIDTH_S &&
+        (!bundle_dbl(t->node) || o->row->sem == SEM_movt)) {
         if (in_wide) {
             lo = ir_new1(t->ir, IR_vlo, 8, reg);
         }
