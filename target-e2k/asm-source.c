@@ -1019,10 +1019,16 @@ void source_run(Asm *as, const char *name, const char *text)
     if (copy) {
         push_frame(as, copy, (AsmPlace){ g_intern_string(name), 1 });
     }
-    while (source.top && !as->ended) {
+    for (uint64_t n = 1; source.top && !as->ended; n++) {
         Frame *frame = source.top;
         char end = next_statement(as, frame, statement);
         unsigned brace_column = frame->p - frame->line_start;
+
+        if (as->options->max_statements && n > as->options->max_statements) {
+            asm_error(as, 0, "more than %" G_GUINT64_FORMAT " statements",
+                      as->options->max_statements);
+            break;
+        }
 
         if (statement->len) {
             run_statement(as, statement->str);

@@ -12,6 +12,21 @@
 
 enum { MAX_SECTION = 1 << 30 }; /* bytes; a runaway .rept ends here */
 
+/* Whether the current section can grow; else a message. */
+static bool can_grow(Asm *as, uint64_t bytes)
+{
+    uint64_t max = as->options->max_section ? as->options->max_section
+                                            : MAX_SECTION;
+
+    if (bytes <= max - as->section->size) {
+        return true;
+    }
+    asm_error(as, 0, "section '%s' grows beyond %" G_GUINT64_FORMAT " KiB",
+              as->section->name, max >> 10);
+    as->ended = true;
+    return false;
+}
+
 AsmSymbol *symbol_lookup(Asm *as, const char *name)
 {
     return g_hash_table_lookup(as->symbols, name);
@@ -143,9 +158,7 @@ void section_emit(Asm *as, const void *bytes, size_t size)
 {
     ObjSection *section = as->section;
 
-    if (size > MAX_SECTION - section->size) {
-        asm_error(as, 0, "section '%s' grows beyond 1 GiB", section->name);
-        as->ended = true;
+    if (!can_grow(as, size)) {
         return;
     }
     section->size += size;
@@ -166,9 +179,7 @@ void section_fill(Asm *as, uint64_t count, uint8_t value)
 {
     ObjSection *section = as->section;
 
-    if (count > MAX_SECTION - section->size) {
-        asm_error(as, 0, "section '%s' grows beyond 1 GiB", section->name);
-        as->ended = true;
+    if (!can_grow(as, count)) {
         return;
     }
     section->size += count;
@@ -441,11 +452,16 @@ void asm_finish_symbols(Asm *as)
 {
     for (unsigned i = 0; i < as->all_symbols->len; i++) {
         AsmSymbol *symbol = as->all_symbols->pdata[i];
-        ObjSymbol *obj = symbol->obj;
 
         if (symbol->equated) {
             finish_equated(as, symbol);
         }
+    }
+    /* Now that no expression looks at them, the symbols become the file's. */
+    for (unsigned i = 0; i < as->all_symbols->len; i++) {
+        AsmSymbol *symbol = as->all_symbols->pdata[i];
+        ObjSymbol *obj = symbol->obj;
+
         if (!obj->defined && !obj->common) {
             if (symbol->temporary && obj->used) {
                 const char *digits = strchr(obj->name, '\001');

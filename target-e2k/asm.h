@@ -23,6 +23,8 @@ typedef struct AsmOptions {
     bool debug_lines;           /* -g: line-number information */
     const char *const *include_dirs; /* NULL-terminated, or NULL */
     const char *const *defines; /* "NAME=VALUE", NULL-terminated, or NULL */
+    uint64_t max_section;       /* bytes of a section; 0: 1 GiB */
+    uint64_t max_statements;    /* after macros and repetition; 0: no limit */
 } AsmOptions;
 
 /*

@@ -180,7 +180,7 @@ static void test_errors(void)
         { ".bss\n.byte 1",
           "t.s:2: error: contents in section '.bss', which has none" },
         { ".space 0x7fffffffff",
-          "t.s:1: error: section '.text' grows beyond 1 GiB" },
+          "t.s:1: error: section '.text' grows beyond 1048576 KiB" },
         { ".align 3", "t.s:1:1: error: alignment must be a power of two" },
         { ".error \"stop\"", "t.s:1:1: error: stop" },
     };
@@ -284,7 +284,7 @@ static void test_symbols(void)
     g_autoptr(ObjFile) file = assemble_good(
         "\t.global f\n\t.type f, @function\n\t.hidden h\nf: nop\n"
         "\t.size f, . - f\nh: nop\n\t.comm c, 24, 16\n\t.weak w\n"
-        "\t.set abs, 5\n\t.global abs\n\t.data\n.Ltmp: .quad w, .Ltmp");
+        "\t.set abs, 5\n\t.global abs\n\t.set h2, h + 4\n\t.data\n.Ltmp: .quad w, .Ltmp");
     g_autofree char *seen = g_strdup("");
 
     for (unsigned i = 0; i < file->symbols->len; i++) {
@@ -299,6 +299,7 @@ static void test_symbols(void)
     g_assert_nonnull(strstr(seen, "c:1:1:0:24;"));
     g_assert_nonnull(strstr(seen, "w:2:0:0:0;"));
     g_assert_nonnull(strstr(seen, "abs:1:0:0:0;"));
+    g_assert_nonnull(strstr(seen, "h2:0:0:0:0;"));
     g_assert_null(strstr(seen, "Ltmp"));
 }
 
