@@ -59,6 +59,7 @@ static Exception data_fault(SysCpu *sys, uint64_t address, unsigned size,
     cpu->fault.kind = kind;
     cpu->fault.present =
         !(result->fault & (FAULT_PAGE_MISS | FAULT_ILLEGAL_PAGE));
+    cpu->fault.demand = result->fault == FAULT_PAGE_MISS;
     log_printf(LOG_MMU, "cpu%u: %s of 0x%" PRIx64 " at ip 0x%" PRIx64
                " faults: type 0x%x level %u\n",
                sys->index, kind == ACCESS_STORE ? "store" : "load", address,

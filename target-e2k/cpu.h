@@ -337,6 +337,8 @@ struct E2kCpu {
         uint8_t kind;     /* AccessKind */
         uint8_t channel;
         bool present;     /* protection fault rather than a missing page */
+        bool demand;      /* machines: a page to be brought in, so that a
+                           * semi-speculative load traps as well */
         uint64_t ip;
     } fault;
 

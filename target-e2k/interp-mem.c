@@ -548,7 +548,10 @@ static PendingAccess *add_pending(Interp *in, const InterpOp *c, bool store)
 
 static void load_faulted(Interp *in, InterpOp *c, Exception e)
 {
-    if (c->op->speculative) {
+    bool demand = in->cpu->fault.demand &&
+                  (c->op->mas & MAS_MOD) != MOD_CHECK;
+
+    if (c->op->speculative && !demand) {
         c->d = (Value){SPECULATIVE_LOAD_PATTERN, SPECULATIVE_LOAD_PATTERN,
                        0x55};
         c->poison = true;
