@@ -13,6 +13,7 @@
 #include "system/machine-int.h"
 #include "system/sys-cpu.h"
 #include "target-e2k/exec.h"
+#include "target-e2k/interp.h"
 #include "util/log.h"
 
 /* Window registers and frames of the emulated files, with room to push trap
@@ -162,9 +163,19 @@ static bool may_run(SysCpu *sys)
     return run;
 }
 
+/*
+ * The translator finds regions by virtual address alone, which names one
+ * piece of code only while addresses are physical; with translation on, the
+ * interpreter runs, whose caches know address spaces (code_epoch).
+ */
+static CpuExit run_engine(SysCpu *sys)
+{
+    return mmu_is_on(sys) ? interp_run(sys->cpu) : cpu_run(sys->cpu);
+}
+
 static void run_once(SysCpu *sys)
 {
-    switch (cpu_run(sys->cpu)) {
+    switch (run_engine(sys)) {
     case CPU_EXIT_EXCEPTION:
         trap_exception(sys);
         break;

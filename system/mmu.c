@@ -353,6 +353,7 @@ void mmu_write_reg(SysCpu *sys, unsigned number, uint64_t value)
     case MMU_CR:
         sys->mmu[MMU_CR] = value;
         mmu_select(sys);
+        cpu_request_stop(sys->cpu); /* another engine may have to go on */
         break;
     case MMU_CONT:
         sys->mmu[MMU_CONT] = value & 0xfff;
