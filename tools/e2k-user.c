@@ -13,6 +13,7 @@
 #include "linux-user/process.h"
 #include "linux-user/syscall.h"
 #include "target-e2k/exec.h"
+#include "tools/e2k-user-binfmt.h"
 #include "util/log.h"
 
 typedef struct Settings {
@@ -189,6 +190,33 @@ static void opt_perfmap(Settings *s, const char *value)
     s->config.perf_map = true;
 }
 
+/* Where the kernel finds us: the real path of this program. */
+static char *own_path(void)
+{
+    char *path = g_file_read_link("/proc/self/exe", NULL);
+
+    return path ? path : g_strdup("/usr/bin/e2k-user");
+}
+
+static void opt_binfmt(Settings *s, const char *value)
+{
+    g_autofree char *path = own_path();
+
+    binfmt_print(stdout, path);
+    exit(EXIT_SUCCESS);
+}
+
+static void opt_binfmt_install(Settings *s, const char *value)
+{
+    g_autofree char *path = own_path();
+    g_autoptr(GError) error = NULL;
+
+    if (!binfmt_install(path, &error)) {
+        fail("cannot register with binfmt_misc: %s", error->message);
+    }
+    exit(EXIT_SUCCESS);
+}
+
 static void opt_version(Settings *s, const char *value)
 {
     printf("e2k-user version %s\n", E2K_VERSION);
@@ -227,6 +255,10 @@ static const struct {
       "wait for a debugger at a TCP port or unix socket" },
     { "perfmap", "QEMU_PERFMAP", NULL, opt_perfmap,
       "write /tmp/perf-PID.map for perf" },
+    { "binfmt", NULL, NULL, opt_binfmt,
+      "print a binfmt.d file for this program" },
+    { "binfmt-install", NULL, NULL, opt_binfmt_install,
+      "register e2k programs with the kernel (root)" },
 };
 
 static void opt_help(Settings *s, const char *value)
