@@ -464,6 +464,9 @@ void trans_alc_check(Trans *t, TransOp *o)
     case SEM_mod:
         check_div(t, o);
         break;
+    case SEM_staa:
+        trans_staa_check(t, o);
+        break;
     case SEM_getsp:
         check_getsp(t, o);
         break;
@@ -493,6 +496,7 @@ TransFn *const trans_fns[SEM_COUNT] = {
     [SEM_getsp] = trans_getsp,
     [SEM_load] = trans_load,
     [SEM_store] = trans_store,
+    [SEM_staa] = trans_staa,
     [SEM_paddsub] = trans_vec,
     [SEM_pcmp] = trans_vec,
     [SEM_pminmax] = trans_vec,
@@ -542,6 +546,9 @@ static bool member_supported(const Region *region, const AlcOp *op,
     TransFn *fn = trans_fns[sem];
     if (sem == SEM_load || sem == SEM_store) {
         return trans_memory_supported(region, op);
+    }
+    if (sem == SEM_staa) {
+        return trans_staa_supported(region, op);
     }
     if (fn == trans_vec) {
         return trans_vec_supported(op);

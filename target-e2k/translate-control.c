@@ -140,13 +140,19 @@ static Test loop_end(Trans *t)
     return (Test){ IR_NE, 8, v, trans_imm(t, 0) };
 }
 
+IrReg trans_loop_end(Trans *t)
+{
+    Test end = loop_end(t);
+    IrReg d = ir_temp(t->ir);
+    ir_setcond(t->ir, end.cond, end.width, d, end.a, end.b);
+    return d;
+}
+
 /* (outside the prologue and P) or LOOP_END; negate: ~P. */
 static Test loop_or_pred(Trans *t, bool negate)
 {
     const Bundle *b = &t->node->bundle;
-    Test end = loop_end(t);
-    IrReg e = ir_temp(t->ir);
-    ir_setcond(t->ir, end.cond, end.width, e, end.a, end.b);
+    IrReg e = trans_loop_end(t);
     IrReg p = trans_pred(t, b->ct_psrc);
     if (negate) {
         p = ir_new2i(t->ir, IR_xor, 8, p, 1);

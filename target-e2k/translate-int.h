@@ -191,6 +191,7 @@ enum {
     CLASS_PRED,
     CLASS_LOOP,
     CLASS_STACK, /* USD */
+    CLASS_ARRAY,
     CLASS_ALL = -1,
 };
 
@@ -228,6 +229,11 @@ typedef struct Test {
     IrReg a, b;
 } Test;
 
+typedef struct AauField {
+    size_t offset; /* in the CPU */
+    IrReg reg;
+} AauField;
+
 typedef struct Trans {
     Region *region;
     E2kCpu *cpu;
@@ -242,6 +248,11 @@ typedef struct Trans {
     IrReg lcnt;
     IrReg loop[LOOP_FIELDS];
     IrReg usd_bottom, usd_size;
+    AauField aau_fields[128];
+    unsigned n_aau_fields;
+    IrReg mova[BUNDLE_MOVA_CHANNELS];       /* values read */
+    IrReg next_index[BUNDLE_MOVA_CHANNELS];
+    IrReg suppressed;     /* stores of a loop_mode bundle are off; or none */
     IrReg target;         /* of the node's indirect transfer */
     IrReg ctpr_source;    /* what movtd writes to a CTPR */
     uint32_t label[REGION_MAX_NODES];
@@ -280,6 +291,16 @@ void trans_load(Trans *t, TransOp *o);
 void trans_store(Trans *t, TransOp *o);
 bool trans_memory_supported(const Region *region, const AlcOp *op);
 
+/* translate-array.c */
+bool trans_array_supported(const Region *region, const Node *node);
+bool trans_staa_supported(const Region *region, const AlcOp *op);
+void trans_mova_check(Trans *t);
+void trans_mova_load(Trans *t);
+void trans_mova_commit(Trans *t);
+void trans_staa(Trans *t, TransOp *o);
+void trans_staa_check(Trans *t, TransOp *o);
+void trans_staa_commit(Trans *t, const TransOp *o);
+
 /* translate-vec.c */
 void trans_vec(Trans *t, TransOp *o);
 bool trans_vec_supported(const AlcOp *op);
@@ -295,6 +316,8 @@ void trans_plu_commit(Trans *t, const IrReg clp[3], const IrReg movep[3]);
 void trans_transfer_check(Trans *t, const Test *condition);
 void trans_transfer(Trans *t, const Test *condition);
 bool trans_condition(Trans *t, Test *test);
+/* 1 when LOOP_END holds. */
+IrReg trans_loop_end(Trans *t);
 /* Tests that the region's facts about the loop counters hold. */
 void trans_loop_guard(Trans *t, TransExit kind, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);
@@ -302,6 +325,8 @@ bool trans_control_supported(const Region *region, const Node *node);
 /* translate.c */
 IrReg trans_reg(Trans *t, unsigned guest_reg);
 IrReg trans_pred(Trans *t, unsigned index);
+/* A whole 64-bit result. */
+void trans_write_d(Trans *t, unsigned guest_reg, IrReg value);
 IrReg trans_lcnt(Trans *t);
 IrReg trans_loop_field(Trans *t, LoopField field);
 IrReg trans_usd_bottom(Trans *t);

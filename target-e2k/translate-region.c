@@ -272,7 +272,7 @@ static void call_places(Node *node)
 
 static bool bundle_uses_loop(const Bundle *b)
 {
-    return b->alct || b->alcf || b->ct_type == CT_LOOP_END ||
+    return b->loop_mode || b->alct || b->alcf || b->ct_type == CT_LOOP_END ||
            b->ct_type == CT_NOT_LOOP_END ||
            b->ct_type == CT_PRED_OR_LOOP_END ||
            b->ct_type == CT_NOT_PRED_AND_NOT_LOOP_END ||

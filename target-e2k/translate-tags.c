@@ -84,6 +84,14 @@ void tags_of_node(const Node *node, TagUses *uses)
         add_read(uses, geo, &op->src3, row->src3, conditional);
         add_write(uses, geo, op, row, dbl);
     }
+    for (int i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
+        const MovaOp *m = &b->mova[i];
+        int reg = trans_guest_reg(geo, &m->dst);
+        if (m->present && reg >= 0) {
+            uses->writes[uses->n_writes++] =
+                (TagUse){ reg, width_tag_mask(WIDTH_D), false };
+        }
+    }
 }
 
 static void set_known(TagState *state, unsigned reg, uint8_t mask,

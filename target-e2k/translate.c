@@ -381,6 +381,17 @@ static IrReg operand(Trans *t, const Operand *o, unsigned width)
     return o->kind == OPERAND_CONST ? trans_imm(t, o->value) : IR_NONE;
 }
 
+void trans_write_d(Trans *t, unsigned guest_reg, IrReg value)
+{
+    IrReg reg = trans_reg(t, guest_reg);
+    if (t->wide[guest_reg]) {
+        IrReg hi = ir_new1(t->ir, IR_vhi, 8, reg);
+        ir_op2(t->ir, IR_vjoin, 16, reg, value, hi);
+    } else {
+        ir_mov(t->ir, reg, value);
+    }
+}
+
 static bool is_memory(const InsnRow *row)
 {
     return row->flags & (F_LD | F_ST);
@@ -537,6 +548,9 @@ static void commit_tags(Trans *t, const TagUses *uses, TransOp *ops,
         t->now = keep;
         t->now.known[use->reg] &= ~(use->mask & t->now.value[use->reg]);
     }
+    for (; w < uses->n_writes; w++) {
+        emit_clean_tag(t, &uses->writes[w]); /* mova */
+    }
 }
 
 static void emit_alc_op(Trans *t, TransOp *o)
@@ -580,6 +594,48 @@ static Test keep_test(Trans *t, const Test *test)
     return (Test){ IR_NE, 8, test_value(t, test), trans_imm(t, 0) };
 }
 
+/*
+ * Stores of a loop_mode bundle are off in the prologue and in the last
+ * iteration; strmd is the interpreter's.
+ */
+static void suppress_stores(Trans *t, TransOp *ops, unsigned n)
+{
+    Ir *ir = t->ir;
+    bool stores = false;
+
+    t->suppressed = IR_NONE;
+    for (unsigned i = 0; i < n; i++) {
+        stores |= (ops[i].row->flags & F_ST) != 0;
+    }
+    if (!t->node->bundle.loop_mode || !stores) {
+        return;
+    }
+    IrReg off = trans_loop_end(t);
+    if (!t->node->at.geo.pcnt0) {
+        IrReg prologue = ir_temp(ir);
+        ir_setcond(ir, IR_NE, 8, prologue, trans_loop_field(t, LOOP_PCNT),
+                   trans_imm(t, 0));
+        off = ir_new2(ir, IR_or, 8, off, prologue);
+    }
+    ir_brcond(ir, IR_NE, 8, trans_loop_field(t, LOOP_STRMD),
+              trans_imm(t, 0), trans_interp_exit(t));
+    t->suppressed = off;
+    for (unsigned i = 0; i < n; i++) {
+        TransOp *o = &ops[i];
+        if (!(o->row->flags & F_ST)) {
+            continue;
+        }
+        Test on = { IR_EQ, 8, off, trans_imm(t, 0) };
+        if (o->qualified) {
+            IrReg both = ir_new2(ir, IR_and, 8, test_value(t, &o->cond),
+                                 test_value(t, &on));
+            on = (Test){ IR_NE, 8, both, trans_imm(t, 0) };
+        }
+        o->cond = on;
+        o->qualified = true;
+    }
+}
+
 static void trans_bundle(Trans *t)
 {
     const Node *node = t->node;
@@ -607,6 +663,8 @@ static void trans_bundle(Trans *t)
             ir_mov(t->ir, t->ctpr_source, o->b);
         }
     }
+    suppress_stores(t, ops, n);
+    trans_mova_check(t);
     bool conditional = trans_condition(t, &condition);
     if (conditional && writes_pred) {
         condition = keep_test(t, &condition);
@@ -615,6 +673,7 @@ static void trans_bundle(Trans *t)
     trans_transfer_check(t, conditional ? &condition : NULL);
     choose_outputs(t, ops, n);
     trans_plu(t, clp, movep);
+    trans_mova_load(t);
     for (unsigned i = 0; i < n; i++) {
         if (is_memory(ops[i].row)) {
             emit_alc_op(t, &ops[i]);
@@ -633,7 +692,11 @@ static void trans_bundle(Trans *t)
     }
     for (unsigned i = 0; i < n; i++) {
         commit_register(t, &ops[i]);
+        if (insn_sem(ops[i].op->insn) == SEM_staa) {
+            trans_staa_commit(t, &ops[i]);
+        }
     }
+    trans_mova_commit(t);
     commit_tags(t, &uses, ops, n);
     for (unsigned i = 0; i < n; i++) {
         if (ops[i].row->dst == WIDTH_PRED) {
@@ -708,15 +771,13 @@ bool trans_bundle_supported(const Region *region, const Node *node)
     const Bundle *b = &node->bundle;
     Geometry geo = node->at.geo;
 
-    if (!geo.plain || b->loop_mode || b->bap || b->eap || b->abgi ||
+    if (!geo.plain || b->bap || b->eap || b->abgi ||
         b->abgd || b->ts_op || b->has_settr || b->has_vfrpsz ||
         b->has_setsft || b->has_flush || b->has_vfbg || b->has_wait) {
         return false;
     }
-    for (int i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
-        if (b->mova[i].present) {
-            return false;
-        }
+    if (!trans_array_supported(region, node)) {
+        return false;
     }
     if (b->has_setwd && b->wsz < geo.psize) {
         return false;
