@@ -119,15 +119,21 @@ def start_up(user, where, build, runs):
         return
     elf = os.path.join(where, 'hello.elf')
     subprocess.run([assembler, '--static', '-o', elf, hello], check=True)
-    best, peak = math.inf, 0
-    for _ in range(5 * runs):
+    best = math.inf
+    for _ in range(10 * runs):
         began = time.perf_counter()
-        child = subprocess.Popen(user + [elf], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
+        subprocess.run(user + [elf], stdout=subprocess.DEVNULL)
         best = min(best, time.perf_counter() - began)
-        peak = max(peak, usage.ru_maxrss)
+    # Our own size counts as a child's until it has called exec, so that a
+    # small program must start it.
+    peak = 'unknown'
+    if os.path.exists('/usr/bin/time'):
+        done = subprocess.run(['/usr/bin/time', '-f', '%M'] + user + [elf],
+                              stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE)
+        peak = f'{int(done.stderr) / 1024:.1f}'
     print(f'user-bench group=start program=hello wall_ms={best * 1e3:.2f} '
-          f'rss_mib={peak / 1024:.1f}')
+          f'rss_mib={peak}')
 
 
 def main():
