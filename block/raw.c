@@ -218,7 +218,6 @@ static int raw_status(BlockNode *node, uint64_t offset, uint64_t bytes,
         return 0;
     }
     ret = block_status(below(node), s->offset + offset, bytes, status);
-    status->flags |= BLOCK_STATUS_ALLOCATED;
     /* A sector that the file ends in belongs to its last extent. */
     if (ret == 0 && (int64_t)(s->offset + offset + status->bytes) == length &&
         status->bytes < bytes) {

@@ -114,6 +114,7 @@ static int status_down(BlockNode *node, BlockNode *base, uint64_t offset,
         if (!next && !(node->driver->flags & BLOCK_DRIVER_BACKING)) {
             /* The driver's word is final; it may know neither. */
             status->depth = depth;
+            status->flags &= ~(unsigned)BLOCK_STATUS_OFFSET_VALID;
             break;
         }
         length = next ? block_length(next) : 0;

@@ -140,7 +140,8 @@ def test_several_monitors(program):
 def test_events_have_time(program):
     with Daemon(program) as d:
         before = time.time()
-        d.cmd("quit")
+        d.qmp.send('{"execute": "quit"}')
+        assert d.qmp.receive() == {"return": {}}  # before the event
         e = d.qmp.event("SHUTDOWN")
         assert abs(e["timestamp"]["seconds"] - before) < 60, e
         assert 0 <= e["timestamp"]["microseconds"] < 1000000
