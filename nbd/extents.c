@@ -42,5 +42,8 @@ bool nbd_extents_add(NbdExtents *extents, uint64_t bytes, uint32_t flags)
         bytes = extent.bytes;
     }
     extents->left -= bytes;
-    return extents->left > 0;
+    if (extents->budget && --extents->budget == 0) {
+        extents->full = true;
+    }
+    return extents->left > 0 && !extents->full;
 }

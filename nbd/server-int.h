@@ -207,7 +207,8 @@ struct NbdExtents {
     uint64_t left;  /* of the request */
     uint64_t limit; /* longest extent that can be told */
     unsigned count, max;
-    GArray *array; /* of NbdExtent */
+    unsigned budget; /* calls of add that may still come, 0: any number */
+    GArray *array;   /* of NbdExtent */
     bool full;
 };
 typedef struct NbdExtent {

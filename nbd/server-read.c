@@ -17,6 +17,7 @@
 #include "nbd/server-int.h"
 
 #define PIPE_THRESHOLD (32u << 10) /* below this, copying is cheaper */
+#define LEARN_BUDGET   4 /* status calls to spend on looking ahead */
 #define READ_CHUNK     (NBD_OUT_SIZE - NBD_HEAD_ROOM)
 
 static const char read_failed[] = "reading from file failed";
@@ -253,6 +254,7 @@ static void learn_data(NbdConnection *conn, const NbdRequest *r)
     NbdExtents extents;
 
     nbd_extents_init(&extents, e->size - r->offset, true, 1);
+    extents.budget = LEARN_BUDGET;
     if (e->ops->status(e->opaque, 0, r->offset, e->size - r->offset,
                        &extents) == 0 && extents.count) {
         NbdExtent *x = &g_array_index(extents.array, NbdExtent, 0);

@@ -119,7 +119,6 @@ enum {
     NBD_TUNE_NO_INLINE = 1 << 2, /* always in the workers */
     NBD_TUNE_NO_BATCH = 1 << 3,  /* one send per reply */
     NBD_TUNE_NO_SPARSE = 1 << 4, /* holes are sent as zero bytes */
-    NBD_TUNE_NO_POLL = 1 << 5,   /* never spin before sleeping */
 };
 
 typedef struct NbdServerParams {

@@ -289,7 +289,7 @@ static const struct {
 } tune_names[] = {
     { "no-pipe", NBD_TUNE_NO_PIPE },     { "no-pool", NBD_TUNE_NO_POOL },
     { "no-inline", NBD_TUNE_NO_INLINE }, { "no-batch", NBD_TUNE_NO_BATCH },
-    { "no-sparse", NBD_TUNE_NO_SPARSE }, { "no-poll", NBD_TUNE_NO_POLL },
+    { "no-sparse", NBD_TUNE_NO_SPARSE },
 };
 
 static void take_tune(NbdToolOptions *o, const char *value)
@@ -440,7 +440,7 @@ static const ToolOption tool_options[] = {
     { 0, "detect-zeroes", "MODE", take_detect_zeroes, "off, on, unmap" },
     { 0, "tune", "LIST", take_tune,
       "switch optimisations off: no-pipe, no-pool, no-inline, no-batch, "
-      "no-sparse, no-poll" },
+      "no-sparse" },
 };
 
 static void print_help(NbdToolOptions *o, const char *value)
