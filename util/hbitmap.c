@@ -245,11 +245,14 @@ static uint64_t next_in_level(const HBitmap *map, int level, uint64_t bit)
 
 uint64_t hbitmap_next_set(const HBitmap *map, uint64_t first, uint64_t end)
 {
+    uint64_t found;
+
     end = MIN(end, map->bits);
     if (first >= end) {
         return end;
     }
-    return MIN(next_in_level(map, map->levels - 1, first), end);
+    found = next_in_level(map, map->levels - 1, first);
+    return MIN(found, end);
 }
 
 uint64_t hbitmap_next_clear(const HBitmap *map, uint64_t first, uint64_t end)

@@ -40,8 +40,8 @@ static GPtrArray *cut(const char *data, size_t size, bool whole)
     MonitorLexer *lexer = monitor_lexer_new();
 
     while (size) {
-        size_t n = whole ? size : MIN(size, (size_t)g_test_rand_int_range(
-                                                1, 9));
+        size_t piece = g_test_rand_int_range(1, 9);
+        size_t n = whole ? size : MIN(size, piece);
 
         monitor_lexer_feed(lexer, data, n, collect, texts);
         data += n;
