@@ -249,29 +249,6 @@ void cfg_build(Compile *c)
 
 /* --- facts of operations ------------------------------------------------ */
 
-unsigned op_sources(const Ir *ir, const IrOp *op, IrReg *sources)
-{
-    unsigned n = 0;
-
-    if (op->opcode == IR_call) {
-        const IrCall *call = &ir->calls[op->aux];
-
-        for (unsigned i = 0; i < call->n_args; i++) {
-            sources[n++] = call->args[i];
-        }
-        return n;
-    }
-    if (op->opcode == IR_sync || op->opcode == IR_reload) {
-        return 0; /* names a global, does not read it */
-    }
-    for (unsigned i = 0; i < ir_op_infos[op->opcode].n_src; i++) {
-        if (op->src[i]) {
-            sources[n++] = op->src[i];
-        }
-    }
-    return n;
-}
-
 void op_classes(const Ir *ir, const IrOp *op, uint32_t *reads,
                 uint32_t *writes)
 {

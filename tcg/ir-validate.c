@@ -1,7 +1,7 @@
 /*
- * Is intermediate code well formed?  Checked before and after the passes in
- * builds with assertions: a mistake of a builder or a pass is reported at the
- * operation that has it, not as wrong host code.
+ * Is intermediate code well formed?  Checked before and after the passes when
+ * TcgConfig.validate is set: a mistake of a builder or a pass is reported at
+ * the operation that has it, not as wrong host code.
  */
 #include <string.h>
 

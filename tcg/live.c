@@ -127,12 +127,12 @@ static uint64_t *class_union(Compile *c, uint32_t classes, IrReg single)
 
 /* --- dirty globals ------------------------------------------------------ */
 
-/* Sets of operations that touch homes: before the dirty analysis, the
- * globals concerned; need is narrowed to the dirty ones afterwards. */
+/* Sets of the operations that touch homes: the globals concerned. */
 static void collect_effects(Compile *c)
 {
     Ir *ir = c->ir;
 
+    c->may_need = ARENA_NEW0(c->arena, uint64_t *, ir->n_ops);
     c->need = ARENA_NEW0(c->arena, uint64_t *, ir->n_ops);
     c->forget = ARENA_NEW0(c->arena, uint64_t *, ir->n_ops);
     c->reload = ARENA_NEW0(c->arena, uint64_t *, ir->n_ops);
@@ -145,14 +145,14 @@ static void collect_effects(Compile *c)
         }
         op_classes(ir, op, &reads, &writes);
         if (ir_op_is(op, IRF_F)) {
-            c->need[i] = c->all_globals;
+            c->may_need[i] = c->all_globals;
         } else if (op->opcode == IR_sync) {
-            c->need[i] = class_union(c, reads, op->src[0]);
+            c->may_need[i] = class_union(c, reads, op->src[0]);
         } else if (op->opcode == IR_reload) {
             c->forget[i] = class_union(c, writes, op->src[0]);
         } else {
             if (reads) {
-                c->need[i] = class_union(c, reads, 0);
+                c->may_need[i] = class_union(c, reads, 0);
             }
             if (writes) {
                 c->forget[i] = class_union(c, writes, 0);
@@ -161,51 +161,70 @@ static void collect_effects(Compile *c)
     }
 }
 
+static bool becomes_dirty(Compile *c, const IrOp *op)
+{
+    return op->dst && c->ir->vregs[op->dst].kind == IR_GLOBAL &&
+           !c->ir->vregs[op->dst].through;
+}
+
 static void step_dirty(Compile *c, unsigned i, uint64_t *dirty)
 {
     const IrOp *op = &c->ir->ops[i];
 
-    for (unsigned w = 0; w < c->words; w++) {
-        if (c->need[i] && !ir_op_is(op, IRF_F)) {
-            dirty[w] &= ~c->need[i][w];
+    if (c->may_need[i] && !ir_op_is(op, IRF_F)) {
+        for (unsigned w = 0; w < c->words; w++) {
+            dirty[w] &= ~c->may_need[i][w];
         }
-        if (c->forget[i]) {
+    }
+    if (c->forget[i]) {
+        for (unsigned w = 0; w < c->words; w++) {
             dirty[w] &= ~c->forget[i][w];
         }
     }
-    if (op->dst && c->ir->vregs[op->dst].kind == IR_GLOBAL &&
-        !c->ir->vregs[op->dst].through) {
+    if (becomes_dirty(c, op)) {
         set_add(dirty, c->info[op->dst].cross_bit);
+    }
+}
+
+/* What a block makes dirty, and what it cleans. */
+static void summarise_dirty(Compile *c, Block *block)
+{
+    memset(block->gen, 0, c->words * 8);
+    memset(block->kill, 0, c->words * 8);
+    for (unsigned i = block->first; i < block->end; i++) {
+        if (c->may_need[i] && !ir_op_is(&c->ir->ops[i], IRF_F)) {
+            set_or(block->kill, c->may_need[i], c->words);
+        }
+        if (c->forget[i]) {
+            set_or(block->kill, c->forget[i], c->words);
+        }
+        step_dirty(c, i, block->gen);
     }
 }
 
 static void flow_dirty(Compile *c)
 {
-    uint64_t *dirty = ARENA_NEW(c->arena, uint64_t, c->words);
     bool changed = true;
 
+    for (unsigned b = 0; b < c->n_blocks; b++) {
+        summarise_dirty(c, &c->blocks[b]);
+    }
     while (changed) {
         changed = false;
         for (unsigned b = 0; b < c->n_blocks; b++) {
-            Block *block = &c->blocks[b];
+            const Block *block = &c->blocks[b];
 
-            memcpy(dirty, block->dirty_in, c->words * 8);
-            for (unsigned i = block->first; i < block->end; i++) {
-                const IrOp *op = &c->ir->ops[i];
+            for (unsigned k = 0; k < 2; k++) {
+                int s = block->succ[k];
 
-                if (op->dst || c->need[i] || c->forget[i]) {
-                    step_dirty(c, i, dirty);
-                }
-            }
-            for (unsigned s = 0; s < 2; s++) {
-                if (block->succ[s] >= 0) {
-                    Block *succ = &c->blocks[block->succ[s]];
+                for (unsigned w = 0; s >= 0 && w < c->words; w++) {
+                    uint64_t out = (block->dirty_in[w] & ~block->kill[w]) |
+                                   block->gen[w];
+                    uint64_t *in = &c->blocks[s].dirty_in[w];
 
-                    for (unsigned w = 0; w < c->words; w++) {
-                        if (dirty[w] & ~succ->dirty_in[w]) {
-                            succ->dirty_in[w] |= dirty[w];
-                            changed |= block->succ[s] <= (int)b;
-                        }
+                    if (out & ~*in) {
+                        *in |= out;
+                        changed |= s <= (int)b;
                     }
                 }
             }
@@ -225,7 +244,7 @@ static void narrow_needs(Compile *c)
 
         memcpy(dirty, block->dirty_in, c->words * 8);
         for (unsigned i = block->first; i < block->end; i++) {
-            uint64_t *all = c->need[i];
+            uint64_t *all = c->may_need[i];
 
             if (all) {
                 for (unsigned w = 0; w < c->words; w++) {
@@ -237,7 +256,7 @@ static void narrow_needs(Compile *c)
                     memcpy(last, narrowed, c->words * 8);
                 }
                 c->need[i] = last;
-            } else {
+            } else if (c->ir->ops[i].dst || c->forget[i]) {
                 step_dirty(c, i, dirty);
             }
         }
@@ -271,11 +290,31 @@ static void step_live(Compile *c, unsigned i, uint64_t *live)
     }
 }
 
+/* What a block reads before it assigns it, and what it assigns. */
+static void summarise_live(Compile *c, Block *block)
+{
+    memset(block->gen, 0, c->words * 8);
+    memset(block->kill, 0, c->words * 8);
+    for (int i = block->end - 1; i >= (int)block->first; i--) {
+        const IrOp *op = &c->ir->ops[i];
+
+        if (op->dst && c->info[op->dst].cross) {
+            set_add(block->kill, c->info[op->dst].cross_bit);
+        }
+        if (c->forget[i]) {
+            set_or(block->kill, c->forget[i], c->words);
+        }
+        step_live(c, i, block->gen);
+    }
+}
+
 static void flow_live(Compile *c)
 {
-    uint64_t *live = ARENA_NEW(c->arena, uint64_t, c->words);
     bool changed = true;
 
+    for (unsigned b = 0; b < c->n_blocks; b++) {
+        summarise_live(c, &c->blocks[b]);
+    }
     while (changed) {
         changed = false;
         for (int b = c->n_blocks - 1; b >= 0; b--) {
@@ -287,13 +326,14 @@ static void flow_live(Compile *c)
                            c->blocks[block->succ[s]].live_in, c->words);
                 }
             }
-            memcpy(live, block->live_out, c->words * 8);
-            for (int i = block->end - 1; i >= (int)block->first; i--) {
-                step_live(c, i, live);
-            }
-            if (!set_same(live, block->live_in, c->words)) {
-                memcpy(block->live_in, live, c->words * 8);
-                changed |= block->back_target;
+            for (unsigned w = 0; w < c->words; w++) {
+                uint64_t in = (block->live_out[w] & ~block->kill[w]) |
+                              block->gen[w];
+
+                if (in != block->live_in[w]) {
+                    block->live_in[w] = in;
+                    changed |= block->back_target;
+                }
             }
         }
     }
@@ -468,9 +508,10 @@ static void build_block_ranges(RangeBuild *rb, const Block *block)
 
     rb->freq = block_freq(block);
     memcpy(rb->live, block->live_out, c->words * 8);
-    for (unsigned bit = 0; bit < c->n_cross; bit++) {
-        if (set_has(rb->live, bit)) {
-            rb->end[c->cross[bit]] = 2 * block->end;
+    for (unsigned w = 0; w < c->words; w++) {
+        for (uint64_t rest = rb->live[w]; rest; rest &= rest - 1) {
+            rb->end[c->cross[w * 64 + __builtin_ctzll(rest)]] =
+                2 * block->end;
         }
     }
     for (int i = block->end - 1; i >= (int)block->first; i--) {
@@ -503,11 +544,12 @@ static void build_block_ranges(RangeBuild *rb, const Block *block)
             c->info[op->src[0]].hint = op->dst;
         }
     }
-    for (unsigned bit = 0; bit < c->n_cross; bit++) {
-        if (set_has(rb->live, bit)) {
-            range_push(rb, c->cross[bit], 2 * block->first,
-                       rb->end[c->cross[bit]]);
-            rb->end[c->cross[bit]] = 0;
+    for (unsigned w = 0; w < c->words; w++) {
+        for (uint64_t rest = rb->live[w]; rest; rest &= rest - 1) {
+            IrReg reg = c->cross[w * 64 + __builtin_ctzll(rest)];
+
+            range_push(rb, reg, 2 * block->first, rb->end[reg]);
+            rb->end[reg] = 0;
         }
     }
 }
@@ -556,13 +598,14 @@ static bool choose_through(Compile *c)
 
 static void analyse(Compile *c)
 {
-    number_cross(c);
-    make_class_sets(c);
-    collect_effects(c);
     for (unsigned b = 0; b < c->n_blocks; b++) {
-        c->blocks[b].live_in = ARENA_NEW0(c->arena, uint64_t, c->words);
-        c->blocks[b].live_out = ARENA_NEW0(c->arena, uint64_t, c->words);
-        c->blocks[b].dirty_in = ARENA_NEW0(c->arena, uint64_t, c->words);
+        Block *block = &c->blocks[b];
+
+        block->live_in = ARENA_NEW0(c->arena, uint64_t, 5 * c->words);
+        block->live_out = block->live_in + c->words;
+        block->dirty_in = block->live_out + c->words;
+        block->gen = block->dirty_in + c->words;
+        block->kill = block->gen + c->words;
     }
     flow_dirty(c);
     narrow_needs(c);
@@ -570,10 +613,24 @@ static void analyse(Compile *c)
     build_ranges(c);
 }
 
+static void forget_ranges(Compile *c)
+{
+    for (unsigned i = 0; i < c->ir->n_vregs; i++) {
+        VregInfo *info = &c->info[i];
+
+        info->ranges = NULL;
+        info->weight = info->assigned = info->written = 0;
+    }
+}
+
 void live_build(Compile *c)
 {
+    number_cross(c);
+    make_class_sets(c);
+    collect_effects(c);
     analyse(c);
     if (opt_on(OPT_THROUGH) && choose_through(c)) {
+        forget_ranges(c);
         analyse(c);
     }
 }

@@ -32,7 +32,8 @@ typedef struct Block {
     bool back_target;     /* some later block jumps here */
     bool reachable;
     uint64_t *live_in, *live_out;   /* bits by cross number */
-    uint64_t *dirty_in, *dirty_out; /* may differ from home */
+    uint64_t *dirty_in;   /* may differ from home */
+    uint64_t *gen, *kill; /* of the flow analysis under way */
 } Block;
 
 #define NO_LABEL UINT32_MAX
@@ -86,6 +87,7 @@ typedef struct Compile {
      * globals whose homes it changes; those of them it must load again.
      */
     uint64_t **need, **forget, **reload;
+    uint64_t **may_need;  /* need, before it is narrowed to dirty ones */
     IrReg **call_live;    /* by call index: vregs that live across, 0 ends */
     uint64_t *class_sets; /* 32 sets: globals of each class */
     uint64_t *all_globals;
@@ -122,7 +124,29 @@ static inline float block_freq(const Block *block)
 }
 
 /* Operands of an operation, calls included; returns how many.  room: 8. */
-unsigned op_sources(const Ir *ir, const IrOp *op, IrReg *sources);
+static inline unsigned op_sources(const Ir *ir, const IrOp *op, IrReg *sources)
+{
+    unsigned n = 0;
+
+    if (op->opcode == IR_call) {
+        const IrCall *call = &ir->calls[op->aux];
+
+        for (unsigned i = 0; i < call->n_args; i++) {
+            sources[n++] = call->args[i];
+        }
+        return n;
+    }
+    if (op->opcode == IR_sync || op->opcode == IR_reload) {
+        return 0; /* names a global, does not read it */
+    }
+    for (unsigned i = 0; i < ir_op_infos[op->opcode].n_src; i++) {
+        if (op->src[i]) {
+            sources[n++] = op->src[i];
+        }
+    }
+    return n;
+}
+
 /* Classes of globals an operation reads from or writes to their homes. */
 void op_classes(const Ir *ir, const IrOp *op, uint32_t *reads,
                 uint32_t *writes);

@@ -258,18 +258,16 @@ static void log_ir(LogItem item, const Ir *ir)
     }
 }
 
-/* Malformed code is a mistake of ours: builds with assertions stop. */
+/* Malformed code is a mistake of ours. */
 static void validate(const Ir *ir, const char *when)
 {
-#ifndef NDEBUG
     unsigned at;
-    const char *fault = ir_validate(ir, &at);
+    const char *fault = tcg_config.validate ? ir_validate(ir, &at) : NULL;
 
     if (fault) {
         ir_dump(ir, stderr);
         g_error("Intermediate code as %s: operation %u %s", when, at, fault);
     }
-#endif
 }
 
 static void publish(TcgRegion *region)

@@ -87,6 +87,7 @@ typedef struct TcgConfig {
      * outside for long. */
     void (*kick)(void *cpu);
     bool perf_map, jitdump;
+    bool validate;          /* check intermediate code around the passes */
 } TcgConfig;
 
 /* Once per process.  False when no executable memory is to be had. */

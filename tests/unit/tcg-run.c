@@ -445,6 +445,7 @@ int main(int argc, char **argv)
         .cache_bytes = 1 << 21,
         .tcg_offset = offsetof(TestCpu, tcg),
         .ip_offset = offsetof(TestCpu, ip),
+        .validate = true,
         .n_pinned = 1,
         .pinned_offset = {offsetof(TestCpu, win)},
         .pinned_name = {"win"},

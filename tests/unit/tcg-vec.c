@@ -483,6 +483,7 @@ int main(int argc, char **argv)
         .cache_bytes = 1 << 21,
         .tcg_offset = offsetof(TestCpu, tcg),
         .ip_offset = offsetof(TestCpu, ip),
+        .validate = true,
     };
     g_autoptr(GError) error = NULL;
 
