@@ -10,6 +10,7 @@
  *            |  \----stop-------------------------/|
  *            +-------halt---> sleep until an input -+
  */
+#include "system/debug.h"
 #include "system/machine-int.h"
 #include "system/sys-cpu.h"
 #include "target-e2k/exec.h"
@@ -151,7 +152,8 @@ static bool may_run(SysCpu *sys)
     Machine *machine = sys->machine;
 
     g_mutex_lock(&machine->lock);
-    while (!machine->exiting && (!machine->run || sys->waits_for_startup)) {
+    while (!machine->exiting && (!machine->run || sys->waits_for_startup ||
+                                   debug_holds(sys))) {
         set_parked_locked(sys, true);
         g_cond_wait(&machine->changed, &machine->lock);
     }
@@ -170,6 +172,9 @@ static bool may_run(SysCpu *sys)
  */
 static CpuExit run_engine(SysCpu *sys)
 {
+    if (debug_needs_steps(sys)) {
+        return debug_run(sys);
+    }
     return mmu_is_on(sys) ? interp_run(sys->cpu) : cpu_run(sys->cpu);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "system/machine.h"
 
+#include "system/debug.h"
 #include "system/machine-int.h"
 #include "system/sys-cpu.h"
 #include "util/log.h"
@@ -202,6 +203,16 @@ void machine_request_stop(Machine *machine, RunState state)
     g_mutex_unlock(&machine->lock);
 }
 
+void machine_request_debug_stop(Machine *machine)
+{
+    g_mutex_lock(&machine->lock);
+    machine->run = false;
+    machine->state = RUN_STATE_DEBUG;
+    machine->debug_stopped = true;
+    kick_all_locked(machine);
+    g_mutex_unlock(&machine->lock);
+}
+
 void machine_stop(Machine *machine)
 {
     bool was_running;
@@ -316,6 +327,12 @@ int machine_loop(Machine *machine, bool start)
             machine->reset_requested = false;
             g_mutex_unlock(&machine->lock);
             reset_now(machine);
+            g_mutex_lock(&machine->lock);
+        } else if (machine->debug_stopped) {
+            machine->debug_stopped = false;
+            g_mutex_unlock(&machine->lock);
+            machine_stop(machine);
+            debug_report(machine);
             g_mutex_lock(&machine->lock);
         } else if (machine->shutdown_paused) {
             machine->shutdown_paused = false;

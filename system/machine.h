@@ -72,6 +72,7 @@ struct Machine {
     bool no_reboot;          /* a guest reset ends the run */
     bool no_shutdown;        /* a guest power-off pauses */
     const char *accel;       /* "jit" or "interp" */
+    struct MachineDebug *debug; /* under a debugger, or NULL (debug.h) */
 
     /* Any thread, under lock. */
     GMutex lock;
@@ -81,6 +82,7 @@ struct Machine {
     bool exiting;            /* CPU threads end */
     unsigned n_parked;       /* CPU threads that are not running guest code */
     bool reset_requested;
+    bool debug_stopped;      /* to be reported to the debugger */
     ShutdownReason shutdown; /* NONE: none requested */
     bool shutdown_paused;    /* no_shutdown: to be told by the loop */
     ShutdownReason last_reason; /* of either, for listeners */
@@ -129,5 +131,7 @@ void machine_request_shutdown(Machine *machine, ShutdownReason reason,
                               int exit_status);
 /* As machine_stop(), without waiting. */
 void machine_request_stop(Machine *machine, RunState state);
+/* The same, and debug_report() when all CPUs have stopped. */
+void machine_request_debug_stop(Machine *machine);
 
 #endif

@@ -109,6 +109,7 @@ struct SysCpu {
         bool chain;
         bool store;
     } stack_fault;
+    unsigned debug_generation; /* of the debugger's plan it runs under */
     unsigned entry_faults; /* traps in a row whose ip is the trap entry */
     uint64_t counts[64];  /* traps taken, by exception */
     uint64_t tlb_fills, tlb_flushes;

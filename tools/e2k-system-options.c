@@ -269,6 +269,19 @@ static bool set_pid_file(SystemOptions *o, const char *text, GError **error)
     return true;
 }
 
+static bool set_gdb(SystemOptions *o, const char *text, GError **error)
+{
+    o->gdb = text;
+    return true;
+}
+
+static bool set_gdb_default(SystemOptions *o, const char *text,
+                            GError **error)
+{
+    o->gdb = "tcp:127.0.0.1:1234";
+    return true;
+}
+
 static bool show_help(SystemOptions *o, const char *text, GError **error);
 
 static bool show_version(SystemOptions *o, const char *text, GError **error)
@@ -311,6 +324,8 @@ static const OptionSpec specs[] = {
     { "chardev", "OPTIONS", add_chardevs, "character device of a monitor" },
     { "mon", "OPTIONS", add_mons, "monitor on a character device" },
     { "S", NULL, set_paused, "wait for 'cont' before running" },
+    { "s", NULL, set_gdb_default, "debugger at port 1234 of this host" },
+    { "gdb", "WHERE", set_gdb, "debugger at a port or unix socket" },
     { "no-reboot", NULL, set_no_reboot, "a reset ends the run" },
     { "no-shutdown", NULL, set_no_shutdown, "a power-off pauses" },
     { "trap-exit", NULL, set_trap_exit,

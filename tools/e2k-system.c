@@ -18,6 +18,7 @@
 #include "block/node.h"
 #include "monitor/block-commands.h"
 #include "monitor/monitor.h"
+#include "system/debug.h"
 #include "util/log.h"
 
 static int fail(const GError *error)
@@ -123,15 +124,21 @@ static bool start_engine(const SystemOptions *o, GError **error)
 
 static int run(const SystemOptions *o, Machine *machine)
 {
+    g_autoptr(GError) error = NULL;
+
     g_thread_unref(g_thread_new("signals", signal_thread, machine));
     if (machine->board_reset) {
         machine_reset(machine);
+    }
+    if (o->gdb && !debug_open(machine, o->gdb, o->paused, &error)) {
+        return fail(error);
     }
     monitor_start();
     console_start(o, machine);
     int status = machine_loop(machine, !o->paused && !o->accel_qtest);
 
     console_close();
+    debug_close(machine);
     return status;
 }
 

@@ -37,6 +37,7 @@ typedef struct SystemOptions {
     ConsoleKind console;
     const char *console_path;
     const char *pid_file;
+    const char *gdb;         /* where to wait for a debugger, or NULL */
 } SystemOptions;
 
 /* Parses argv; exits 0 after help and version texts. */
