@@ -5,7 +5,8 @@
 Blocks of a guide that are carried out, in order, in one fresh directory:
 
 ```console      "$ COMMAND" lines, each followed by what it prints (standard
-                output and error).  A trailing "&" leaves the command running
+                output and error).  Lines of a here-document that ends in END
+                begin with ">".  A trailing "&" leaves the command running
                 to the end of the guide.
 ```qmp SOCKET   "-> JSON" is sent, "<- JSON" must come back: replies in this
                 order, events before or after them; events that no line asks
@@ -188,6 +189,11 @@ class Replay:
             while command.endswith("\\"):
                 command = command[:-1] + lines[i].lstrip("> ")
                 i += 1
+            if "<<'END'" in command:
+                while i < len(lines) and lines[i].startswith(">"):
+                    text = lines[i][1:]
+                    command += "\n" + (text[1:] if text[:1] == " " else text)
+                    i += 1
             want = []
             while i < len(lines) and not lines[i].startswith("$ "):
                 want.append(lines[i])

@@ -49,6 +49,6 @@ for entry in re.findall(r'^\.TP\n\.BR? (.*)$', page, re.M):
             for m in re.findall(r'\[-(\w+)', t))
         if option not in everything and not bundled:
             wrong.append(f'{option} is in the page only')
-assert len(everything) > 10 and commands, 'nothing was compared'
+assert len(everything) > 10, 'nothing was compared'
 print('\n'.join(sorted(set(wrong))) or f'{len(everything)} options agree')
 sys.exit(bool(wrong))
