@@ -83,6 +83,24 @@ void trans_plu_commit(Trans *t, const IrReg clp[3], const IrReg movep[3])
     }
 }
 
+/* Does a compare or an earlier CLP write the predicate of CLP i? */
+static bool pred_written_before(const Bundle *b, int i)
+{
+    unsigned pred = b->clp[i].pdst;
+    for (int k = 0; k < i; k++) {
+        if (b->clp[k].present && b->clp[k].write && b->clp[k].pdst == pred) {
+            return true;
+        }
+    }
+    for (int k = 0; k < BUNDLE_CHANNELS; k++) {
+        if (b->alc[k].present && b->alc[k].dst.kind == OPERAND_PRED &&
+            b->alc[k].dst.index == pred) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool plu_supported(const Bundle *b)
 {
     for (int i = 0; i < 4; i++) {
@@ -95,6 +113,9 @@ static bool plu_supported(const Bundle *b)
         const Clp *c = &b->clp[i];
         if (!c->present) {
             continue;
+        }
+        if (c->write && pred_written_before(b, i)) {
+            return false;
         }
         if ((c->p0 < 4 && b->elp[c->p0].kind == ELP_NONE) ||
             (c->p1 < 4 && b->elp[c->p1].kind == ELP_NONE) ||

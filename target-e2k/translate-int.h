@@ -11,10 +11,11 @@
 #define TARGET_E2K_TRANSLATE_INT_H
 
 #include "target-e2k/translate.h"
-#include "tcg/ir.h"
+#include "tcg/tcg.h"
 
 enum {
     REGION_MAX_NODES = 192,
+    REGION_MAX_RANGES = 8,
     WINDOW_REGS = 224,
     GUEST_REGS = WINDOW_REGS + 32, /* window registers, then globals */
 };
@@ -75,7 +76,8 @@ typedef struct Region {
     RegionKey key;
     unsigned n_nodes;
     Node *nodes;       /* REGION_MAX_NODES */
-    uint64_t code_lo, code_hi; /* guest bytes translated */
+    TcgRange ranges[REGION_MAX_RANGES]; /* guest bytes translated */
+    unsigned n_ranges;
     bool trim_all;
     unsigned n_joins;
     uint64_t joins[REGION_MAX_NODES]; /* addresses where paths meet */

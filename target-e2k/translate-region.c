@@ -280,9 +280,30 @@ static bool bundle_uses_loop(const Bundle *b)
            b->ct_type == CT_PRED_AND_NOT_LOOP_END;
 }
 
+/* Joins [start, end) with a range near by; false: no room for another. */
+static bool note_code(Region *region, uint64_t start, uint64_t end)
+{
+    enum { NEAR = 4096 };
+
+    for (unsigned i = 0; i < region->n_ranges; i++) {
+        TcgRange *r = &region->ranges[i];
+        if (start <= r->end + NEAR && end + NEAR >= r->start) {
+            r->start = MIN(r->start, start);
+            r->end = MAX(r->end, end);
+            return true;
+        }
+    }
+    if (region->n_ranges == REGION_MAX_RANGES) {
+        return false;
+    }
+    region->ranges[region->n_ranges++] = (TcgRange){ start, end };
+    return true;
+}
+
 static int add_node(Region *region, const Place *place, unsigned max_nodes)
 {
-    if (region->n_nodes == max_nodes) {
+    if (region->n_nodes == max_nodes ||
+        !note_code(region, place->ip, place->ip + 8)) {
         return NODE_NONE;
     }
     Node *node = &region->nodes[region->n_nodes];
@@ -305,8 +326,7 @@ static int add_node(Region *region, const Place *place, unsigned max_nodes)
     }
     region->uses_loop |= node->end != END_INTERP &&
                          bundle_uses_loop(&node->bundle);
-    region->code_lo = MIN(region->code_lo, place->ip);
-    region->code_hi = MAX(region->code_hi, place->ip + node->bundle.length);
+    note_code(region, place->ip, place->ip + node->bundle.length);
     return region->n_nodes++;
 }
 
@@ -373,8 +393,7 @@ static void discover(Region *region, unsigned max_nodes)
     }
     region->n_nodes = 0;
     region->uses_loop = false;
-    region->code_lo = UINT64_MAX;
-    region->code_hi = 0;
+    region->n_ranges = 0;
     stack[depth++] = (Pending){ start, &entry };
     while (depth) {
         Pending todo = stack[--depth];

@@ -878,8 +878,8 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
         trans_node(t, i);
     }
     emit_cold_exits(t);
-    TcgRange range = { region->code_lo, region->code_hi };
-    return tcg_compile(t->ir, tier, &range, 1, t->fault_info, t->n_faults);
+    return tcg_compile(t->ir, tier, region->ranges, region->n_ranges,
+                       t->fault_info, t->n_faults);
 }
 
 TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
