@@ -36,6 +36,8 @@ class Process:
 
     def stop(self, sig=signal.SIGTERM):
         """Ends it and returns its exit status."""
+        if self.process.stdin:
+            self.process.stdin.close()
         if self.process.poll() is None:
             self.process.send_signal(sig)
         try:

@@ -375,6 +375,65 @@ class Harm(Case):
         self.works()
 
 
+class Engine(Case):
+    """The server engine on a backend of a test's own."""
+
+    def plain(self, *options):
+        sock = self.path("plain.sock")
+        return self.spawn([os.environ["PLAIN_SERVER"], *options[:-2], sock,
+                           *options[-2:]], sock, stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL)
+
+    def test_a_slow_backend_is_asked_in_parallel(self):
+        server = self.plain("--delay", "20000", "memory", str(MIB))
+        for kind, data in ((w.READ, b""), (w.WRITE, bytes(4096))):
+            with w.Wire(server.sock) as c:
+                c.greet().structured_reply()
+                c.go()
+                start = time.monotonic()
+                for i in range(64):
+                    c.request(kind, 4096 * i, 4096, cookie=i, data=data)
+                for i in range(64):
+                    self.assertEqual(c.result(kind)[0], 0)
+                # One after the other this takes 1.28 s.
+                self.assertLess(time.monotonic() - start, 0.9)
+
+    def test_a_slow_backend_finishes_before_the_disconnect(self):
+        server = self.plain("--delay", "20000", "memory", str(MIB))
+        with w.Wire(server.sock) as c:
+            c.greet()
+            c.go()
+            for i in range(16):
+                c.request(w.READ, 4096 * i, 4096, cookie=i)
+            c.request(w.DISC)
+            seen = {c.simple(4096)[1] for _ in range(16)}
+            self.assertEqual(seen, set(range(16)))
+            self.assertTrue(c.at_end())
+
+    def test_every_switch_keeps_the_data(self):
+        file = self.image(data=self.pattern(MIB), size=2 * MIB)
+        data = self.pattern(MIB) + bytes(MIB)
+        for tune in range(32):
+            server = self.plain("--tune", str(tune), "file", file)
+            with w.Wire(server.sock) as c:
+                c.greet().structured_reply()
+                c.go()
+                for i in range(8):
+                    c.request(w.READ, 1000 * i, 300000, cookie=i)
+                got = {}
+                done = 0
+                while done < 8:
+                    flags, kind, cookie, payload = c.chunk()
+                    got.setdefault(cookie, []).append((flags, kind, payload))
+                    done += flags & 1
+                for i in range(8):
+                    error, pieces = w.summary(got[i])
+                    self.assertEqual(error, 0)
+                    self.assertEqual(w.whole(pieces),
+                                     data[1000 * i:1000 * i + 300000])
+            server.stop()
+
+
 class Kernel(Case):
     def test_device(self):
         """The kernel's own client, where there is one and we may use it."""
