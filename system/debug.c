@@ -291,7 +291,7 @@ static void target_kill(void *opaque)
     machine_request_shutdown(opaque, SHUTDOWN_HOST_SIGNAL, 0);
 }
 
-static const GdbTarget machine_target = {
+static GdbTarget machine_target = { /* n_registers: when opened */
     .architecture = "e2k",
     .register_name = debug_reg_name,
     .register_bytes = debug_reg_bytes,
@@ -324,6 +324,7 @@ bool debug_open(Machine *machine, const char *where, bool stopped,
     machine->debug = debug;
     unsigned port = 0;
 
+    machine_target.n_registers = debug_reg_count();
     debug->stub = gdb_stub_new(where, &machine_target, machine, &port, error);
     if (!debug->stub) {
         machine->debug = NULL;
