@@ -155,7 +155,7 @@ static void sort_below(BlockNode *node, GHashTable *seen, GQueue *order)
 
 typedef struct PermUpdate {
     GPtrArray *edges; /* touched */
-    GPtrArray *nodes; /* whose driver was told */
+    GPtrArray *nodes; /* whose permissions change */
 } PermUpdate;
 
 static void touch_edge(PermUpdate *update, BlockEdge *edge, unsigned perm,
@@ -200,10 +200,11 @@ static bool update_node(PermUpdate *update, BlockNode *node, GError **error)
         }
         touch_edge(update, edge, p, s);
     }
-    if (node->driver->set_perm && (perm != block_core(node)->perm ||
-                                   shared != block_core(node)->shared)) {
+    if (perm != block_core(node)->perm ||
+        shared != block_core(node)->shared) {
         g_ptr_array_add(update->nodes, node);
-        if (!node->driver->set_perm(node, perm, shared, error)) {
+        if (node->driver->set_perm &&
+            !node->driver->set_perm(node, perm, shared, error)) {
             return false;
         }
     }
@@ -227,7 +228,7 @@ static void finish_update(PermUpdate *update, bool ok)
 
         if (ok) {
             block_node_perms(node, &core->perm, &core->shared);
-        } else {
+        } else if (node->driver->set_perm) {
             node->driver->set_perm(node, core->perm, core->shared, NULL);
         }
     }
