@@ -184,12 +184,18 @@ static int store_compressed(Qcow2 *s, uint64_t guest, const void *data,
                             uint64_t size)
 {
     Qcow2InFlight f;
+    Qcow2Slot *slot;
+    unsigned index;
     uint64_t host;
     int ret;
 
     g_mutex_lock(&s->lock);
     qcow2_in_flight_wait(s, guest, guest + s->cluster_size);
-    ret = qcow2_alloc_bytes(s, size, &host);
+    /* The L2 table goes first, as in other programs' layouts. */
+    ret = qcow2_l2_get_writable(s, guest, &slot, &index);
+    if (ret == 0) {
+        ret = qcow2_alloc_bytes(s, size, &host);
+    }
     if (ret < 0) {
         g_mutex_unlock(&s->lock);
         return ret;

@@ -262,10 +262,14 @@ static bool parse_extensions(Qcow2Header *h, const uint8_t *buf, size_t end,
 {
     size_t at = h->header_length;
 
-    while (at + 8 <= end) {
-        uint32_t type = ldl_be_p(buf + at);
-        uint32_t len = ldl_be_p(buf + at + 4);
+    while (at < end) {
+        uint32_t type, len;
 
+        if (end - at < 8) {
+            return FAIL(EINVAL, "Header extension too large");
+        }
+        type = ldl_be_p(buf + at);
+        len = ldl_be_p(buf + at + 4);
         at += 8;
         if (type == QCOW2_EXT_END) {
             return true;

@@ -391,6 +391,12 @@ static int make_private_table(Qcow2 *s, uint64_t index)
     } else {
         ret = block_pwrite_zeroes(file, table, s->cluster_size, 0);
     }
+    if (ret == 0 && s->lazy) {
+        /* Tables are few: keep at least their counts right at all times. */
+        bool wrote;
+
+        ret = qcow2_write_refblocks(s, &wrote);
+    }
     if (ret < 0) {
         qcow2_meta_remove(s, table, s->cluster_size);
         qcow2_free_later(s, table, s->cluster_size, false);

@@ -713,6 +713,11 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id, const char *name,
     Qcow2Snapshot *sn = find_snapshot(s, id, name);
     uint64_t *l1;
 
+    if (!sn && !g_strcmp0(id, name)) {
+        /* The caller does not know which of the two it has. */
+        sn = find_snapshot(s, id, NULL);
+        sn = sn ? sn : find_snapshot(s, NULL, name);
+    }
     if (!sn) {
         return FAIL(ENOENT, "Can't find snapshot");
     }

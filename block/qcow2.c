@@ -249,7 +249,8 @@ static bool parse_options(Qcow2 *s, json_t *options, unsigned flags,
                             &o->overlap, error)) {
         return false;
     }
-    if (total && block_options_get(options, "l2-cache-size") &&
+    if (block_options_get(options, "cache-size") &&
+        block_options_get(options, "l2-cache-size") &&
         block_options_get(options, "refcount-cache-size")) {
         g_set_error(error, BLOCK_ERROR, EINVAL,
                     "cache-size, l2-cache-size and refcount-cache-size may "

@@ -530,7 +530,8 @@ static bool run_commit(BlockNode *top, BlockNode *base, bool drop,
     tool_progress_end();
     block_backend_detach(writer);
     if (ret < 0) {
-        g_set_error(error, BLOCK_ERROR, -ret, "%s", strerror(-ret));
+        g_set_error(error, BLOCK_ERROR, -ret, "Block job failed: %s",
+                    strerror(-ret));
         return false;
     }
     if (!drop && block_node_driver(top)->make_empty) {

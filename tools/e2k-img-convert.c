@@ -307,10 +307,27 @@ static gpointer worker(gpointer opaque)
         c->written = p.offset + p.bytes;
         g_cond_broadcast(&c->turn);
         g_mutex_unlock(&c->lock);
-        tool_progress_add(p.bytes);
+        if (p.kind == PIECE_DATA) {
+            tool_progress_add(p.bytes);
+        }
     }
     free(buf);
     return NULL;
+}
+
+/* How much there is to copy: progress in terms of it says when we are done. */
+static uint64_t data_bytes(Convert *c)
+{
+    uint64_t sum = 0;
+
+    while (c->next < c->total && next_extent(c) == 0) {
+        uint64_t end = MIN(c->extent_end, c->total);
+
+        sum += c->extent_kind == PIECE_DATA ? end - c->next : 0;
+        c->next = end;
+    }
+    c->next = c->extent_end = 0;
+    return sum;
 }
 
 static int run_convert(Convert *c, int workers)
@@ -684,7 +701,7 @@ static int do_convert(const ConvertArgs *a, Convert *c, const char *name)
     c->target = block_backend_enter(target);
     ret = !check_target(a, c, target, name);
     if (ret == 0) {
-        tool_progress_start(a->common.progress, c->total);
+        tool_progress_start(a->common.progress, data_bytes(c));
         ret = run_convert(c, a->workers) < 0;
         if (ret == 0) {
             tool_progress_end();

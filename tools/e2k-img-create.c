@@ -29,6 +29,13 @@ typedef struct LegacyOption {
 } LegacyOption;
 
 static const LegacyOption qcow2_options[] = {
+    { "encryption", "encryption", KIND_BOOL, NULL, false,
+      "Encrypt the image with format 'aes'. (Deprecated in favor of "
+      "encrypt.format=aes)" },
+    { "encrypt.format", "encrypt", KIND_STR, NULL, false,
+      "Encrypt the image, format choices: 'aes', 'luks'" },
+    { "encrypt.key-secret", NULL, KIND_STR, NULL, false,
+      "ID of secret providing qcow AES key or LUKS passphrase" },
     { "cluster_size", "cluster-size", KIND_SIZE, "65536", false,
       "qcow2 cluster size" },
     { "extended_l2", "extended-l2", KIND_BOOL, "off", false,
@@ -48,13 +55,6 @@ static const LegacyOption qcow2_options[] = {
       "File name of a base image" },
     { "backing_fmt", "backing-fmt", KIND_STR, NULL, true,
       "Image format of the base image" },
-    { "encryption", "encryption", KIND_BOOL, NULL, false,
-      "Encrypt the image with format 'aes'. (Deprecated in favor of "
-      "encrypt.format=aes)" },
-    { "encrypt.format", "encrypt", KIND_STR, NULL, false,
-      "Encrypt the image, format choices: 'aes', 'luks'" },
-    { "encrypt.key-secret", NULL, KIND_STR, NULL, false,
-      "ID of secret providing qcow AES key or LUKS passphrase" },
     { "lazy_refcounts", "lazy-refcounts", KIND_BOOL, "off", true,
       "Postpone refcount updates" },
     { "refcount_bits", "refcount-bits", KIND_NUM, "16", true,
@@ -961,13 +961,14 @@ int img_measure(int argc, char **argv)
         return 1;
     }
     if (c.json) {
-        json_t *out = json_pack("{s:I, s:I}", "required",
-                                (json_int_t)m.required, "fully-allocated",
-                                (json_int_t)m.fully_allocated);
+        json_t *out = json_pack("{s:I}", "required",
+                                (json_int_t)m.required);
 
         if (m.has_bitmaps) {
             json_object_set_new(out, "bitmaps", json_integer(m.bitmaps));
         }
+        json_object_set_new(out, "fully-allocated",
+                            json_integer(m.fully_allocated));
         tool_print_json(out);
         json_decref(out);
         return 0;

@@ -157,16 +157,16 @@ static int execute(Request *r)
         return ret;
     }
     if (!r->write && !verify(r)) {
-        return -EINVAL;
+        ret = -EINVAL; /* and still a report */
     }
     if (r->quiet) {
-        return 0;
+        return ret;
     }
     if (r->verbose) {
         dump(r->buf, r->offset, r->bytes);
     }
     report(r, r->write ? "wrote" : "read", us);
-    return 0;
+    return ret;
 }
 
 static void request_free(Request *r)
@@ -194,13 +194,14 @@ static gpointer aio_thread(gpointer opaque)
     if (ret < 0) {
         printf("%s failed: %s\n", r->write ? "aio_write" : "readv",
                strerror(-ret));
-    } else if (!r->write && !verify(r)) {
-        ret = -EINVAL;
-    } else if (!r->quiet) {
-        if (r->verbose) {
+    } else {
+        ret = r->write || verify(r) ? 0 : -EINVAL;
+        if (!r->quiet && r->verbose) {
             dump(r->buf, r->offset, r->bytes);
         }
-        report(r, r->write ? "wrote" : "read", us);
+        if (!r->quiet) {
+            report(r, r->write ? "wrote" : "read", us);
+        }
     }
     fflush(stdout);
     aio_error = aio_error ? aio_error : ret;
