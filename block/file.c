@@ -368,7 +368,8 @@ static int file_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
                        const struct iovec *iov, int niov, unsigned flags)
 {
     FileState *s = node->state;
-    ssize_t got = niov <= MAX_IOV ? preadv(s->fd, iov, niov, offset) : 0;
+    ssize_t got = niov == 1 ? pread(s->fd, iov->iov_base, bytes, offset)
+                  : niov <= MAX_IOV ? preadv(s->fd, iov, niov, offset) : 0;
 
     if (G_LIKELY(got == (ssize_t)bytes)) {
         return 0;

@@ -221,8 +221,9 @@ static const QmpArg command_info[] = { { "name", QMP_STR }, { NULL } };
 
 static const QmpCommand core_commands[] = {
     { "qmp_capabilities", capabilities_args, qmp_capabilities },
-    { "query-version", NULL, query_version },
-    { "query-commands", NULL, query_commands, QMP_RETURNS_LIST,
+    /* Out of band: is anybody there while a command takes its time? */
+    { "query-version", NULL, query_version, QMP_OOB },
+    { "query-commands", NULL, query_commands, QMP_RETURNS_LIST | QMP_OOB,
       command_info },
     { "query-qmp-schema", NULL, query_schema, QMP_RETURNS_LIST },
     { NULL },

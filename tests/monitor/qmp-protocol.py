@@ -111,10 +111,52 @@ def test_out_of_band(program):
         d.qmp.close()
         q = d.qmp = Qmp(d.path, negotiate=False)
         q.command("qmp_capabilities", {"enable": ["oob"]})
-        e = error_of(q, '{"exec-oob": "query-version"}')
-        assert e["desc"] == "The command query-version does not support OOB"
+        e = error_of(q, '{"exec-oob": "query-name"}')
+        assert e["desc"] == "The command query-name does not support OOB"
         e = error_of(q, '{"exec-oob": "x", "execute": "y"}')
         assert "mutually exclusive" in e["desc"], e
+
+
+def test_out_of_band_overtakes(program):
+    """It is answered while another command waits for a mute NBD server."""
+    with tempfile.TemporaryDirectory() as tmp:
+        mute = socket.socket(socket.AF_UNIX)
+        mute.bind(os.path.join(tmp, "mute"))
+        mute.listen(1)
+        with Daemon(program) as d:
+            d.qmp.close()
+            q = d.qmp = Qmp(d.path, negotiate=False)
+            q.command("qmp_capabilities", {"enable": ["oob"]})
+            q.send(json.dumps({
+                "execute": "blockdev-add", "id": "slow", "arguments": {
+                    "driver": "nbd", "node-name": "x",
+                    "server": {"type": "unix",
+                               "path": os.path.join(tmp, "mute")}}}))
+            peer, _ = mute.accept()
+            q.send('{"exec-oob": "query-version", "id": "fast"}')
+            assert q.reply()["id"] == "fast"
+            peer.close()
+            reply = q.reply()
+            assert reply["id"] == "slow" and "error" in reply, reply
+        mute.close()
+
+
+def test_tcp(program):
+    """A monitor on TCP, found by the port that the system gave it."""
+    probe = socket.socket()
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+    probe.close()
+    with Daemon(program, "--chardev",
+                f"socket,id=t,host=127.0.0.1,port={port},server=on,wait=off",
+                "--monitor", "t") as d:
+        with socket.create_connection(("127.0.0.1", port), 10) as s:
+            f = s.makefile("rw")
+            assert "QMP" in json.loads(f.readline())
+            f.write('{"execute": "qmp_capabilities"}')
+            f.flush()
+            assert json.loads(f.readline()) == {"return": {}}
+        assert d.cmd("query-name") == {}
 
 
 def test_several_monitors(program):
@@ -214,6 +256,21 @@ def test_bad_options(program):
         assert r.returncode == 1, (args, r)
         assert text in r.stderr, (args, r.stderr)
         assert len(r.stderr.strip().splitlines()) == 1, r.stderr
+
+
+def test_manual_page(program):
+    """The page has an entry for each option of --help, and no other."""
+    import re
+    import subprocess
+    page = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "man",
+                        "e2k-storage-daemon.1")
+    with open(page, encoding="utf-8") as f:
+        text = f.read().replace("\\-", "-")
+    entries = set(re.findall(r"^\.TP\n\.B (--[a-z-]+)", text, re.M))
+    out = subprocess.run([program, "--help"], capture_output=True, text=True,
+                         check=True).stdout
+    options = set(re.findall(r"^  (--[a-z-]+)", out, re.M))
+    assert len(options) > 8 and entries == options, entries ^ options
 
 
 run_tests(dict(globals()), sys.argv[1])
