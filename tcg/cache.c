@@ -4,6 +4,7 @@
 #include "tcg/cache.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -84,12 +85,10 @@ static bool map_once(size_t bytes)
 static bool set_up_segments(void)
 {
     size_t entries = cache.segment_bytes / MIN_REGION_BYTES;
-    TcgRegion **index = mmap(NULL, SEGMENTS * entries * sizeof(*index),
-                             PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                             0);
+    /* Large and mostly untouched; errno is set for the caller's message. */
+    TcgRegion **index = calloc(SEGMENTS * entries, sizeof(*index));
 
-    if (index == MAP_FAILED) {
+    if (!index) {
         return false;
     }
     for (unsigned i = 0; i < SEGMENTS; i++) {

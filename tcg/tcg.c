@@ -13,9 +13,12 @@
  */
 #include "tcg/tcg.h"
 
+#include <asm/prctl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tcg/cache.h"
 #include "tcg/tcg-int.h"
@@ -97,8 +100,23 @@ void tcg_cpu_free(void *cpu)
 
 /* --- running ------------------------------------------------------------------ */
 
+/* Guest accesses are relative to GS when guest addresses are not the host's;
+ * the C library leaves GS alone. */
+static void set_guest_base(void)
+{
+    static __thread uintptr_t current;
+
+    if (current != tcg_config.guest_base) {
+        current = tcg_config.guest_base;
+        syscall(SYS_arch_prctl, ARCH_SET_GS, current);
+    }
+}
+
 unsigned tcg_run(void *cpu, const TcgRegion *region)
 {
+    if (G_UNLIKELY(tcg_config.guest_base)) {
+        set_guest_base();
+    }
     return tcg_thunks.enter(cpu, region->code);
 }
 

@@ -8,7 +8,7 @@
 
 #include <glib.h>
 
-#include "tcg/tcg.h"
+#include "tcg/tcg-int.h"
 
 typedef struct TestCpu {
     uint64_t *win;
@@ -335,6 +335,35 @@ static void test_fault(void)
     munmap(page, 8192);
 }
 
+/* Guest addresses that are not host addresses; a fault reports the former. */
+static void test_guest_base(void)
+{
+    uint32_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Ir *ir = ir_begin(0x4100, 0);
+    IrReg pointer = global_r(ir, 0);
+    IrReg t = ir_temp(ir);
+    TcgRegion *region;
+
+    mprotect(page + 1024, 4096, PROT_NONE);
+    tcg_config.guest_base = (uintptr_t)page - 0x10000;
+    ir_gld(ir, 4, t, pointer, IR_NONE, 0, 4, 0);
+    ir_gst(ir, 4, pointer, IR_NONE, 0, 8, t, 1);
+    ir_exit(ir, 5, IR_NONE);
+    region = compile(ir);
+    page[1] = 77;
+    cpu.r[0] = 0x10000;
+    g_assert_cmpuint(tcg_run(&cpu, region), ==, 5);
+    g_assert_cmpuint(page[2], ==, 77);
+    cpu.r[0] = 0x10ff8;
+    g_assert_cmpuint(tcg_run(&cpu, region), ==, TCG_EXIT_FAULT);
+    g_assert_cmphex(tcg_fault(&cpu)->address, ==, 0x11000);
+    g_assert_true(tcg_fault(&cpu)->is_store);
+    g_assert_cmpuint(tcg_fault(&cpu)->info, ==, 101);
+    tcg_config.guest_base = 0;
+    munmap(page, 8192);
+}
+
 static uint64_t helper(TestCpu *c, uint64_t a, uint64_t b, uint64_t d,
                        uint64_t f, uint64_t g)
 {
@@ -466,6 +495,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tcg-run/calls", test_calls);
     g_test_add_func("/tcg-run/deep-calls", test_deep_calls);
     g_test_add_func("/tcg-run/fault", test_fault);
+    g_test_add_func("/tcg-run/guest-base", test_guest_base);
     g_test_add_func("/tcg-run/helper", test_helper);
     g_test_add_func("/tcg-run/unwind", test_unwind);
     g_test_add_func("/tcg-run/dynamic", test_dynamic);
