@@ -263,7 +263,10 @@ void machine_request_shutdown(Machine *machine, ShutdownReason reason,
                     reason >= SHUTDOWN_GUEST_SHUTDOWN;
 
         machine->run = false;
-        machine->exit_status = exit_status;
+        if (machine->last_reason < SHUTDOWN_GUEST_SHUTDOWN) {
+            /* A guest's own status outlives the pause after it. */
+            machine->exit_status = exit_status;
+        }
         machine->state = reason == SHUTDOWN_GUEST_PANIC
                              ? RUN_STATE_GUEST_PANICKED
                              : RUN_STATE_SHUTDOWN;
