@@ -34,6 +34,7 @@ typedef struct Shared {
     /* For each block the versions that were zeroes or discards, as bits. */
     uint64_t zero_bits[BLOCKS];
     uint32_t flushes;
+    uint32_t started; /* the child has opened the image */
 } Shared;
 
 typedef struct Config {
@@ -124,6 +125,7 @@ static void child(const char *path, Shared *sh, uint32_t seed)
     BlockBackend *image = open_image(path, BLOCK_OPEN_RDWR |
                                                BLOCK_OPEN_UNMAP);
 
+    __atomic_store_n(&sh->started, 1, __ATOMIC_SEQ_CST);
     for (;;) {
         write_one(image, sh, rand);
         if (g_rand_int_range(rand, 0, 12) == 0) {
@@ -219,15 +221,29 @@ static int check_image(const char *path, bool dirty_is_normal)
 static int one_round(const char *path, const Config *config, Shared *sh,
                      uint32_t seed)
 {
-    pid_t pid = fork();
+    pid_t pid;
     bool lazy = !strcmp(config->name, "lazy");
+    uint32_t flushes = sh->flushes;
     BlockBackend *image;
     int status, bad;
 
+    sh->started = 0;
+    pid = fork();
     if (pid == 0) {
         child(path, sh, seed);
     }
-    g_usleep(500 + seed % 12000);
+    /* Mostly while it writes, now and then while it opens. */
+    for (int i = 0; i < 5000 && seed % 8 &&
+                    !__atomic_load_n(&sh->started, __ATOMIC_SEQ_CST); i++) {
+        g_usleep(1000);
+    }
+    /* A flush may take long on a busy disk: see some of them end. */
+    for (int i = 0; i < 5000 && seed % 4 == 1 &&
+                    __atomic_load_n(&sh->flushes, __ATOMIC_SEQ_CST) ==
+                        flushes; i++) {
+        g_usleep(1000);
+    }
+    g_usleep(seed % 12000);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     if (!WIFSIGNALED(status)) {
