@@ -221,7 +221,7 @@ static json_t *driver_value(const LegacyOption *o, const char *value,
                         "Parameter '%s' expects a number", o->name);
             return NULL;
         }
-        return json_integer(number);
+        return json_integer(MIN(number, INT64_MAX));
     case KIND_SIZE:
         if (!block_parse_size(value, &number) || number > INT64_MAX) {
             g_set_error(error, BLOCK_ERROR, EINVAL,

@@ -149,7 +149,6 @@ static int replay(const char *path)
 /* Besides the files themselves: many small random changes of each. */
 static int mutate(const char *path, int rounds)
 {
-    g_autofree char *data = NULL;
     gsize length;
     GDir *dir = g_dir_open(path, 0, NULL);
     const char *name;
