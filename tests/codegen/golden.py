@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Counts the host instructions of guest sequences.
+
+    golden.py BUILD_DIR [--update]
+
+Assembles snippets.s, runs it translated with its host code shown, and
+compares one line per global label with golden.txt:
+
+    NAME ir OPERATIONS host INSTRUCTIONS cold INSTRUCTIONS
+
+of the region that begins there: operations after the passes, instructions on
+the way through, and those of side exits and stubs behind it.  A difference is
+a change of the code's quality: look at it, then --update.  The counts are for
+a host with AVX and BMI2; elsewhere the test is skipped.
+"""
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, 'golden.txt')
+
+
+def skip(reason):
+    print(f'skipped: {reason}')
+    sys.exit(77)
+
+
+def symbols(path):
+    """Global labels of an ELF file: name to address."""
+    with open(path, 'rb') as file:
+        data = file.read()
+    shoff, = struct.unpack_from('<Q', data, 0x28)
+    shentsize, shnum = struct.unpack_from('<HH', data, 0x3a)
+    sections = [struct.unpack_from('<IIQQQQIIQQ', data, shoff + i * shentsize)
+                for i in range(shnum)]
+    found = {}
+    for section in sections:
+        if section[1] != 2:
+            continue
+        names = sections[section[6]][4]
+        for at in range(section[4], section[4] + section[5], 24):
+            name, info, _, _, value, _ = struct.unpack_from('<IBBHQQ', data,
+                                                            at)
+            end = data.index(b'\0', names + name)
+            if info >> 4 == 1:
+                found[data[names + name:end].decode()] = value
+    return found
+
+
+def measure(text, address):
+    """Counts of the region that starts at an address."""
+    regions = re.split(r'^region ', text, flags=re.M)[1:]
+    for region in regions:
+        if not region.startswith(f'{address:x}/'):
+            continue
+        body, _, host = region.partition('host code of region')
+        ops = [line for line in body.splitlines()[1:]
+               if line.startswith('    ')]
+        cold_ops = 0
+        cold = False
+        for line in body.splitlines()[1:]:
+            if re.match(r' L\d+:', line):
+                cold = 'cold' in line
+            cold_ops += cold and line.startswith('    ')
+        code = [line.split(None, 2)[1:] for line in host.splitlines()[1:]
+                if line.startswith('  0x')]
+        if not code:
+            skip('no disassembler for host code')
+        # Cold code lies behind the last return or jump of the hot path:
+        # the first movabs of a side exit's site marks it well enough.
+        hot = next((i + 1 for i, words in enumerate(code)
+                    if words[0] == 'ret'), len(code))
+        return f'ir {len(ops) - cold_ops} host {hot} cold {len(code) - hot}'
+    return None
+
+
+def main():
+    build = sys.argv[1]
+    tool = lambda name: os.path.join(build, 'tools', name)
+    with open('/proc/cpuinfo') as file:
+        flags = set(re.search(r'^flags\s*:(.*)$', file.read(),
+                              re.M).group(1).split())
+    if not {'avx', 'bmi1', 'bmi2', 'abm'} <= flags:
+        skip('host without AVX, BMI or LZCNT')
+    with tempfile.TemporaryDirectory() as where:
+        elf = os.path.join(where, 'snippets')
+        log = os.path.join(where, 'log')
+        subprocess.run([tool('e2k-as'), '--static', '-o', elf,
+                        os.path.join(HERE, 'snippets.s')], check=True)
+        subprocess.run([tool('e2k-user'), '-accel', 'jit', '-d',
+                        'op_opt,out_asm', '-D', log, elf], check=True,
+                       stdout=subprocess.DEVNULL)
+        with open(log) as file:
+            text = file.read()
+        labels = symbols(elf)
+    lines = []
+    for name in sorted(labels):
+        if name not in ('_start', 'main'):
+            counts = measure(text, labels[name])
+            lines.append(f'{name} {counts or "not translated"}\n')
+    if '--update' in sys.argv:
+        with open(GOLDEN, 'w') as file:
+            file.writelines(lines)
+        return 0
+    with open(GOLDEN) as file:
+        expected = file.readlines()
+    for line in expected:
+        if line not in lines:
+            print('expected', line, end='')
+    for line in lines:
+        if line not in expected:
+            print('found   ', line, end='')
+    return int(lines != expected)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
