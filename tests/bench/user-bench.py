@@ -9,14 +9,15 @@ Two groups, each reported with its geometric mean:
           against the same C at -O0 and -O2
   kernel  tests/bench/kernels/NAME.s, assembled by e2k-as, against NAME.c
 
-One line per program, of KEY=VALUE words; times are user CPU seconds, the
-best of the runs.  The outputs must agree, or the line says so and the exit
+One line per program, of KEY=VALUE words; times are CPU seconds, the median
+of the runs.  The outputs must agree, or the line says so and the exit
 status is 1.
 """
 import argparse
 import math
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,8 +30,8 @@ KERNELS = os.path.join(SOURCE, 'tests', 'bench', 'kernels')
 
 
 def measure(argv, runs):
-    """Best user+system CPU time of a command, and its output."""
-    best, output = math.inf, None
+    """Median user+system CPU time of a command, and its output."""
+    times, output = [], None
     for _ in range(runs):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(argv, stdout=subprocess.PIPE)
@@ -39,15 +40,15 @@ def measure(argv, runs):
             return None, f'exit-status-{done.returncode}'
         spent = (after.ru_utime - before.ru_utime +
                  after.ru_stime - before.ru_stime)
-        best = min(best, spent)
+        times.append(spent)
         output = done.stdout
-    return best, output
+    return statistics.median(times), output
 
 
 def compile_native(source, level, where):
     binary = os.path.join(where, os.path.basename(source) + level)
-    subprocess.run([os.environ.get('CC', 'cc'), level, '-w', '-o', binary,
-                    source, '-lm'], check=True)
+    subprocess.run([os.environ.get('CC', 'cc'), level, '-w', '-I',
+                    SOURCE, '-o', binary, source, '-lm'], check=True)
     return binary
 
 
@@ -139,7 +140,7 @@ def start_up(user, where, build, runs):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('build')
-    parser.add_argument('--runs', type=int, default=3)
+    parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--accel', default='jit')
     parser.add_argument('--only', default='')
     args = parser.parse_args()

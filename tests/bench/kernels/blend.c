@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "twin.h"
+#include "tests/bench/kernels/twin.h"
 
 static uint8_t pixels[4096];
 

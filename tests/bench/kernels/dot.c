@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "twin.h"
+#include "tests/bench/kernels/twin.h"
 
 static double xs[1024], ys[1024];
 

@@ -1,4 +1,4 @@
-#include "twin.h"
+#include "tests/bench/kernels/twin.h"
 
 typedef uint64_t Fn(uint64_t a, uint64_t b);
 

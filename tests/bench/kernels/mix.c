@@ -1,4 +1,4 @@
-#include "twin.h"
+#include "tests/bench/kernels/twin.h"
 
 static uint64_t kernel(void)
 {

@@ -1,4 +1,4 @@
-#include "twin.h"
+#include "tests/bench/kernels/twin.h"
 
 static __attribute__((noinline)) uint64_t tree(uint64_t n, uint64_t x)
 {
