@@ -326,7 +326,6 @@ static BlockNodeCore *node_alloc(const BlockDriver *driver, json_t *options,
 static void inherit_facts(BlockNode *node)
 {
     BlockNode *below = block_edge_node(node->file);
-    g_autofree char *name = NULL;
 
     if (!below) {
         if (!node->filename) {

@@ -15,6 +15,9 @@
 
 #define WORD_BITS 64
 #define MAX_LEVELS 10 /* 6 bits each: covers 2^60 leaves */
+/* 8 GiB of leaves: 32 TiB in granules of 512 bytes.  Above that the address
+ * space of a lazy host would be all that says no. */
+#define MAX_BITS (UINT64_C(1) << 36)
 
 struct HBitmap {
     uint64_t bits;
@@ -41,6 +44,9 @@ static bool hbitmap_alloc(HBitmap *map, uint64_t bits)
     unsigned levels = 0;
     uint64_t n = bits;
 
+    if (bits > MAX_BITS) {
+        return false;
+    }
     do {
         n = n / WORD_BITS + (n % WORD_BITS != 0);
         n = MAX(n, 1);

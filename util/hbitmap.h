@@ -26,7 +26,7 @@
 
 typedef struct HBitmap HBitmap;
 
-/* A bitmap of `bits` clear bits; NULL when memory does not suffice. */
+/* A bitmap of `bits` clear bits, at most 2^36; NULL without memory. */
 HBitmap *hbitmap_new(uint64_t bits);
 void hbitmap_free(HBitmap *map);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HBitmap, hbitmap_free)
