@@ -458,10 +458,34 @@ void emit_br(Emit *e, const IrOp *op)
 {
     const Block *next = &e->c->blocks[e->block + 1];
 
-    if (e->block + 1 < e->c->n_blocks && next->label == op->aux) {
+    if (e->merged_br == e->op ||
+        (e->block + 1 < e->c->n_blocks && next->label == op->aux)) {
         return;
     }
     emit_jump(e, op->aux);
+}
+
+/*
+ * "if c go to A; go to B" is one jump when A comes next, and else has its
+ * taken jump on the path that goes on to B: the back edge of most loops.
+ */
+static bool branch_pair(Emit *e, const IrOp *op, unsigned cc)
+{
+    const Compile *c = e->c;
+    const Block *next = &c->blocks[e->block + 1];
+    const IrOp *br = op + 1;
+
+    if (e->block + 1 >= c->n_blocks || next->label != NO_LABEL ||
+        next->end - next->first != 1 || br->opcode != IR_br ||
+        (e->block + 2 < c->n_blocks && next[1].label == br->aux)) {
+        return false;
+    }
+    emit_jump_if(e, cc ^ 1, br->aux);
+    if (e->block + 2 >= c->n_blocks || next[1].label != op->aux) {
+        emit_jump(e, op->aux);
+    }
+    e->merged_br = e->op + 1;
+    return true;
 }
 
 void emit_brcond(Emit *e, const IrOp *op)
@@ -471,7 +495,9 @@ void emit_brcond(Emit *e, const IrOp *op)
     if (!same_compare(e, op, &cc)) {
         cc = emit_compare(e, op);
     }
-    emit_jump_if(e, cc, op->aux);
+    if (!branch_pair(e, op, cc)) {
+        emit_jump_if(e, cc, op->aux);
+    }
 }
 
 void emit_nop(Emit *e, const IrOp *op)
@@ -550,7 +576,8 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     Ir *ir = c->ir;
     Emit e = {.x = {.p = start}, .c = c, .ir = ir, .info = c->info,
               .start = start, .end = end, .delta = exec_delta,
-              .slots = slots, .out = out, .flags_op = UINT_MAX};
+              .slots = slots, .out = out, .flags_op = UINT_MAX,
+              .merged_br = UINT_MAX};
     unsigned n_faults = 0;
     unsigned n_maps = 0;
     unsigned n_branches = 0;

@@ -50,6 +50,7 @@ typedef struct Emit {
     Emitted *out;
     unsigned flags_op;   /* setcond whose flags are still set, or UINT_MAX */
     unsigned flags_cc;
+    unsigned merged_br;  /* a br that the brcond before it has done */
     const uint64_t *last_need; /* of the newest fault map */
     unsigned last_map, last_n_map;
 } Emit;
