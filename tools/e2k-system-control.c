@@ -77,6 +77,7 @@ static MonitorSystemOps control_ops = {
     .system_powerdown = op_powerdown,
     .quit = op_quit,
     .query_cpus = op_query_cpus,
+    .human_command = human_command,
 };
 
 static const char *reason_name(ShutdownReason reason)

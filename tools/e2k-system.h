@@ -6,6 +6,7 @@
  *   e2k-system-disks.c    -drive, -blockdev and -device: disks and devices
  *   e2k-system-console.c  the host side of the serial console
  *   e2k-system-control.c  QMP's system commands and events
+ *   e2k-system-human.c    commands of the human monitor
  */
 #ifndef TOOLS_E2K_SYSTEM_H
 #define TOOLS_E2K_SYSTEM_H
@@ -59,6 +60,8 @@ bool console_open(const SystemOptions *options, GError **error);
 void console_start(const SystemOptions *options, Machine *machine);
 void console_close(void);
 
+/* One line of the human monitor; text to be freed, or NULL with an error. */
+char *human_command(void *opaque, const char *line, GError **error);
 /* QMP's commands about the machine; after monitor_init(). */
 void control_register(Machine *machine);
 
