@@ -59,6 +59,14 @@ static bool observes(const IrOp *op)
            op->opcode == IR_call_region || op->opcode == IR_reload;
 }
 
+/* Floating-point operations accumulate flags even when nobody wants their
+ * results. */
+static bool accumulates_flags(const IrOp *op)
+{
+    return op->opcode == IR_fsetcond ||
+           (ir_op_infos[op->opcode].vec & IRV_FP);
+}
+
 static void sweep_block(Dead *d, const Block *block)
 {
     IrReg sources[8];
@@ -70,7 +78,8 @@ static void sweep_block(Dead *d, const Block *block)
         if (op->opcode == IR_nop) {
             continue;
         }
-        if (op->dst && ir_op_is(op, IRF_P | IRF_R) && !ir_op_is(op, IRF_E)) {
+        if (op->dst && ir_op_is(op, IRF_P | IRF_R) &&
+            !ir_op_is(op, IRF_E) && !accumulates_flags(op)) {
             unsigned kind = d->ir->vregs[op->dst].kind;
 
             if ((kind == IR_TEMP && !d->uses[op->dst]) ||
