@@ -130,7 +130,7 @@ static void finish(Emit *e, const IrOp *op, int host)
     if (e->ir->vregs[op->dst].type == IR_I64 && in_vec(e, op->dst, &reg) &&
         !keeps_upper_zero(op)) {
         x86_op(&e->x, 0xf3, 0, MAP_0F, 0x7e, reg, x86_r(host));
-        return;
+        host = reg;
     }
     done_vec(e, op->dst, host);
 }
