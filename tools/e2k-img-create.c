@@ -846,6 +846,7 @@ int img_amend(int argc, char **argv)
     block_node_drain_end(node);
     tool_progress_end();
     json_decref(options);
+    json_decref(legacy);
     if (!ok) {
         tool_report(error, NULL);
     }

@@ -195,7 +195,6 @@ bool tool_object(const char *text)
 
 void tool_print_json(json_t *value)
 {
-    g_autofree char *text = NULL;
     char *dump = json_dumps(value, JSON_INDENT(4) | JSON_ENCODE_ANY);
 
     printf("%s\n", dump ? dump : "null");
