@@ -160,14 +160,19 @@ static void dam_enter(E2kCpu *cpu, uint8_t key, uint64_t address,
 static bool dam_check(E2kCpu *cpu, uint8_t key, uint64_t address,
                       unsigned size)
 {
+    bool holds = false;
+    bool live = false;
+
     for (unsigned i = 0; i < 32; i++) {
         DamEntry *d = &cpu->dam[i];
         if (d->valid && d->reg == key) {
             d->valid = false;
-            return d->address == address && d->size_bytes == size;
+            holds = d->address == address && d->size_bytes == size;
         }
+        live |= d->valid;
     }
-    return false;
+    cpu->dam_live = live;
+    return holds;
 }
 
 static void dam_store(E2kCpu *cpu, uint64_t address, unsigned size)

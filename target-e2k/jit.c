@@ -255,9 +255,29 @@ static void set_limits(E2kCpu *cpu)
                      cpu->frames + cpu->n_frames - 2, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Translated stores do not look at the DAM: while it has entries, the
+ * interpreter runs.  The architecture lets entries be lost at any time (the
+ * check load then reports a conflict), which bounds the time.
+ */
+static bool dam_is_live(E2kCpu *cpu, unsigned *bundles)
+{
+    enum { DAM_BUNDLES = 64 };
+
+    if (cpu->dam_live && ++*bundles >= DAM_BUNDLES) {
+        memset(cpu->dam, 0, sizeof(cpu->dam));
+        cpu->dam_live = 0;
+    }
+    if (!cpu->dam_live) {
+        *bundles = 0;
+    }
+    return cpu->dam_live;
+}
+
 CpuExit jit_run(E2kCpu *cpu)
 {
     CpuExit exit = CPU_EXIT_STOP;
+    unsigned dam_bundles = 0;
 
     if (!cpu->tcg.cpu) {
         tcg_cpu_init(cpu);
@@ -268,7 +288,8 @@ CpuExit jit_run(E2kCpu *cpu)
         if (take_stop(cpu)) {
             break;
         }
-        if (state_is_plain(cpu) && !run_translated(cpu)) {
+        if (!dam_is_live(cpu, &dam_bundles) && state_is_plain(cpu) &&
+            !run_translated(cpu)) {
             continue;
         }
         cpu->tcg.chain_slot = NULL;

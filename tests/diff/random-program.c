@@ -221,7 +221,7 @@ static void fill_operation(Rng *rng, Bundle *b, unsigned channel,
     op->src3 = raw(source_byte(rng, b, 3, row->src3));
     op->dst = raw(register_byte(rng, row->dst == WIDTH_Q, true));
     if (row->dst == WIDTH_PRED) {
-        op->dst.index = rng_below(rng, 16);
+        op->dst.index = rng_below(rng, 8); /* predicate logic: 8 and up */
         op->dst.kind = OPERAND_PRED;
     } else if (row->dst == WIDTH_STATE) {
         op->dst = raw(state_register(rng, true));
@@ -322,7 +322,7 @@ static void fill_predicate_logic(Rng *rng, Bundle *b)
             .p0 = rng_below(rng, sources),
             .p1 = rng_below(rng, sources),
             .write = rng_chance(rng, 60),
-            .pdst = 4 * i + rng_below(rng, 4),
+            .pdst = 8 + 2 * i + rng_below(rng, 2),
         };
     }
 }
