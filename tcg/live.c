@@ -532,6 +532,11 @@ static void build_block_ranges(RangeBuild *rb, const Block *block)
         }
         unsigned n = op_sources(ir, op, sources);
 
+        /* Two-operand instructions like the result on a dying operand. */
+        if (n && op->dst && c->info[op->dst].hint < 0 &&
+            !rb->end[sources[0]] && ir_op_is(op, IRF_P)) {
+            c->info[op->dst].hint = sources[0];
+        }
         for (unsigned k = 0; k < n; k++) {
             range_use(rb, sources[k], 2 * i);
             weigh(rb, op, sources[k]);
