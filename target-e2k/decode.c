@@ -63,6 +63,26 @@ const char *decode_error_text(DecodeError error)
                : "unknown error";
 }
 
+/* Set bits of a 6-bit value; popcount is a library call on plain x86-64. */
+static inline unsigned count_bits(unsigned value)
+{
+    value = (value & 0x15) + (value >> 1 & 0x15);
+    return (value & 3) + (value >> 2 & 3) + (value >> 4 & 3);
+}
+
+/*
+ * Zeroes the result.  The size is hidden from the compiler, which would
+ * otherwise store the kilobyte with a string instruction: that alone took a
+ * third of the decoder's time.
+ */
+static inline void clear_bundle(Bundle *bundle)
+{
+    size_t size = sizeof(*bundle);
+
+    __asm__("" : "+r"(size));
+    memset(bundle, 0, size);
+}
+
 /*
  * Syllables before the middle point.  Returns false when the middle pointer
  * does not fit them.
@@ -70,7 +90,8 @@ const char *decode_error_text(DecodeError error)
 static bool split_front(Bundle *bundle, Syllables *s, const uint8_t *bytes)
 {
     uint32_t hs = s->hs;
-    unsigned words = 1 + __builtin_popcount(hs & 0xfc00d000);
+    unsigned words = 1 + (hs >> 12 & 1) + (hs >> 14 & 1) + (hs >> 15 & 1) +
+                     count_bits(hs >> 26);
     unsigned middle = (hs & 15) + 1;
     const uint8_t *p = bytes + 4;
     bool shared = s->isa >= 4 && middle == words + 1;
@@ -123,7 +144,7 @@ static unsigned split_halves(const Bundle *bundle, Syllables *s,
         aas = (s->aas_mask & 3 ? 1 : 0) | (s->aas_mask & 12 ? 2 : 0) |
               s->aas_mask << 2;
     }
-    unsigned count = __builtin_popcount(ales) + __builtin_popcount(aas);
+    unsigned count = count_bits(ales) + count_bits(aas);
     unsigned end = middle + (count + 1) / 2 * 4;
     unsigned k = 0;
 
@@ -190,7 +211,7 @@ DecodeError bundle_decode(Bundle *bundle, const uint8_t *bytes, size_t size,
 {
     Syllables s = { .isa = isa };
 
-    memset(bundle, 0, sizeof(*bundle));
+    clear_bundle(bundle);
     bundle->error_channel = 0xff;
     if (isa < ISA_MIN || isa > ISA_MAX) {
         return DECODE_BAD_ISA;
