@@ -1,9 +1,13 @@
 """Nodes over QMP: add, delete, reopen, resize, snapshots, queries."""
+import json
 import os
+import shutil
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from qmp import Daemon, run_tests
+from qmp import Daemon, Skip, run_tests
 
 MIB = 1 << 20
 
@@ -119,6 +123,81 @@ def test_query_graph(program):
         assert d.cmd("query-block") == []
         stats = d.cmd("query-blockstats", query_nodes=True)
         assert "n" in {s["node-name"] for s in stats}
+
+
+def test_throttle(program):
+    """512 KiB at 400 KiB/s; a tenth of a second's worth goes at once."""
+    with Daemon(program) as d:
+        d.cmd("object-add", qom_type="throttle-group", id="g",
+              limits={"bps-total": 400 << 10})
+        d.raw("n", 512 << 10)
+        d.raw("t", 512 << 10)
+        d.cmd("blockdev-add", driver="throttle", node_name="slow",
+              throttle_group="g", file="t")
+        start = time.monotonic()
+        with open(d.file("n.img"), "wb") as f:
+            f.write(b"x" * (512 << 10))
+        # Pieces of 64 KiB: one request of it all would pass at once.
+        d.cmd("blockdev-add", driver="blkdebug", node_name="pieces",
+              image="slow", max_transfer=64 << 10)
+        d.cmd("blockdev-backup", job_id="j", device="n", target="pieces",
+              sync="full")
+        d.qmp.event("BLOCK_JOB_COMPLETED", device="j")
+        took = time.monotonic() - start
+        assert 0.8 < took < 20, took
+        d.fails("object 'g' is in use, can not be deleted", "object-del",
+                id="g")
+        d.fails("Throttle group 'h' does not exist", "blockdev-add",
+                driver="throttle", node_name="z", throttle_group="h",
+                file="n")
+        d.fails("bps_max/iops_max require corresponding bps/iops values",
+                "object-add", qom_type="throttle-group", id="h",
+                limits={"bps-total-max": 1})
+
+
+def test_copy_on_read(program):
+    if not shutil.which("qemu-img") or not shutil.which("nbdcopy"):
+        raise Skip("qemu-img and nbdcopy are not installed")
+    with Daemon(program) as d:
+        base = d.file("base.img", MIB, 0x42)
+        top = d.file("top.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b",
+                        base, "-F", "raw", top], check=True)
+        d.cmd("blockdev-add", driver="copy-on-read", node_name="c",
+              file={"driver": "qcow2", "node-name": "top",
+                    "file": {"driver": "file", "filename": top}})
+        d.nbd_start()
+        d.cmd("block-export-add", type="nbd", id="e", node_name="c")
+        copy = d.file("copy.img")
+        subprocess.run(["nbdcopy", d.uri("c"), copy], check=True)
+        with open(copy, "rb") as f:
+            assert f.read() == b"\x42" * MIB
+        d.quit()
+        # All of it is in the overlay now.
+        out = subprocess.run(["qemu-img", "map", "--output=json", top],
+                             check=True, capture_output=True).stdout
+        assert {e["depth"] for e in json.loads(out)} == {0}, out
+
+
+def test_blkdebug(program):
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        d.cmd("blockdev-add", driver="blkdebug", node_name="bad", image="n",
+              **{"inject-error": [{"event": "none", "iotype": "read",
+                                   "errno": 5, "sector": 2}]})
+        d.raw("t", MIB)
+        d.cmd("blockdev-add", driver="null-co", node_name="ok", size=MIB)
+        with open(d.file("n.img"), "wb") as f:
+            f.write(b"x" * MIB)
+        d.cmd("blockdev-backup", job_id="j", device="bad", target="t",
+              sync="full")
+        e = d.qmp.event("BLOCK_JOB_ERROR")["data"]
+        assert e == {"device": "j", "operation": "read",
+                     "action": "report"}, e
+        e = d.qmp.event("BLOCK_JOB_COMPLETED")["data"]
+        assert e["error"] == "Input/output error", e
+        d.fails("Cannot meet constraints with align 3", "blockdev-add",
+                driver="blkdebug", node_name="x", image="ok", align=3)
 
 
 def test_objects(program):
