@@ -22,31 +22,30 @@
 
 #define DEFAULT_HANDSHAKE_SECONDS 10
 
-static void print_error(const char *message)
+static void G_GNUC_PRINTF(1, 0)
+print_error(const char *format, va_list ap)
 {
-    fprintf(stderr, "%s: %s\n", program_invocation_short_name, message);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    vfprintf(stderr, format, ap);
+    fputc('\n', stderr);
 }
 
 void nbd_tool_error(const char *format, ...)
 {
-    g_autofree char *message = NULL;
     va_list ap;
 
     va_start(ap, format);
-    message = g_strdup_vprintf(format, ap);
+    print_error(format, ap);
     va_end(ap);
-    print_error(message);
 }
 
 static void G_GNUC_PRINTF(1, 2) G_GNUC_NORETURN die(const char *format, ...)
 {
-    g_autofree char *message = NULL;
     va_list ap;
 
     va_start(ap, format);
-    message = g_strdup_vprintf(format, ap);
+    print_error(format, ap);
     va_end(ap);
-    print_error(message);
     exit(1);
 }
 
@@ -251,7 +250,6 @@ static void take_object(NbdToolOptions *o, const char *value)
 /* One more export: name=N,file=F[,format=X][,read-only=on][,bitmap=B]... */
 static void take_add(NbdToolOptions *o, const char *value)
 {
-    g_autoptr(GError) error = NULL;
     g_auto(GStrv) parts = g_strsplit(value, ",", -1);
     NbdToolExport *e = new_export();
 
@@ -611,6 +609,19 @@ static void export_free(gpointer p)
     g_free(e);
 }
 
+static void free_options(NbdToolOptions *o)
+{
+    char *strings[] = {
+        o->socket, o->bind, o->port, o->pid_file, o->connect_device,
+        o->disconnect_device, o->tls_creds, o->tls_authz, o->tls_hostname,
+    };
+
+    g_ptr_array_unref(o->exports);
+    for (size_t i = 0; i < G_N_ELEMENTS(strings); i++) {
+        g_free(strings[i]);
+    }
+}
+
 static int run(NbdToolOptions *o)
 {
     g_autoptr(GError) error = NULL;
@@ -660,6 +671,6 @@ int main(int argc, char **argv)
         die("-c serves one export only");
     }
     status = run(&o);
-    g_ptr_array_unref(o.exports);
+    free_options(&o);
     return status;
 }

@@ -143,7 +143,15 @@ class OurClient(Case):
                 break
             time.sleep(0.01)
         with open(pid, encoding="ascii") as f:
-            self.addCleanup(os.kill, int(f.read()), 15)
+            number = int(f.read())
+
+        def stop():
+            os.kill(number, 15)
+            for _ in range(200):  # it removes its pid file as it ends
+                if not os.path.exists(pid):
+                    break
+                time.sleep(0.02)
+        self.addCleanup(stop)
         return sock
 
     def through(self, address, writes=True):

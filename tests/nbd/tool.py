@@ -375,6 +375,82 @@ class Harm(Case):
         self.works()
 
 
+class Bitmaps(Case):
+    """Bitmaps stored in qcow2 images, of the image and of its backing."""
+
+    def setUp(self):
+        super().setUp()
+        self.img = os.environ["E2K_IMG"]
+        base = self.path("base.qcow2")
+        self.disk = self.path("disk.qcow2")
+        self.run_tool(self.img, "create", "-q", "-f", "qcow2", base, "1M")
+        self.run_tool(self.img, "bitmap", "--add", "-g", "64k", base, "old")
+        self.write(base, 0)
+        self.run_tool(self.img, "create", "-q", "-f", "qcow2", "-b", base,
+                      "-F", "qcow2", self.disk)
+        self.run_tool(self.img, "bitmap", "--add", "-g", "64k", self.disk,
+                      "new")
+        self.write(self.disk, 256 << 10)
+
+    def write(self, image, offset):
+        server = self.serve("-f", "qcow2", image, sock="w.sock")
+        with w.Wire(server.sock) as c:
+            c.greet()
+            c.go()
+            self.assertEqual(c.do(w.WRITE, offset, 512, 0, bytes(512))[0], 0)
+        self.assertEqual(server.stop(), 0)
+
+    def test_several_and_of_the_backing_image(self):
+        server = self.serve("-r", "-f", "qcow2", "-A", "-B", "new", "-B",
+                            "old", self.disk)
+        names = ["base:allocation", "qemu:allocation-depth",
+                 "qemu:dirty-bitmap:new", "qemu:dirty-bitmap:old"]
+        with w.Wire(server.sock) as c:
+            c.greet().structured_reply()
+            got = c.meta(w.LIST_META, "")
+            self.assertEqual([d[4:].decode() for k, d in got if k == w.META],
+                             names)
+            c.meta(w.SET_META, "", *names)
+            c.go()
+            error, got = c.do(w.STATUS, 0, MIB)
+            self.assertEqual(error, 0)
+            k = 1 << 10
+            self.assertEqual(dict(got)[2], [(256 * k, 0), (64 * k, 1),
+                                            (704 * k, 0)])
+            self.assertEqual(dict(got)[3], [(64 * k, 1), (960 * k, 0)])
+            self.assertEqual(dict(got)[1], [(64 * k, 2), (192 * k, 0),
+                                            (64 * k, 1), (704 * k, 0)])
+
+    def test_writes_are_recorded_by_an_exported_bitmap(self):
+        server = self.serve("-f", "qcow2", "-B", "new", self.disk)
+        with w.Wire(server.sock) as c:
+            c.greet().structured_reply()
+            c.meta(w.SET_META, "", "qemu:dirty-bitmap:new")
+            c.go()
+            self.assertEqual(c.do(w.WRITE, 0, 512, 0, bytes(512))[0], 0)
+            self.assertEqual(c.do(w.STATUS, 0, 131072)[1][0][1],
+                             [(65536, 1), (65536, 0)])
+        self.assertEqual(server.stop(), 0)
+        self.test_again()
+
+    def test_again(self):
+        """What was recorded is in the image after the end."""
+        server = self.serve("-r", "-f", "qcow2", "-B", "new", self.disk)
+        with w.Wire(server.sock) as c:
+            c.greet().structured_reply()
+            c.meta(w.SET_META, "", "qemu:dirty-bitmap:new")
+            c.go()
+            self.assertEqual(c.do(w.STATUS, 256 << 10, 65536)[1][0][1],
+                             [(65536, 1)])
+
+    def test_refused(self):
+        for name, text in (("nosuch", "Bitmap 'nosuch' is not found"),):
+            error = self.run_tool(E2K_NBD, "-r", "-f", "qcow2", "-B", name,
+                                  "-k", self.path("x.sock"), self.disk,
+                                  status=1)
+            self.assertIn(text, error)
+
+
 class Engine(Case):
     """The server engine on a backend of a test's own."""
 
