@@ -687,7 +687,8 @@ static int do_convert(const ConvertArgs *a, Convert *c, const char *name)
     if (a->no_create && a->options_given) {
         tool_error("-o has no effect when skipping image creation");
     }
-    if (a->backing && !a->backing_format) {
+    if (a->backing && !a->backing_format &&
+        !json_object_get(a->options, "backing_fmt")) {
         tool_error("Use of backing file requires explicit backing format");
         return 1;
     }

@@ -962,12 +962,12 @@ int img_measure(int argc, char **argv)
         return 1;
     }
     if (c.json) {
-        json_t *out = json_pack("{s:I}", "required",
-                                (json_int_t)m.required);
+        json_t *out = json_object();
 
         if (m.has_bitmaps) {
             json_object_set_new(out, "bitmaps", json_integer(m.bitmaps));
         }
+        json_object_set_new(out, "required", json_integer(m.required));
         json_object_set_new(out, "fully-allocated",
                             json_integer(m.fully_allocated));
         tool_print_json(out);

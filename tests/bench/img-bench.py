@@ -3,13 +3,14 @@
 
 usage: img-bench.py BUILD_DIR [MIB] [ROUNDS]
 
-Prints one line per direction: medians of both in seconds, and the ratio
-reference / ours (above 1: ours is faster).  Images live in a temporary folder
+Prints one line per direction: medians of both in wall and CPU seconds, and the
+ratios reference / ours (above 1: ours is faster).  Images live in a temporary folder
 below the build folder, sources are in the page cache.
 """
 import math
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -52,9 +53,13 @@ def once(program, work, source, target, extra):
         os.unlink(out)
     fmt = 'qcow2' if source == 'qcow2' else 'raw'
     start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([program, 'convert', '-f', fmt, '-O', target, *extra,
                     f'{work}/{source}', out], check=True)
-    return time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (after.ru_utime + after.ru_stime -
+           before.ru_utime - before.ru_stime)
+    return time.monotonic() - start, cpu
 
 
 with tempfile.TemporaryDirectory(dir=build) as work:
@@ -66,10 +71,11 @@ with tempfile.TemporaryDirectory(dir=build) as work:
             for program in sorted(times, reverse=i % 2):
                 times[program].append(once(program, work, source, target,
                                            extra))
-        a = statistics.median(times[ours])
-        b = statistics.median(times['qemu-img'])
+        a, a_cpu = map(statistics.median, zip(*times[ours]))
+        b, b_cpu = map(statistics.median, zip(*times['qemu-img']))
         ratios.append(b / a)
-        print(f'{name}: ours {a:.3f} s, qemu-img {b:.3f} s, ratio {b / a:.2f}',
-              flush=True)
+        print(f'{name}: ours {a:.3f} s ({a_cpu:.3f} CPU), '
+              f'qemu-img {b:.3f} s ({b_cpu:.3f} CPU), ratio {b / a:.2f}, '
+              f'CPU ratio {b_cpu / max(a_cpu, 0.001):.2f}', flush=True)
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     print(f'geometric mean of ratios: {mean:.2f}')
