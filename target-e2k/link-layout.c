@@ -42,8 +42,10 @@ static void add_input(Link *link, ObjSection *section)
         out->entsize = section->entsize;
     }
     if (out->type == SHT_NOBITS && section->type != SHT_NOBITS) {
-        g_byte_array_set_size(out->data, out->size);
-        memset(out->data->data, 0, out->size);
+        if (out->size) {
+            g_byte_array_set_size(out->data, out->size);
+            memset(out->data->data, 0, out->size);
+        }
         out->type = section->type;
     }
     out->flags |= section->flags & ~(uint64_t)(SHF_MERGE | SHF_STRINGS);
@@ -68,9 +70,12 @@ static void add_input(Link *link, ObjSection *section)
     }
     uint64_t old = out->data->len;
 
+    if (out->size == old) {
+        return;
+    }
     g_byte_array_set_size(out->data, out->size);
     memset(out->data->data + old, 0, out->size - old);
-    if (section->type != SHT_NOBITS) {
+    if (section->type != SHT_NOBITS && section->size) {
         memcpy(out->data->data + offset, section->data->data, section->size);
     }
 }
