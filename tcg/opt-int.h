@@ -15,8 +15,6 @@ bool fold_cond(IrCond cond, unsigned width, uint64_t a, uint64_t b);
 void opt_values(Compile *c);
 /* Dead operations, dead stores to globals, copies merged into definitions. */
 void opt_dead(Compile *c);
-/* Loop-invariant operations move in front of their loops. */
-void opt_loops(Compile *c);
 
 /* Loads of CPU state become memory operands; the last pass. */
 void opt_memory(Compile *c);

@@ -13,7 +13,6 @@
     X(COPY, "copy", "copy propagation") \
     X(CSE, "cse", "common subexpressions in extended blocks") \
     X(DCE, "dce", "dead code and dead stores of guest state") \
-    X(LICM, "licm", "loop-invariant code out of loops") \
     X(ADDR, "addr", "address arithmetic into addressing modes") \
     X(FUSE, "fuse", "compare and branch in one") \
     X(REGS, "regs", "guest state in host registers") \
@@ -23,8 +22,7 @@
     X(AVX, "avx", "three-operand vector instructions") \
     X(CHAIN, "chain", "direct jumps between regions") \
     X(ICACHE, "icache", "inline lookup of dynamic targets") \
-    X(RETURN, "return", "the host's call and return for the guest's") \
-    X(TIER2, "tier2", "second compilation of hot regions")
+    X(RETURN, "return", "the host's call and return for the guest's")
 
 enum {
 #define X(name, option, text) OPT_BIT_##name,

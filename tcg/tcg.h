@@ -128,10 +128,11 @@ typedef struct TcgRange {
 } TcgRange;
 
 /*
- * Compiles and publishes.  tier 1: quick, 2: all passes.  Replaces an older
- * region of the same (ip, key).  fault_info: a word for each fault index,
- * copied (the bundle's address, say).  NULL only when the region is too large
- * (retry with less).
+ * Compiles and publishes.  tier is kept with the region for the caller (there
+ * is one pipeline).  Replaces an older region of the same (ip, key).
+ * fault_info: a word for each fault index, copied (the bundle's address, say).
+ * NULL when the region is too large (retry with less), or when the code cache
+ * waits for other CPUs to leave old code (let the interpreter run meanwhile).
  */
 TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
                        unsigned n_ranges, const uint64_t *fault_info,
