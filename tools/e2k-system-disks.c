@@ -15,6 +15,7 @@
 #include "block/backend.h"
 #include "block/options.h"
 #include "hw/virtio-blk.h"
+#include "hw/virtio-rng.h"
 
 /* Backends of this file: of drives, and of devices on nodes. */
 static GPtrArray *backends;
@@ -183,6 +184,7 @@ typedef struct DeviceSpec {
     const char *name;
     const char *bus;
     const char *help;
+    const char *const *keys; /* its options */
     VirtioDevice *(*make)(Machine *machine, json_t *options, GError **error);
 } DeviceSpec;
 
@@ -266,9 +268,23 @@ static const char *const disk_keys[] = { "drive", "id", "serial",
                                          "bootindex", "write-cache", "bus",
                                          "iothread", NULL };
 
+static const char *const plain_keys[] = { "id", "bus", NULL };
+
+static VirtioDevice *make_rng(Machine *machine, json_t *options,
+                              GError **error)
+{
+    const char *id = "rng";
+
+    return block_options_string(options, "id", &id, error)
+               ? virtio_rng_new(id, machine->mem)
+               : NULL;
+}
+
 static const DeviceSpec device_specs[] = {
-    { "virtio-blk-device", "virtio-bus", "virtio disk", make_disk },
-    { "virtio-blk", "virtio-bus", "virtio disk", make_disk },
+    { "virtio-blk-device", "virtio-bus", "virtio disk", disk_keys, make_disk },
+    { "virtio-blk", "virtio-bus", "virtio disk", disk_keys, make_disk },
+    { "virtio-rng-device", "virtio-bus", "random bytes of the host",
+      plain_keys, make_rng },
 };
 
 void system_devices_help(void)
@@ -295,14 +311,15 @@ static const DeviceSpec *find_device(const char *name, GError **error)
     return NULL;
 }
 
-static bool check_keys(json_t *options, GError **error)
+static bool check_keys(const DeviceSpec *spec, json_t *options,
+                       GError **error)
 {
     const char *key;
     json_t *value;
 
     json_object_foreach(options, key, value) {
-        if (!g_strv_contains(disk_keys, key)) {
-            g_autofree char *known = g_strjoinv(", ", (char **)disk_keys);
+        if (!g_strv_contains(spec->keys, key)) {
+            g_autofree char *known = g_strjoinv(", ", (char **)spec->keys);
 
             g_set_error(error, TOOL_ERROR, 0, "unknown option '%s'; there "
                         "are: %s", key, known);
@@ -322,7 +339,7 @@ static bool plug_device(const BoardClass *board, Machine *machine,
         g_autofree char *name = take_text(options, "driver");
         const DeviceSpec *spec = find_device(name, error);
 
-        if (spec && check_keys(options, error)) {
+        if (spec && check_keys(spec, options, error)) {
             vdev = spec->make(machine, options, error);
         }
         json_decref(options);

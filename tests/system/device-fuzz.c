@@ -20,6 +20,7 @@
 #include "hw/loader.h"
 #include "hw/virt-fdt.h"
 #include "hw/virtio-blk.h"
+#include "hw/virtio-rng.h"
 #include "system/machine.h"
 #include "util/bytes.h"
 
@@ -106,8 +107,8 @@ static void random_memory(PhysMem *mem)
     }
 }
 
-/* Sets a disk's queue up as a driver does, with noise in its rings. */
-static void drive_disk(PhysMem *mem)
+/* The driver's steps up to DRIVER_OK, one queue of eight descriptors. */
+static void set_up_queue(PhysMem *mem, uint64_t slot)
 {
     static const uint32_t setup[][2] = {
         { 0x70, 0 }, { 0x70, 3 }, { 0x24, 1 }, { 0x20, 1 }, { 0x24, 0 },
@@ -116,11 +117,50 @@ static void drive_disk(PhysMem *mem)
         { 0x94, 0 }, { 0xa0, RING_AREA + 0x2000 }, { 0xa4, 0 }, { 0x44, 1 },
         { 0x70, 15 },
     };
-    uint8_t *area = physmem_host(mem, RING_AREA, RING_BYTES);
 
     for (unsigned i = 0; i < G_N_ELEMENTS(setup); i++) {
-        physmem_io_write(mem, VIRT_VIRTIO + setup[i][0], 4, setup[i][1]);
+        physmem_io_write(mem, slot + setup[i][0], 4, setup[i][1]);
     }
+}
+
+/* Before the noise: a proper request of the entropy device is answered. */
+static void check_rng(PhysMem *mem, uint64_t slot)
+{
+    uint8_t *area = physmem_host(mem, RING_AREA, RING_BYTES);
+    uint64_t all = 0;
+
+    set_up_queue(mem, slot);
+    physmem_io_write(mem, slot + 0x70, 4, 0); /* again, without FLUSH */
+    physmem_io_write(mem, slot + 0x24, 4, 1);
+    physmem_io_write(mem, slot + 0x20, 4, 1);
+    physmem_io_write(mem, slot + 0x70, 4, 11);
+    physmem_io_write(mem, slot + 0x80, 4, RING_AREA);
+    physmem_io_write(mem, slot + 0x90, 4, RING_AREA + 0x1000);
+    physmem_io_write(mem, slot + 0xa0, 4, RING_AREA + 0x2000);
+    physmem_io_write(mem, slot + 0x44, 4, 1);
+    physmem_io_write(mem, slot + 0x70, 4, 15);
+    stq_le_p(area, RING_AREA + 0x8000);
+    stl_le_p(area + 8, 64);
+    stw_le_p(area + 12, 2);
+    stw_le_p(area + 0x1002, 1);
+    physmem_io_write(mem, slot + 0x50, 4, 0);
+    g_assert_cmpuint(ldw_le_p(area + 0x2002), ==, 1);
+    g_assert_cmpuint(ldl_le_p(area + 0x2008), ==, 64);
+    for (unsigned i = 0; i < 64; i += 8) {
+        all |= ldq_le_p(area + 0x8000 + i);
+    }
+    g_assert_cmpuint(all, !=, 0);
+    g_assert_cmpuint(physmem_io_read(mem, slot + 0x60, 4), ==, 1);
+    physmem_io_write(mem, slot + 0x64, 4, 1);
+    g_assert_cmpuint(physmem_io_read(mem, slot + 0x60, 4), ==, 0);
+}
+
+/* Sets up a device's queue, with noise in its rings. */
+static void drive_queue(PhysMem *mem, uint64_t slot)
+{
+    uint8_t *area = physmem_host(mem, RING_AREA, RING_BYTES);
+
+    set_up_queue(mem, slot);
     for (unsigned i = 0; i < 8; i++) {
         uint8_t *desc = area + 16 * i;
 
@@ -137,7 +177,7 @@ static void drive_disk(PhysMem *mem)
         stw_le_p(area + 0x1004 + 2 * i, g_rand_int_range(rnd, 0, 9));
     }
     stw_le_p(area + 0x1002, g_rand_int_range(rnd, 0, 10));
-    physmem_io_write(mem, VIRT_VIRTIO + 0x50, 4, 0);
+    physmem_io_write(mem, slot + 0x50, 4, 0);
 }
 
 static Machine *build(BlockBackend **backend)
@@ -174,6 +214,8 @@ static Machine *build(BlockBackend **backend)
 
     block_graph_unlock();
     if (!disk || !board_virt.plug_virtio(machine, disk, &error) ||
+        !board_virt.plug_virtio(machine, virtio_rng_new("rng", machine->mem),
+                                &error) ||
         !board_virt.finish(machine, &error)) {
         fprintf(stderr, "device-fuzz: %s\n",
                 error ? error->message : "cannot build the machine");
@@ -196,9 +238,11 @@ int main(int argc, char **argv)
     fflush(stdout);
     rnd = g_rand_new_with_seed(seed);
     machine_reset(machine);
+    check_rng(machine->mem, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE);
     clock_start(machine->clock);
     do {
-        drive_disk(machine->mem);
+        drive_queue(machine->mem,
+                    VIRT_VIRTIO + VIRT_VIRTIO_STRIDE * (bursts % 2));
         for (unsigned i = 0; i < BURST; i++) {
             random_access(machine->mem);
         }
