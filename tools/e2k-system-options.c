@@ -167,7 +167,7 @@ static bool set_accel(SystemOptions *o, const char *text, GError **error)
         exit(EXIT_SUCCESS);
     }
     if (!strcmp(text, "interp")) {
-        o->engine = ENGINE_JIT;
+        o->engine = ENGINE_INTERP;
     } else if (!strcmp(text, "jit") || g_str_has_prefix(text, "tcg")) {
         o->engine = ENGINE_JIT;
     } else if (!strcmp(text, "qtest")) {
