@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #define MAX_DISK (3u << 20)
-#define OPS 400
+#define OPS 200
 #define THREADS 4
-#define THREAD_OPS 300
+#define THREAD_OPS 200
 
 typedef struct Config {
     const char *name;
