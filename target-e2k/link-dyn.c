@@ -28,8 +28,8 @@ enum { DT_E2K_LAZY_GOT = 0x70000003 };
 /* Code of the table's parts: bundles with places for up to two offsets. */
 static const char *const header_code[] = {
     "rrd,0 %%ip, %%dr10",
-    "nop 4 ; ldd,0 %%dr10, _f32s,_lts0 %d, %%dr8 ; "
-    "ldd,3 %%dr10, _f32s,_lts1 %d, %%dr10",
+    ("nop 4 ; ldd,0 %%dr10, _f32s,_lts0 %d, %%dr8 ; "
+     "ldd,3 %%dr10, _f32s,_lts1 %d, %%dr10"),
     "nop 4 ; movtd,0 %%dr10, %%ctpr1",
     "call %%ctpr1, wbs = 4",
     "nop 4 ; movtd,0 %%dr8, %%ctpr1",

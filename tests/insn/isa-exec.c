@@ -445,7 +445,6 @@ static void run_vector(Runner *r, const Vector *v)
 static void run_text(Runner *r, const char *path)
 {
     FILE *f = fopen(path, "r");
-    g_autofree char *line = NULL;
     char *buffer = NULL;
     size_t size = 0;
     unsigned number = 0;

@@ -377,8 +377,8 @@ static void test_damaged_object(void)
             bytes[g_test_rand_int_range(0, size)] = g_test_rand_int();
         }
         g_autoptr(ObjFile) again = obj_from_elf("x.o", bytes, size, &error);
-        g_autoptr(ElfView) view = elf_view_new(bytes, size, NULL);
-
+        /* Whatever the bytes are, looking at them is safe. */
+        elf_view_free(elf_view_new(bytes, size, NULL));
         g_assert_true((again != NULL) == (error == NULL));
         if (again) {
             LinkOptions options = { .kind = LINK_STATIC };
