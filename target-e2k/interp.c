@@ -826,6 +826,8 @@ static CpuExit execute_bundle(E2kCpu *cpu, const CodeEntry *e)
     in.mlock = false;
     in.stop_stores = false;
     in.n_pending = 0;
+    in.taken = false;
+    in.decided = true;
     in.fp_flags = 0;
     in.x87_flags = 0;
     in.strmd = cpu->strmd;
