@@ -334,6 +334,7 @@ bool jit_init(const EngineConfig *config, GError **error)
         .perf_map = config && config->perf_map,
         .jitdump = config && config->jitdump,
     };
+    trans_without_tags = tcg.disabled & OPT_TAGS;
     histories = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
     return tcg_init(&tcg, error);
 }

@@ -346,6 +346,9 @@ static inline IrReg trans_imm(Trans *t, uint64_t value)
     return ir_const(t->ir, value);
 }
 
+/* Leaves register tags out (-accel jit,no-tags), to measure what they cost. */
+extern bool trans_without_tags;
+
 /*
  * Translates the region at the CPU's current state; NULL when nothing can be
  * gained (the first bundle belongs to the interpreter).

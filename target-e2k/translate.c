@@ -14,10 +14,15 @@
  */
 #include "target-e2k/translate-int.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "tcg/tcg.h"
+#include "target-e2k/disas.h"
 #include "target-e2k/jit.h"
+#include "util/log.h"
+
+bool trans_without_tags;
 
 /* ------------------------------------------------------------------------
  * Guest state as vregs, declared when first wanted
@@ -298,6 +303,9 @@ static void emit_guard(Trans *t, const Place *entry,
     uint32_t label = 0;
     bool any = false;
 
+    if (trans_without_tags) {
+        return;
+    }
     for (unsigned i = 0; i < GUEST_REGS; i++) {
         any |= guard[i] != 0;
     }
@@ -312,6 +320,9 @@ static void emit_guard(Trans *t, const Place *entry,
 /* Operands not known to be clean are tested. */
 static void emit_tag_checks(Trans *t, const TagUses *uses)
 {
+    if (trans_without_tags) {
+        return;
+    }
     for (unsigned i = 0; i < uses->n_reads; i++) {
         const TagUse *use = &uses->reads[i];
         uint8_t known = t->now.known[use->reg] & use->mask;
@@ -338,6 +349,9 @@ static void store_tag(Trans *t, unsigned reg, unsigned bytes, uint64_t value)
 /* setwd: the registers that come into the window are undefined. */
 static void emit_undefined(Trans *t, unsigned first, unsigned end)
 {
+    if (trans_without_tags) {
+        return;
+    }
     while (first < end) {
         unsigned n = end - first >= 8 ? 8 : end - first >= 4 ? 4 : 2;
         store_tag(t, first, n, UINT64_C(0x5555555555555555));
@@ -351,6 +365,9 @@ static void emit_clean_tag(Trans *t, const TagUse *use)
     uint8_t *known = &t->now.known[use->reg];
     uint8_t *value = &t->now.value[use->reg];
 
+    if (trans_without_tags) {
+        return;
+    }
     if ((*known & use->mask) == use->mask && !(*value & use->mask)) {
         return;
     }
@@ -882,6 +899,24 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
                        t->fault_info, t->n_faults);
 }
 
+/* -d in_asm */
+static void log_region(const Region *region)
+{
+    const DisasOptions options = { .isa = region->cpu->isa };
+    FILE *to = log_lock();
+
+    fprintf(to, "region %" PRIx64 "/%" PRIx64 ":\n", region->key.ip,
+            region->key.geo.bits);
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        const Node *node = &region->nodes[i];
+        g_autoptr(GString) text = g_string_new(NULL);
+        bundle_disassemble(text, &node->bundle, node->at.ip, &options);
+        fprintf(to, "  %" PRIx64 "%s %s\n", node->at.ip,
+                node->end == END_INTERP ? " (interpreted)" : "", text->str);
+    }
+    log_unlock(to);
+}
+
 TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
                            const RegionHistory *history)
 {
@@ -902,6 +937,9 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
         if (nodes[0].end == END_INTERP) {
             g_free(t);
             return NULL;
+        }
+        if (log_on(LOG_IN_ASM)) {
+            log_region(&region);
         }
         t->region = &region;
         t->cpu = cpu;

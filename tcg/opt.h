@@ -22,7 +22,9 @@
     X(AVX, "avx", "three-operand vector instructions") \
     X(CHAIN, "chain", "direct jumps between regions") \
     X(ICACHE, "icache", "inline lookup of dynamic targets") \
-    X(RETURN, "return", "the host's call and return for the guest's")
+    X(RETURN, "return", "the host's call and return for the guest's") \
+    X(TAGS, "tags", "register tags: for measuring their cost only, guests "\
+                    "that need them go wrong")
 
 enum {
 #define X(name, option, text) OPT_BIT_##name,
