@@ -116,23 +116,6 @@ void stacks_update_limits(E2kCpu *cpu)
     cpu->n_frames = MIN(capacity, below + left + 1);
 }
 
-static Exception spill_regs_to(SysCpu *sys, RegSlot *up_to)
-{
-    E2kCpu *cpu = sys->cpu;
-
-    while (cpu->regs_bottom < up_to) {
-        size_t at = cpu->regs_bottom - cpu->regs;
-
-        if (!store_pair(sys, cpu->psp_base + cpu->psp_ind_bottom,
-                        cpu->regs_bottom, cpu->reg_tags + at)) {
-            return stack_fault(sys, false, true);
-        }
-        cpu->regs_bottom += 2;
-        cpu->psp_ind_bottom += PAIR_BYTES;
-    }
-    return EXC_NONE;
-}
-
 static Exception spill_frames_to(SysCpu *sys, ChainFrame *up_to)
 {
     E2kCpu *cpu = sys->cpu;
@@ -153,6 +136,41 @@ static Exception spill_frames_to(SysCpu *sys, ChainFrame *up_to)
         cpu->pcsp_ind_bottom += FRAME_BYTES;
     }
     return EXC_NONE;
+}
+
+/*
+ * Frames whose return needs spilled registers go out with them, so that one
+ * comparison with frames_bottom tells an engine whether a return must fill.
+ */
+static Exception spill_matching_frames(SysCpu *sys)
+{
+    E2kCpu *cpu = sys->cpu;
+    const RegSlot *at = cpu->win;
+
+    for (ChainFrame *f = cpu->frame; f > cpu->frames_bottom; f--) {
+        at -= 2 * ((f->cr1_lo >> CR1_WBS_SHIFT) & CR1_WBS_MASK);
+        if (at < cpu->regs_bottom) {
+            return spill_frames_to(sys, f);
+        }
+    }
+    return EXC_NONE;
+}
+
+static Exception spill_regs_to(SysCpu *sys, RegSlot *up_to)
+{
+    E2kCpu *cpu = sys->cpu;
+
+    while (cpu->regs_bottom < up_to) {
+        size_t at = cpu->regs_bottom - cpu->regs;
+
+        if (!store_pair(sys, cpu->psp_base + cpu->psp_ind_bottom,
+                        cpu->regs_bottom, cpu->reg_tags + at)) {
+            return stack_fault(sys, false, true);
+        }
+        cpu->regs_bottom += 2;
+        cpu->psp_ind_bottom += PAIR_BYTES;
+    }
+    return spill_matching_frames(sys);
 }
 
 /* Moves the contents of the register array by delta registers. */

@@ -298,7 +298,7 @@ static const OptionSpec specs[] = {
     { "smp", "N", set_smp, "number of CPUs" },
     { "smp-entry", "first|all", set_smp_entry,
       "which CPUs start at the entry; others wait for a STARTUP message" },
-    { "accel", "NAME", set_accel, "jit (default) or interp" },
+    { "accel", "NAME", set_accel, "interp (default) or jit" },
     { "kernel", "FILE", set_kernel, "guest image: ELF, e2k boot image, raw" },
     { "raw-base", "ADDRESS", set_raw_base,
       "load a raw image there; also moves boot images and linked kernels" },
@@ -389,7 +389,7 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
     o->board = &board_virt;
     o->config.n_cpus = 1;
     o->config.raw_base = IMAGE_NO_RAW;
-    o->engine = ENGINE_JIT;
+    o->engine = ENGINE_INTERP;
     o->lms = true;
     o->config.console = &console_sink;
     GPtrArray **lists[] = { &o->blockdevs, &o->drives, &o->devices,
