@@ -179,7 +179,7 @@ void section_fill(Asm *as, uint64_t count, uint8_t value)
 {
     ObjSection *section = as->section;
 
-    if (!can_grow(as, count)) {
+    if (count == 0 || !can_grow(as, count)) {
         return;
     }
     section->size += count;

@@ -151,7 +151,9 @@ static void reserve(ObjSection *section, uint64_t size)
 {
     section->size = size;
     g_byte_array_set_size(section->data, size);
-    memset(section->data->data, 0, size);
+    if (size) {
+        memset(section->data->data, 0, size);
+    }
 }
 
 /* PLT: header, secondary entries, primary entries; a slot for each. */
