@@ -7,6 +7,7 @@
  */
 #include "target-e2k/translate-int.h"
 
+#include "target-e2k/jit.h"
 #include "target-e2k/sem.h"
 
 static unsigned width_of(const TransOp *o)
@@ -591,4 +592,18 @@ bool trans_alc_supported(const Region *region, const AlcOp *op)
         return false;
     }
     return true;
+}
+
+bool trans_has(InsnId insn)
+{
+    const AlcOp op = { .insn = insn, .row = insn_infos[insn].row };
+    const InsnRow *row = &insn_rows[op.row];
+    SemFamily sem = insn_sem(insn);
+
+    if (insn == INSN_NONE || !trans_fns[sem] || !narrow(row->src1) ||
+        !narrow(row->src2) || !narrow(row->src3) || !narrow(row->dst)) {
+        return false;
+    }
+    return sem == SEM_staa ? insn != INSN_staaq
+                           : member_supported(NULL, &op, sem);
 }

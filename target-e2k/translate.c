@@ -807,11 +807,6 @@ bool trans_bundle_supported(const Region *region, const Node *node)
     return operands_supported(node) && trans_control_supported(region, node);
 }
 
-bool trans_has(InsnId insn)
-{
-    return trans_fns[insn_sem(insn)] != NULL;
-}
-
 /* ------------------------------------------------------------------------
  * Regions
  */
