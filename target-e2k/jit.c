@@ -274,6 +274,16 @@ static bool dam_is_live(E2kCpu *cpu, unsigned *bundles)
     return cpu->dam_live;
 }
 
+/*
+ * Translated procedures check for room at calls, for the window that a callee
+ * may set.  A call that the interpreter made above the limit, or a trap, has
+ * not been checked so: the interpreter goes on until spilling has made room.
+ */
+static bool has_room(const E2kCpu *cpu)
+{
+    return cpu->win <= cpu->jit.win_limit;
+}
+
 CpuExit jit_run(E2kCpu *cpu)
 {
     CpuExit exit = CPU_EXIT_STOP;
@@ -288,8 +298,8 @@ CpuExit jit_run(E2kCpu *cpu)
         if (take_stop(cpu)) {
             break;
         }
-        if (!dam_is_live(cpu, &dam_bundles) && state_is_plain(cpu) &&
-            !run_translated(cpu)) {
+        if (!dam_is_live(cpu, &dam_bundles) && has_room(cpu) &&
+            state_is_plain(cpu) && !run_translated(cpu)) {
             continue;
         }
         cpu->tcg.chain_slot = NULL;
