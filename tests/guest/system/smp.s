@@ -148,8 +148,8 @@ secondary:
 	{
 		std %dr4, 0, %dr5
 	}
+	LAPIC_SET 0xf0, 0x1ff			! before CPU 0 may send to us
 	CALL count_up
-	LAPIC_SET 0xf0, 0x1ff
 	{
 		addd 0, 3, %dr4			! pm, ie
 	}
