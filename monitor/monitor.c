@@ -776,6 +776,12 @@ void monitor_start(void)
     io_thread = g_thread_new("monitor-io", io_main, NULL);
 }
 
+static gboolean quit_loop(gpointer unused)
+{
+    g_main_loop_quit(loop);
+    return G_SOURCE_REMOVE;
+}
+
 /* What was said last must arrive, but not at any price. */
 static void drain_output(Session *s)
 {
@@ -799,7 +805,14 @@ void monitor_shutdown(void)
     if (g_thread_self() != dispatch_thread) {
         g_thread_join(dispatch_thread);
     }
-    g_main_loop_quit(loop);
+    /*
+     * From inside the loop: a quit that comes before the thread runs the loop
+     * would be forgotten, and the join would never end.
+     */
+    g_autoptr(GSource) last = g_idle_source_new();
+    g_source_set_priority(last, G_PRIORITY_HIGH);
+    g_source_set_callback(last, quit_loop, NULL, NULL);
+    g_source_attach(last, context);
     g_thread_join(io_thread);
     g_mutex_lock(&lock);
     while (sessions->len) {
