@@ -5,9 +5,8 @@
  * them.  A second, read-only descriptor holds the image locks, so that a
  * reopen (which replaces the first) never lets go of them.
  *
- * In page cache a blocking preadv() in the requesting thread is the fastest
- * way (performance is measured in tests/bench); aio= is accepted in all its
- * spellings.
+ * All I/O is blocking calls in the requesting thread.  aio= is accepted in all
+ * its spellings and chooses nothing: there is no io_uring engine.
  */
 #include "block/driver.h"
 

@@ -96,7 +96,6 @@ struct UserProcess {
     GMutex contexts_lock;
     GHashTable *contexts;     /* key (stack top) -> UserContext * */
     uint64_t next_hw_stack;
-    bool exiting;
 };
 
 struct UserThread {
@@ -125,7 +124,6 @@ struct UserThread {
     int restart;              /* RESTART_... of the call being answered, or 0 */
 
     UserContext *context;     /* coroutine that runs, NULL: main */
-    bool exit_requested;
     int exit_status;
     sigjmp_buf exit_jump;
 };

@@ -71,10 +71,6 @@ typedef struct NbdExportOps {
      */
     ssize_t (*pread_pipe)(void *opaque, uint64_t offset, uint32_t bytes,
                           int pipe_fd);
-    /* The opposite; moves all `bytes` that are in the pipe, or -errno with
-     * the pipe in any state. */
-    int (*pwrite_pipe)(void *opaque, uint64_t offset, uint32_t bytes,
-                       int pipe_fd, unsigned flags);
     /* Connections come and go; called from their threads. */
     void (*connected)(void *opaque, unsigned now);
     /* The export is gone, nothing is called after this.  May be NULL. */
