@@ -327,6 +327,12 @@ DecodeError bundle_decode(Bundle *bundle, const uint8_t *bytes, size_t size,
 
 const char *decode_error_text(DecodeError error);
 
+/*
+ * One word for the rule that was broken: "operation", "lit", "lit16", "dst",
+ * "pred", ...; several errors may share one.
+ */
+const char *decode_error_class(DecodeError error);
+
 /* Length in bytes from the header word alone: 8..64. */
 static inline unsigned bundle_length(uint32_t hs)
 {

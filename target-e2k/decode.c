@@ -20,47 +20,73 @@
 
 #include "util/bytes.h"
 
-static const char *const error_texts[DECODE_ERRORS] = {
-    [DECODE_OK] = "valid",
-    [DECODE_TRUNCATED] = "instruction is longer than the bytes given",
-    [DECODE_BAD_ISA] = "instruction-set version outside 1..7",
-    [DECODE_BAD_LAYOUT] = "length and pointers of the header contradict",
-    [DECODE_BAD_OPERATION] = "no such operation in this channel and version",
-    [DECODE_BAD_LITERAL] = "reserved code of the second source",
-    [DECODE_NO_LITERAL_16] = "16-bit literal that is not in the instruction",
-    [DECODE_NO_LITERAL_32] = "32-bit literal that is not in the instruction",
-    [DECODE_NO_LITERAL_64] = "64-bit literal that is not in the instruction",
-    [DECODE_BAD_SRC3] = "reserved code of the third source",
-    [DECODE_BAD_DST] = "reserved code of the destination",
-    [DECODE_BAD_AAU_REG] = "reserved array-unit register",
-    [DECODE_BAD_CDS] = "condition that is no predicate and no counter",
-    [DECODE_BAD_AAS] = "reserved array read",
-    [DECODE_BAD_CS0] = "reserved code of CS0",
-    [DECODE_BAD_CS1] = "reserved code of CS1",
-    [DECODE_NO_SETWD_WORD] = "setwd without its literal word",
-    [DECODE_PAIR] = "half of a register-pair operation is missing",
-    [DECODE_ODD_PAIR] = "register pair is not an even and the next register",
-    [DECODE_MEMORY_CLASH] = "load and store in mirrored channels",
-    [DECODE_DST_CTPR] = "operation cannot write a transfer register",
-    [DECODE_TRANSFER_NO_SS] = "transfer without its condition",
-    [DECODE_TRANSFER_TWO] = "two control transfers",
-    [DECODE_CALL_NO_TARGET] = "call without a target",
-    [DECODE_BAD_CONDITION] = "reserved transfer condition",
-    [DECODE_BAD_GETTSD] = "malformed gettsd",
-    [DECODE_BAD_WSZ] = "window of more than 112 register pairs",
-    [DECODE_BAD_PLS] = "reserved predicate operation or operand",
-    [DECODE_BAD_ELP] = "reserved predicate source",
-    [DECODE_BAD_STATE_REG] = "no such state register, or it is read-only",
-    [DECODE_BRANCHD_COND] = "register branch under an operation's condition",
-    [DECODE_MOVAQ_HALF] = "half of a movaq is missing",
-    [DECODE_NOT_IN_ISA] = "field that this version does not have",
+/*
+ * One word for the rule that was broken, as golden vectors name it, and the
+ * sentence for people.
+ */
+static const struct {
+    const char *class;
+    const char *text;
+} errors[DECODE_ERRORS] = {
+    [DECODE_OK] = { "valid", "valid" },
+    [DECODE_TRUNCATED] = { "length",
+        "instruction is longer than the bytes given" },
+    [DECODE_BAD_ISA] = { "isa", "instruction-set version outside 1..7" },
+    [DECODE_BAD_LAYOUT] = { "layout",
+        "length and pointers of the header contradict" },
+    [DECODE_BAD_OPERATION] = { "operation",
+        "no such operation in this channel and version" },
+    [DECODE_BAD_LITERAL] = { "lit", "reserved code of the second source" },
+    [DECODE_NO_LITERAL_16] = { "lit16",
+        "16-bit literal that is not in the instruction" },
+    [DECODE_NO_LITERAL_32] = { "lit32",
+        "32-bit literal that is not in the instruction" },
+    [DECODE_NO_LITERAL_64] = { "lit64",
+        "64-bit literal that is not in the instruction" },
+    [DECODE_BAD_SRC3] = { "src3", "reserved code of the third source" },
+    [DECODE_BAD_DST] = { "dst", "reserved code of the destination" },
+    [DECODE_BAD_AAU_REG] = { "aaureg", "reserved array-unit register" },
+    [DECODE_BAD_CDS] = { "pred",
+        "condition that is no predicate and no counter" },
+    [DECODE_BAD_AAS] = { "aas", "reserved array read" },
+    [DECODE_BAD_CS0] = { "cs0", "reserved code of CS0" },
+    [DECODE_BAD_CS1] = { "cs1", "reserved code of CS1" },
+    [DECODE_NO_SETWD_WORD] = { "setwd", "setwd without its literal word" },
+    [DECODE_PAIR] = { "pair", "half of a register-pair operation is missing" },
+    [DECODE_ODD_PAIR] = { "pair",
+        "register pair is not an even and the next register" },
+    [DECODE_MEMORY_CLASH] = { "memory",
+        "load and store in mirrored channels" },
+    [DECODE_DST_CTPR] = { "dst",
+        "operation cannot write a transfer register" },
+    [DECODE_TRANSFER_NO_SS] = { "transfer", "transfer without its condition" },
+    [DECODE_TRANSFER_TWO] = { "transfer", "two control transfers" },
+    [DECODE_CALL_NO_TARGET] = { "transfer", "call without a target" },
+    [DECODE_BAD_CONDITION] = { "cond", "reserved transfer condition" },
+    [DECODE_BAD_GETTSD] = { "cs0", "malformed gettsd" },
+    [DECODE_BAD_WSZ] = { "setwd", "window of more than 112 register pairs" },
+    [DECODE_BAD_PLS] = { "pls", "reserved predicate operation or operand" },
+    [DECODE_BAD_ELP] = { "pls", "reserved predicate source" },
+    [DECODE_BAD_STATE_REG] = { "statereg",
+        "no such state register, or it is read-only" },
+    [DECODE_BRANCHD_COND] = { "transfer",
+        "register branch under an operation's condition" },
+    [DECODE_MOVAQ_HALF] = { "aas", "half of a movaq is missing" },
+    [DECODE_NOT_IN_ISA] = { "isa", "field that this version does not have" },
 };
 
 const char *decode_error_text(DecodeError error)
 {
-    return (unsigned)error < DECODE_ERRORS && error_texts[error]
-               ? error_texts[error]
+    return (unsigned)error < DECODE_ERRORS && errors[error].text
+               ? errors[error].text
                : "unknown error";
+}
+
+const char *decode_error_class(DecodeError error)
+{
+    return (unsigned)error < DECODE_ERRORS && errors[error].class
+               ? errors[error].class
+               : "unknown";
 }
 
 /* Set bits of a 6-bit value; popcount is a library call on plain x86-64. */
