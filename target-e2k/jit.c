@@ -114,6 +114,7 @@ void site_to_cpu(E2kCpu *cpu, const Site *site)
     for (unsigned i = 0; i < 3; i++) {
         fact_to_cpu(cpu, i, &site->ctpr[i]);
     }
+    tags_apply(cpu, site->tags);
 }
 
 static void clear_ctprs(E2kCpu *cpu)
@@ -123,7 +124,7 @@ static void clear_ctprs(E2kCpu *cpu)
 
 /*
  * A return whose call_region is not on the host stack any more: state.md 4.5.
- * The returning code has left its psize.
+ * The returning code has passed its psize + 1.
  */
 static void finish_return(E2kCpu *cpu)
 {
@@ -133,7 +134,7 @@ static void finish_return(E2kCpu *cpu)
 
     cpu->win -= 2 * wbs;
     cpu->win_tags -= 2 * wbs;
-    cpu->wsz = MIN(cpu->psize + wbs, 112);
+    cpu->wsz = MIN(cpu->tcg.next_check - 1 + wbs, 112);
     cpu->psize = f->cr1_lo >> CR1_LO_WPSZ & 127;
     cpu->wfx = f->cr1_lo >> CR1_LO_WFX & 1;
     cpu->wdbl = f->cr1_hi >> CR1_HI_WDBL & 1;
@@ -203,7 +204,9 @@ static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
 {
     cpu->jit.usd_bottom = cpu->usd_base - cpu->usd_size;
     cpu->tcg.mxcsr = (cpu->pfpfr & MXCSR_MODES) | MXCSR_MASKS;
+    cpu->frame[1].cr0_lo = cpu->pf; /* TRANS_PF_OFFSET */
     unsigned result = tcg_run(cpu, region);
+    cpu->pf = cpu->frame[1].cr0_lo;
     cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
     cpu->usd_base = cpu->usd_size + cpu->jit.usd_bottom;
     return result;
@@ -252,7 +255,7 @@ static void set_limits(E2kCpu *cpu)
     /* Two windows of the greatest size have room above the limit. */
     cpu->jit.win_limit = cpu->regs + cpu->n_regs - 2 * WINDOW_REGS;
     __atomic_store_n(&cpu->jit.frame_limit,
-                     cpu->frames + cpu->n_frames - 2, __ATOMIC_SEQ_CST);
+                     cpu->frames + cpu->n_frames - 3, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -281,7 +284,8 @@ static bool dam_is_live(E2kCpu *cpu, unsigned *bundles)
  */
 static bool has_room(const E2kCpu *cpu)
 {
-    return cpu->win <= cpu->jit.win_limit;
+    return cpu->win <= cpu->jit.win_limit &&
+           cpu->frame + 1 < cpu->frames + cpu->n_frames;
 }
 
 CpuExit jit_run(E2kCpu *cpu)

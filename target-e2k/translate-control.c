@@ -392,6 +392,7 @@ static uint64_t exit_key(const Place *place)
 /* Leaves the region for a known place. */
 static void goto_place(Trans *t, const Place *place)
 {
+    tags_flush_visible(t, 2 * place->geo.wsz);
     poll_stop(t, place);
     if (!all_empty(place->ctpr)) {
         for (unsigned i = 0; i < 3; i++) {
@@ -416,6 +417,7 @@ static void emit_edge(Trans *t, const Place *place, int target)
             store_fact(t, i, &place->ctpr[i]);
         }
     }
+    tags_flush_edge(t, target);
     if (target <= here) {
         poll_stop(t, place);
     }
@@ -428,7 +430,8 @@ static void emit_edge(Trans *t, const Place *place, int target)
 static bool edge_is_plain(Trans *t, const CtprFact facts[3], int target)
 {
     int here = t->node - t->region->nodes;
-    if (target == NODE_NONE || target <= here) {
+    if (target == NODE_NONE || target <= here ||
+        !tags_edge_is_clean(t, target)) {
         return false;
     }
     for (unsigned i = 0; i < 3; i++) {
@@ -492,9 +495,11 @@ static void push_frame(Trans *t, Geometry geo)
     uint64_t cr1_hi = br_image(geo) | (uint64_t)geo.dbl << CR1_HI_WDBL;
     IrReg pf = ir_temp(ir);
 
+    /* The predicates are saved where they are: the callee starts with a
+     * copy. */
     ir_sync(ir, 1u << CLASS_PRED);
-    ir_ld(ir, 8, pf, ir_cpu(ir), offsetof(E2kCpu, pf));
-    st_frame(t, offsetof(ChainFrame, cr0_lo), pf);
+    ir_ld(ir, 8, pf, t->frame, TRANS_PF_OFFSET);
+    ir_st(ir, 8, t->frame, TRANS_PF_OFFSET + sizeof(ChainFrame), pf);
     st_frame(t, offsetof(ChainFrame, cr0_hi), trans_imm(t, node->fall_ip));
     st_frame(t, offsetof(ChainFrame, cr1_lo), trans_imm(t, cr1_lo));
     IrReg size = ir_new2i(ir, IR_shr, 8, trans_usd_size(t), 4);
@@ -521,12 +526,9 @@ static void move_window(Trans *t, IrOpcode opcode)
 static void pop_frame(Trans *t)
 {
     Ir *ir = t->ir;
-    IrReg pf = ir_temp(ir), hi = ir_temp(ir);
+    IrReg hi = ir_temp(ir);
 
-    ir_ld(ir, 8, pf, t->frame, offsetof(ChainFrame, cr0_lo));
     ir_ld(ir, 8, hi, t->frame, offsetof(ChainFrame, cr1_hi));
-    ir_st(ir, 8, ir_cpu(ir), offsetof(E2kCpu, pf), pf);
-    ir_reload(ir, 1u << CLASS_PRED);
     IrReg size = ir_new2i(ir, IR_shr, 8, hi, CR1_HI_USSZ);
     ir_op2(ir, IR_shl, 8, trans_usd_size(t), size, trans_imm(t, 4));
     move_window(t, IR_sub);
@@ -549,6 +551,7 @@ static void after_call(Trans *t)
 {
     const Node *node = t->node;
     pop_frame(t);
+    memset(t->now.stale, 0, sizeof(t->now.stale));
     if (t->region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_LOOP, &node->after_call);
     }
@@ -561,6 +564,7 @@ static void emit_call(Trans *t)
     Geometry callee = node->taken.geo;
 
     callee.ctpr_empty = 1;
+    tags_flush(t, 0, GUEST_REGS);
     push_frame(t, node->after_call.geo);
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
@@ -573,6 +577,7 @@ static IrReg dynamic_target(Trans *t, unsigned n)
 {
     Ir *ir = t->ir;
     IrReg ctpr = ir_temp(ir);
+    store_fact(t, n - 1, &t->node->at.ctpr[n - 1]);
     ir_ld(ir, 8, ctpr, ir_cpu(ir), offsetof(E2kCpu, ctpr) + 8 * (n - 1));
     IrReg tag = ir_new2i(ir, IR_shr, 8, ctpr, 48);
     ir_brcond(ir, IR_NE, 8, tag,
@@ -588,6 +593,7 @@ static void emit_call_indirect(Trans *t)
     Geometry callee = node->taken.geo;
 
     callee.ctpr_empty = 1;
+    tags_flush(t, 0, GUEST_REGS);
     push_frame(t, node->after_call.geo);
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
@@ -604,6 +610,7 @@ static void emit_indirect(Trans *t)
         store_fact(t, i, &place.ctpr[i]);
     }
     place.geo.ctpr_empty = 0;
+    tags_flush_visible(t, 2 * place.geo.wsz);
     ir_goto_dynamic(t->ir, t->target, trans_imm(t, key_bits(place.geo)));
 }
 
@@ -616,16 +623,17 @@ static void emit_return(Trans *t)
     Ir *ir = t->ir;
     IrReg ip = ir_temp(ir);
 
-    ir_st(ir, 1, ir_cpu(ir), offsetof(E2kCpu, psize),
-          trans_imm(t, t->node->at.geo.psize));
+    tags_flush_visible(t, 2 * t->node->at.geo.psize);
     ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
-    /* Registers above the parameters leave the window: nobody sees them. */
+    /* Registers above the parameters leave the window: nobody sees them.
+     * Predicates and stack pointer are those of the frame. */
+    ir_reload(ir, 1u << CLASS_PRED | 1u << CLASS_STACK);
     for (unsigned i = 2 * t->node->at.geo.psize; i < WINDOW_REGS; i++) {
         if (t->reg[i] != IR_NONE) {
             ir_reload_global(ir, t->reg[i]);
         }
     }
-    ir_ret(ir, ip, trans_imm(t, 0));
+    ir_ret(ir, ip, trans_imm(t, t->node->at.geo.psize + 1)); /* not 0 */
 }
 
 /* ------------------------------------------------------------------------
@@ -713,9 +721,11 @@ void trans_transfer(Trans *t, const Test *condition)
         return;
     }
     uint32_t not_taken = ir_new_label(t->ir);
+    TagState keep = t->now;
     trans_branch_not(t, condition, not_taken);
     transfer_taken(t);
     ir_label(t->ir, not_taken);
+    t->now = keep;
     emit_next(t);
 }
 

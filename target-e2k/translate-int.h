@@ -127,11 +127,26 @@ static inline unsigned geometry_pred(Geometry geo, unsigned index)
  * interpreter executes the bundle when the test fails.
  */
 
-/* Bits of each register's tag byte that are known, and what they are. */
+/*
+ * Bits of each register's tag byte that are known, what they are, and which
+ * of the known ones may differ from the byte in memory: whoever looks at the
+ * memory flushes first (tags_flush()).
+ */
 typedef struct TagState {
     uint8_t known[GUEST_REGS];
     uint8_t value[GUEST_REGS];
+    uint8_t stale[GUEST_REGS];
 } TagState;
+
+typedef struct TagByte {
+    uint8_t reg, mask, value;
+} TagByte;
+
+/* Tags that C stores when generated code is left: memory was behind. */
+typedef struct TagPatch {
+    uint32_t n;
+    TagByte bytes[GUEST_REGS];
+} TagPatch;
 
 typedef struct TagUse {
     uint8_t reg;  /* guest register */
@@ -161,8 +176,10 @@ void tags_of_node(const Node *node, TagUses *uses);
  */
 void tags_analyse(const Region *region, TagState *states,
                   const RegionHistory *history, uint8_t guard[GUEST_REGS]);
-/* The effect of a node on what is known. */
+/* The effect of a node on what is known; of its setwd alone. */
 void tags_after(const Node *node, const TagUses *uses, TagState *state);
+void tags_set_window(const Node *node, TagState *state);
+void tags_apply(E2kCpu *cpu, const TagPatch *patch);
 
 /* ------------------------------------------------------------------------
  * From nodes to intermediate code
@@ -173,9 +190,10 @@ typedef struct Site {
     uint64_t ip;
     Geometry geo;
     CtprFact ctpr[3];
+    const TagPatch *tags; /* or NULL */
 } Site;
 
-/* cpu->ctpr as it is at the site; window geometry and ip too. */
+/* cpu->ctpr as it is at the site; window geometry, tags and ip too. */
 void site_to_cpu(E2kCpu *cpu, const Site *site);
 
 /* Results of ir_exit(). */
@@ -204,6 +222,13 @@ enum {
     PIN_FRAME,
     PIN_COUNT,
 };
+
+/*
+ * The predicates' home while generated code runs is where a call would save
+ * them, in the frame above the current one: a call copies them on, a return
+ * has nothing to do.
+ */
+#define TRANS_PF_OFFSET (sizeof(ChainFrame) + offsetof(ChainFrame, cr0_lo))
 
 enum { TRANS_MAX_COLD = 8 * REGION_MAX_NODES };
 
@@ -259,6 +284,7 @@ typedef struct Trans {
     IrReg ctpr_source;    /* what movtd writes to a CTPR */
     uint32_t label[REGION_MAX_NODES];
     const Site *site;     /* of the current node, made when first wanted */
+    const TagPatch *patch; /* made last */
     uint32_t interp_label; /* exit to the interpreter of the current node */
     ColdExit cold[TRANS_MAX_COLD];
     unsigned n_cold;
@@ -324,20 +350,41 @@ IrReg trans_loop_end(Trans *t);
 void trans_loop_guard(Trans *t, TransExit kind, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);
 
-/* translate.c */
+/* translate-tags.c */
+void tags_emit_guard(Trans *t, const Place *entry,
+                     const uint8_t guard[GUEST_REGS]);
+/* Operands not known to be clean are tested. */
+void tags_emit_checks(Trans *t, const TagUses *uses);
+/* Tags of results. */
+void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
+                 unsigned n);
+/* Brings the tags of guest registers [first, end) up to date in memory. */
+void tags_flush(Trans *t, unsigned first, unsigned end);
+/* The same for all globals and so many window registers; others are left. */
+void tags_flush_visible(Trans *t, unsigned window_regs);
+/* Does the way to a node need code for tags?  That code. */
+bool tags_edge_is_clean(const Trans *t, int target);
+void tags_flush_edge(Trans *t, int target);
+/* What C has to store when code is left in that state; NULL: nothing. */
+const TagPatch *tags_patch(Trans *t, const TagState *state);
+
+/* translate-state.c */
 IrReg trans_reg(Trans *t, unsigned guest_reg);
+/* The main part of a register. */
+IrReg trans_reg_lo(Trans *t, unsigned guest_reg);
 IrReg trans_pred(Trans *t, unsigned index);
-/* A whole 64-bit result. */
-void trans_write_d(Trans *t, unsigned guest_reg, IrReg value);
 IrReg trans_lcnt(Trans *t);
 IrReg trans_loop_field(Trans *t, LoopField field);
 IrReg trans_usd_bottom(Trans *t);
 IrReg trans_usd_size(Trans *t);
-const Site *trans_site(const Place *place);
+const Site *trans_site(Trans *t, const Place *place);
 const Site *trans_node_site(Trans *t);
 Test trans_cond_test(Trans *t, const Cond *conds, unsigned n);
+IrReg trans_test_value(Trans *t, const Test *test);
+void trans_exit(Trans *t, TransExit kind, const Site *site);
 uint32_t trans_interp_exit(Trans *t);
 uint32_t trans_cold_exit(Trans *t, TransExit kind, const Place *place);
+void trans_cold_exits(Trans *t);
 uint32_t trans_fault(Trans *t);
 void trans_branch(Trans *t, const Test *test, uint32_t label);
 void trans_branch_not(Trans *t, const Test *test, uint32_t label);
@@ -345,6 +392,10 @@ static inline IrReg trans_imm(Trans *t, uint64_t value)
 {
     return ir_const(t->ir, value);
 }
+
+/* translate.c */
+/* A whole 64-bit result. */
+void trans_write_d(Trans *t, unsigned guest_reg, IrReg value);
 
 /* Leaves register tags out (-accel jit,no-tags), to measure what they cost. */
 extern bool trans_without_tags;

@@ -372,6 +372,95 @@ static void mark_targets(Region *region)
     }
 }
 
+/*
+ * Is the node the start of a short way to a return?  Such tails are not
+ * shared: where paths meet, what is known of tags and CTPRs has to be stored
+ * by all of them, which costs more than the copy.
+ */
+static bool is_tail(const Region *region, int index)
+{
+    enum { TAIL_NODES = 8 };
+
+    for (int i = 0; i < TAIL_NODES && index != NODE_NONE; i++) {
+        const Node *node = &region->nodes[index];
+        switch (node->end) {
+        case END_FALL:
+            index = node->next_node;
+            break;
+        case END_BRANCH:
+            index = node->conditional ? NODE_NONE : node->taken_node;
+            break;
+        case END_RETURN:
+            return !node->conditional;
+        default:
+            return false;
+        }
+    }
+    return false;
+}
+
+/*
+ * What is really known of the CTPRs where they were forgotten to let paths
+ * meet: usually all of them have left the same there.
+ */
+static bool flow_ctpr(CtprFact to[3], const CtprFact from[3], bool *seen)
+{
+    bool changed = false;
+
+    for (int i = 0; i < 3; i++) {
+        if (!seen[i]) {
+            to[i] = from[i];
+            seen[i] = changed = true;
+        } else if (to[i].kind != CTPR_UNKNOWN &&
+                   (to[i].kind != from[i].kind ||
+                    to[i].value != from[i].value)) {
+            to[i] = (CtprFact){ CTPR_UNKNOWN, 0 };
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+static void ctpr_after(CtprFact ctpr[3], const Node *node);
+static void ctprs_clear(CtprFact ctpr[3]);
+
+static void flow_ctprs(Region *region)
+{
+    bool seen[REGION_MAX_NODES][3];
+    bool changed = true;
+    CtprFact empty[3];
+
+    ctprs_clear(empty);
+    /* Facts that nodes were made for hold by construction. */
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        for (int k = 0; k < 3; k++) {
+            seen[i][k] = i == 0 ||
+                         region->nodes[i].at.ctpr[k].kind != CTPR_UNKNOWN;
+        }
+    }
+    while (changed) {
+        changed = false;
+        for (unsigned i = 0; i < region->n_nodes; i++) {
+            Node *node = &region->nodes[i];
+            const int to[3] = { node->next_node, node->taken_node,
+                                node->after_call_node };
+            bool ready = seen[i][0] && seen[i][1] && seen[i][2];
+            if (!ready || node->end == END_INTERP) {
+                continue;
+            }
+            memcpy(node->after, node->at.ctpr, sizeof(node->after));
+            ctpr_after(node->after, node);
+            for (int k = 0; k < 3; k++) {
+                if (to[k] != NODE_NONE) {
+                    changed |= flow_ctpr(region->nodes[to[k]].at.ctpr,
+                                         k == 2 ? empty : node->after,
+                                         seen[to[k]]);
+                }
+            }
+        }
+    }
+}
+
 typedef struct Pending {
     Place place;
     int *link; /* filled with the node */
@@ -398,7 +487,8 @@ static void discover(Region *region, unsigned max_nodes)
     while (depth) {
         Pending todo = stack[--depth];
         int index = find_node(region, &todo.place);
-        if (index != NODE_NONE) {
+        if (index != NODE_NONE &&
+            (region->n_nodes >= max_nodes / 2 || !is_tail(region, index))) {
             *todo.link = index;
             continue;
         }
@@ -456,4 +546,5 @@ void region_discover(Region *region, unsigned max_nodes)
     find_joins(region);
     region->trim_all = false;
     discover(region, max_nodes);
+    flow_ctprs(region);
 }

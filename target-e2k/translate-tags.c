@@ -1,10 +1,19 @@
 /*
- * What is known about register tags at compile time.
+ * What is known about register tags at compile time, and the code for the
+ * rest.
  *
  * Forward analysis over the nodes of a region: a register's tag bits become
  * known when a bundle that reads it has been passed (operands are tested), a
  * result has been written (number) or setwd has brought it in (undefined).
  * Where paths meet only what all of them know is kept.
+ *
+ * What is known need not be in memory.  Bits that may be behind there are
+ * "stale"; they are stored
+ *
+ *   - where the region is left on the hot path, or a call is made, for the
+ *     registers that stay visible: many at once, most of them never;
+ *   - on an edge to a node that does not know them;
+ *   - by C when code is left for the interpreter: the site has a TagPatch.
  *
  * The region's entry tests the registers that are read before they are
  * written, if they are clean when the region is translated.
@@ -12,6 +21,8 @@
 #include "target-e2k/translate-int.h"
 
 #include <string.h>
+
+#include "tcg/tcg.h"
 
 int trans_guest_reg(Geometry geo, const Operand *operand)
 {
@@ -94,46 +105,70 @@ void tags_of_node(const Node *node, TagUses *uses)
     }
 }
 
-static void set_known(TagState *state, unsigned reg, uint8_t mask,
-                      uint8_t value)
+/* The tag bits are number from now on: by a result (memory is behind then) or
+ * because a test has said so. */
+static void set_clean(TagState *state, unsigned reg, uint8_t mask,
+                      bool written)
 {
+    uint8_t new = mask & (~state->known[reg] | state->value[reg]);
+
     state->known[reg] |= mask;
-    state->value[reg] = (state->value[reg] & ~mask) | (value & mask);
+    state->value[reg] &= ~mask;
+    if (written) {
+        state->stale[reg] |= new;
+    }
+}
+
+static bool is_clean(const TagState *state, const TagUse *use)
+{
+    return (state->known[use->reg] & use->mask) == use->mask &&
+           !(state->value[use->reg] & use->mask);
+}
+
+void tags_set_window(const Node *node, TagState *state)
+{
+    const Bundle *b = &node->bundle;
+    unsigned old = 2 * node->at.geo.wsz, new = 2 * b->wsz;
+
+    if (b->has_setwd && new > old) {
+        memset(state->known + old, 0xff, new - old);
+        memset(state->value + old, TAGS_UNDEFINED, new - old);
+        memset(state->stale + old, 0xff, new - old);
+    } else if (b->has_setwd) {
+        memset(state->known + new, 0, old - new);
+        memset(state->stale + new, 0, old - new);
+    }
 }
 
 void tags_after(const Node *node, const TagUses *uses, TagState *state)
 {
-    const Bundle *b = &node->bundle;
-
     for (unsigned i = 0; i < uses->n_reads; i++) {
         const TagUse *use = &uses->reads[i];
         if (!use->conditional) {
-            set_known(state, use->reg, use->mask, 0);
+            set_clean(state, use->reg, use->mask, false);
         }
     }
-    if (b->has_setwd && b->wsz > node->at.geo.wsz) {
-        unsigned first = 2 * node->at.geo.wsz;
-        unsigned n = 2 * b->wsz - first;
-        memset(state->known + first, 0xff, n);
-        memset(state->value + first, TAGS_UNDEFINED, n);
-    }
+    tags_set_window(node, state);
     for (unsigned i = 0; i < uses->n_writes; i++) {
         const TagUse *use = &uses->writes[i];
         if (!use->conditional) {
-            set_known(state, use->reg, use->mask, 0);
-        } else {
-            /* Stays known only where it was clean already. */
+            set_clean(state, use->reg, use->mask, true);
+        } else if (!is_clean(state, use)) {
+            /* Stored under the condition, on top of what is known. */
             state->known[use->reg] &=
                 ~(use->mask & state->value[use->reg]);
+            state->stale[use->reg] = 0;
         }
     }
 }
 
-/* The callee may have changed everything from the end of the kept part. */
+/* The callee may have changed everything from the end of the kept part.
+ * Before it was called, memory was brought up to date. */
 static void forget_after_call(const Node *node, TagState *state)
 {
     unsigned kept = 2 * node->bundle.wbs;
     memset(state->known + kept, 0, GUEST_REGS - kept);
+    memset(state->stale, 0, GUEST_REGS);
 }
 
 /* Keeps what both know; true when into has changed. */
@@ -143,8 +178,10 @@ static bool meet(TagState *into, const TagState *from)
     for (unsigned i = 0; i < GUEST_REGS; i++) {
         uint8_t known = into->known[i] & from->known[i] &
                         ~(into->value[i] ^ from->value[i]);
-        changed |= known != into->known[i];
+        uint8_t stale = (into->stale[i] | from->stale[i]) & known;
+        changed |= known != into->known[i] || stale != into->stale[i];
         into->known[i] = known;
+        into->stale[i] = stale;
     }
     return changed;
 }
@@ -247,8 +284,278 @@ void tags_analyse(const Region *region, TagState *states,
         }
         if ((now & guard[i]) || (history && history->tagged[i])) {
             guard[i] = 0; /* tested where it is used */
+        } else if (guard[i] && !(now & 0x0f)) {
+            guard[i] |= 0x0f; /* so that a result changes nothing */
         }
         entry.known[i] = guard[i];
     }
     propagate(region, states, &entry);
+}
+
+/* ------------------------------------------------------------------------
+ * Code
+ */
+
+static void tag_place(Trans *t, unsigned reg, IrReg *base, int32_t *offset)
+{
+    if (reg < WINDOW_REGS) {
+        *base = t->win_tags;
+        *offset = reg;
+    } else {
+        *base = ir_cpu(t->ir);
+        *offset = offsetof(E2kCpu, g_tags) + (reg - WINDOW_REGS);
+    }
+}
+
+/* Leaves through label when one of the masked tag bits is set. */
+static void test_tags(Trans *t, unsigned reg, unsigned bytes, uint64_t mask,
+                      uint32_t label)
+{
+    IrReg base, tags = ir_temp(t->ir);
+    int32_t offset;
+
+    tag_place(t, reg, &base, &offset);
+    ir_ld(t->ir, bytes, tags, base, offset);
+    ir_brcond(t->ir, IR_TSTNE, 8, tags, trans_imm(t, mask), label);
+}
+
+/*
+ * The entry's test.  Tags may have been stored a moment ago, one by one, and
+ * the host cannot forward several narrow stores to a wide load: a few
+ * registers are tested one by one, many at once.
+ */
+static void guard_group(Trans *t, unsigned first, const uint8_t *guard,
+                        uint32_t label)
+{
+    enum { FEW = 3 };
+    uint64_t mask = 0;
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < 8; k++) {
+        mask |= (uint64_t)guard[k] << (8 * k);
+        n += guard[k] != 0;
+    }
+    if (n > FEW) {
+        test_tags(t, first, 8, mask, label);
+        return;
+    }
+    for (unsigned k = 0; k < 8; k++) {
+        if (guard[k]) {
+            test_tags(t, first + k, 1, guard[k], label);
+        }
+    }
+}
+
+void tags_emit_guard(Trans *t, const Place *entry,
+                     const uint8_t guard[GUEST_REGS])
+{
+    uint32_t label = 0;
+    bool any = false;
+
+    if (trans_without_tags) {
+        return;
+    }
+    for (unsigned i = 0; i < GUEST_REGS; i++) {
+        any |= guard[i] != 0;
+    }
+    if (any) {
+        label = trans_cold_exit(t, TRANS_EXIT_GUARD, entry);
+    }
+    for (unsigned i = 0; any && i < GUEST_REGS; i += 8) {
+        guard_group(t, i, guard + i, label);
+    }
+}
+
+void tags_emit_checks(Trans *t, const TagUses *uses)
+{
+    if (trans_without_tags) {
+        return;
+    }
+    for (unsigned i = 0; i < uses->n_reads; i++) {
+        const TagUse *use = &uses->reads[i];
+        uint8_t known = t->now.known[use->reg] & use->mask;
+        if (t->now.value[use->reg] & known) {
+            ir_br(t->ir, trans_interp_exit(t));
+            ir_label(t->ir, ir_new_label(t->ir));
+        } else if (known != use->mask) {
+            test_tags(t, use->reg, 1, use->mask & ~known,
+                      trans_interp_exit(t));
+        }
+        set_clean(&t->now, use->reg, use->mask, false);
+    }
+}
+
+/* Stores the bits of mask of a tag byte, all others being unknown. */
+static void store_bits(Trans *t, unsigned reg, uint8_t mask, uint8_t value)
+{
+    IrReg base, tag;
+    int32_t offset;
+
+    tag_place(t, reg, &base, &offset);
+    if (mask == 0xff) {
+        ir_st(t->ir, 1, base, offset, trans_imm(t, value));
+        return;
+    }
+    tag = ir_temp(t->ir);
+    ir_ld(t->ir, 1, tag, base, offset);
+    tag = ir_new2i(t->ir, IR_and, 8, tag, (uint8_t)~mask);
+    if (value & mask) {
+        tag = ir_new2i(t->ir, IR_or, 8, tag, value & mask);
+    }
+    ir_st(t->ir, 1, base, offset, tag);
+}
+
+/*
+ * How many bytes one store takes from reg on: all of them known, the last of
+ * them stale.  0: not all bits of the first are known.
+ */
+static unsigned store_span(const TagState *now, unsigned reg, unsigned end)
+{
+    unsigned known = 0, wanted = 0;
+
+    end = reg < WINDOW_REGS ? MIN(end, WINDOW_REGS) : end;
+    while (reg + known < end && known < 8 && now->known[reg + known] == 0xff) {
+        known++;
+        wanted = now->stale[reg + known - 1] ? known : wanted;
+    }
+    for (unsigned n = 8; n > 1; n /= 2) {
+        if (known >= n && 2 * wanted > n) {
+            return n;
+        }
+    }
+    return known ? 1 : 0;
+}
+
+void tags_flush(Trans *t, unsigned first, unsigned end)
+{
+    TagState *now = &t->now;
+
+    for (unsigned reg = first; reg < end;) {
+        if (!now->stale[reg]) {
+            reg++;
+            continue;
+        }
+        unsigned n = store_span(now, reg, end);
+        if (!n) {
+            store_bits(t, reg, now->stale[reg], now->value[reg]);
+            n = 1;
+        } else {
+            uint64_t value = 0;
+            IrReg base;
+            int32_t offset;
+            for (unsigned k = 0; k < n; k++) {
+                value |= (uint64_t)now->value[reg + k] << (8 * k);
+            }
+            tag_place(t, reg, &base, &offset);
+            ir_st(t->ir, n, base, offset, trans_imm(t, value));
+        }
+        memset(now->stale + reg, 0, n);
+        reg += n;
+    }
+}
+
+void tags_flush_visible(Trans *t, unsigned window_regs)
+{
+    tags_flush(t, 0, window_regs);
+    memset(t->now.stale + window_regs, 0, WINDOW_REGS - window_regs);
+    tags_flush(t, WINDOW_REGS, GUEST_REGS);
+}
+
+bool tags_edge_is_clean(const Trans *t, int target)
+{
+    const TagState *to = &t->tags[target];
+
+    for (unsigned i = 0; i < GUEST_REGS; i++) {
+        if (t->now.stale[i] & ~to->stale[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tags_flush_edge(Trans *t, int target)
+{
+    const TagState *to = &t->tags[target];
+
+    for (unsigned i = 0; i < GUEST_REGS; i++) {
+        if (!(t->now.stale[i] & ~to->stale[i])) {
+            continue;
+        }
+        unsigned end = i + 1;
+        while (end < GUEST_REGS && (t->now.stale[end] & ~to->stale[end])) {
+            end++;
+        }
+        tags_flush(t, i, end);
+        i = end;
+    }
+}
+
+void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
+                 unsigned n)
+{
+    unsigned w = 0;
+
+    for (unsigned i = 0; i < n && w < uses->n_writes; i++) {
+        const TransOp *o = &ops[i];
+        if (o->dst < 0) {
+            continue;
+        }
+        const TagUse *use = &uses->writes[w++];
+        if (!o->qualified) {
+            set_clean(&t->now, use->reg, use->mask, !trans_without_tags);
+            continue;
+        }
+        if (is_clean(&t->now, use)) {
+            continue;
+        }
+        uint8_t *known = &t->now.known[use->reg];
+        uint8_t *value = &t->now.value[use->reg];
+        if (!trans_without_tags) {
+            uint32_t skip = ir_new_label(t->ir);
+            tags_flush(t, use->reg, use->reg + 1);
+            trans_branch_not(t, &o->cond, skip);
+            store_bits(t, use->reg, *known | use->mask, *value & ~use->mask);
+            ir_label(t->ir, skip);
+        }
+        *known &= ~(use->mask & *value);
+    }
+    for (; w < uses->n_writes; w++) { /* mova */
+        set_clean(&t->now, uses->writes[w].reg, uses->writes[w].mask,
+                  !trans_without_tags);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Leaving for C
+ */
+
+const TagPatch *tags_patch(Trans *t, const TagState *state)
+{
+    TagPatch patch = { .n = 0 };
+
+    for (unsigned i = 0; i < GUEST_REGS && !trans_without_tags; i++) {
+        if (state->stale[i]) {
+            patch.bytes[patch.n++] =
+                (TagByte){ i, state->stale[i], state->value[i] };
+        }
+    }
+    size_t size = offsetof(TagPatch, bytes) + patch.n * sizeof(TagByte);
+    if (!patch.n) {
+        return NULL;
+    }
+    if (!t->patch || t->patch->n != patch.n ||
+        memcmp(t->patch, &patch, size)) {
+        t->patch = memcpy(g_malloc(size), &patch, size);
+    }
+    return t->patch;
+}
+
+void tags_apply(E2kCpu *cpu, const TagPatch *patch)
+{
+    for (unsigned i = 0; patch && i < patch->n; i++) {
+        const TagByte *b = &patch->bytes[i];
+        uint8_t *tag = b->reg < WINDOW_REGS ? &cpu->win_tags[b->reg]
+                                            : &cpu->g_tags[b->reg - WINDOW_REGS];
+        *tag = (*tag & ~b->mask) | (b->value & b->mask);
+    }
 }

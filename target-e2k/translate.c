@@ -25,367 +25,6 @@
 bool trans_without_tags;
 
 /* ------------------------------------------------------------------------
- * Guest state as vregs, declared when first wanted
- */
-
-static IrReg declare(Trans *t, IrReg *slot, size_t offset, unsigned size,
-                     unsigned class, const char *name)
-{
-    if (*slot == IR_NONE) {
-        *slot = ir_global(t->ir, ir_cpu(t->ir), offset, size, class, name);
-    }
-    return *slot;
-}
-
-IrReg trans_reg(Trans *t, unsigned guest_reg)
-{
-    IrReg *slot = &t->reg[guest_reg];
-    if (*slot != IR_NONE) {
-        return *slot;
-    }
-    unsigned size = t->wide[guest_reg] ? 16 : 8;
-    if (guest_reg < WINDOW_REGS) {
-        *slot = ir_global(t->ir, t->win, guest_reg * sizeof(RegSlot), size,
-                          CLASS_WINDOW, "r");
-    } else {
-        size_t offset = offsetof(E2kCpu, g) +
-                        (guest_reg - WINDOW_REGS) * sizeof(RegSlot);
-        *slot = ir_global(t->ir, ir_cpu(t->ir), offset, size, CLASS_GLOBAL,
-                          "g");
-    }
-    return *slot;
-}
-
-/* The main part of a register. */
-static IrReg trans_reg_lo(Trans *t, unsigned guest_reg)
-{
-    IrReg reg = trans_reg(t, guest_reg);
-    return t->wide[guest_reg] ? ir_new1(t->ir, IR_vlo, 8, reg) : reg;
-}
-
-IrReg trans_pred(Trans *t, unsigned index)
-{
-    unsigned n = geometry_pred(t->node->at.geo, index);
-    if (t->pred[n] == IR_NONE) {
-        t->pred[n] = ir_global_bits(t->ir, ir_cpu(t->ir),
-                                    offsetof(E2kCpu, pf), 2 * n, 1,
-                                    CLASS_PRED, "p");
-    }
-    return t->pred[n];
-}
-
-IrReg trans_lcnt(Trans *t)
-{
-    return declare(t, &t->lcnt, offsetof(E2kCpu, lcnt), 8, CLASS_LOOP,
-                   "lcnt");
-}
-
-IrReg trans_loop_field(Trans *t, LoopField field)
-{
-    static const struct {
-        uint16_t offset;
-        const char *name;
-    } fields[] = {
-        [LOOP_ECNT] = { offsetof(E2kCpu, ecnt), "ecnt" },
-        [LOOP_PCNT] = { offsetof(E2kCpu, pcnt), "pcnt" },
-        [LOOP_VLC] = { offsetof(E2kCpu, vlc), "vlc" },
-        [LOOP_OVER] = { offsetof(E2kCpu, over), "over" },
-        [LOOP_SEMC] = { offsetof(E2kCpu, semc), "semc" },
-        [LOOP_STRMD] = { offsetof(E2kCpu, strmd), "strmd" },
-    };
-    return declare(t, &t->loop[field], fields[field].offset, 1, CLASS_LOOP,
-                   fields[field].name);
-}
-
-IrReg trans_usd_bottom(Trans *t)
-{
-    return declare(t, &t->usd_bottom, offsetof(E2kCpu, jit.usd_bottom), 8,
-                   CLASS_STACK, "usd_bottom");
-}
-
-IrReg trans_usd_size(Trans *t)
-{
-    return declare(t, &t->usd_size, offsetof(E2kCpu, usd_size), 8,
-                   CLASS_STACK, "usd_size");
-}
-
-/* ------------------------------------------------------------------------
- * Leaving for C
- */
-
-/* Sites live as long as the process: code may be left at any time. */
-const Site *trans_site(const Place *place)
-{
-    static Site *chunk;
-    static unsigned used;
-    enum { CHUNK = 256 };
-
-    if (!chunk || used == CHUNK) {
-        chunk = g_new(Site, CHUNK);
-        used = 0;
-    }
-    Site *site = &chunk[used++];
-    site->ip = place->ip;
-    site->geo = place->geo;
-    memcpy(site->ctpr, place->ctpr, sizeof(site->ctpr));
-    return site;
-}
-
-const Site *trans_node_site(Trans *t)
-{
-    if (!t->site) {
-        t->site = trans_site(&t->node->at);
-    }
-    return t->site;
-}
-
-static uint32_t cold_exit(Trans *t, TransExit kind, const Site *site)
-{
-    uint32_t label = ir_new_label(t->ir);
-    if (t->n_cold < TRANS_MAX_COLD) {
-        t->cold[t->n_cold++] = (ColdExit){ label, kind, site };
-    } else {
-        t->ir->overflow = true;
-    }
-    return label;
-}
-
-uint32_t trans_cold_exit(Trans *t, TransExit kind, const Place *place)
-{
-    return cold_exit(t, kind, trans_site(place));
-}
-
-uint32_t trans_interp_exit(Trans *t)
-{
-    if (!t->interp_label) {
-        t->interp_label =
-            1 + cold_exit(t, TRANS_EXIT_INTERP, trans_node_site(t));
-    }
-    return t->interp_label - 1;
-}
-
-static void emit_exit(Trans *t, TransExit kind, const Site *site)
-{
-    ir_st(t->ir, 8, ir_cpu(t->ir), offsetof(E2kCpu, jit.site),
-          trans_imm(t, (uintptr_t)site));
-    ir_exit(t->ir, kind, IR_NONE);
-}
-
-static void emit_cold_exits(Trans *t)
-{
-    for (unsigned i = 0; i < t->n_cold; i++) {
-        ir_label_cold(t->ir, t->cold[i].label);
-        emit_exit(t, t->cold[i].kind, t->cold[i].site);
-    }
-}
-
-uint32_t trans_fault(Trans *t)
-{
-    if (t->n_faults == G_N_ELEMENTS(t->fault_info)) {
-        t->ir->overflow = true;
-        return 0;
-    }
-    t->fault_info[t->n_faults] = (uintptr_t)trans_node_site(t);
-    return t->n_faults++;
-}
-
-/* ------------------------------------------------------------------------
- * Conditions
- */
-
-void trans_branch(Trans *t, const Test *test, uint32_t label)
-{
-    ir_brcond(t->ir, test->cond, test->width, test->a, test->b, label);
-}
-
-void trans_branch_not(Trans *t, const Test *test, uint32_t label)
-{
-    ir_brcond(t->ir, ir_cond_invert(test->cond), test->width, test->a,
-              test->b, label);
-}
-
-static Test pred_test(Trans *t, const Cond *cond)
-{
-    if (cond->kind == COND_PCNT) {
-        return (Test){ cond->negate ? IR_GTU : IR_LEU, 8,
-                       trans_loop_field(t, LOOP_PCNT),
-                       trans_imm(t, cond->index) };
-    }
-    return (Test){ cond->negate ? IR_EQ : IR_NE, 8,
-                   trans_pred(t, cond->index), trans_imm(t, 0) };
-}
-
-static IrReg test_value(Trans *t, const Test *test)
-{
-    IrReg d = ir_temp(t->ir);
-    ir_setcond(t->ir, test->cond, test->width, d, test->a, test->b);
-    return d;
-}
-
-/* (any of the %pred conditions) and (any of the %pcnt conditions). */
-Test trans_cond_test(Trans *t, const Cond *conds, unsigned n)
-{
-    IrReg any[2] = { IR_NONE, IR_NONE };
-
-    if (n == 1) {
-        return pred_test(t, &conds[0]);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        Test test = pred_test(t, &conds[i]);
-        IrReg v = test_value(t, &test);
-        IrReg *slot = &any[conds[i].kind == COND_PCNT];
-        *slot = *slot == IR_NONE ? v : ir_new2(t->ir, IR_or, 8, *slot, v);
-    }
-    IrReg all = any[0] == IR_NONE ? any[1]
-                : any[1] == IR_NONE
-                    ? any[0]
-                    : ir_new2(t->ir, IR_and, 8, any[0], any[1]);
-    return (Test){ IR_NE, 8, all, trans_imm(t, 0) };
-}
-
-/* ------------------------------------------------------------------------
- * Tags
- */
-
-static void tag_place(Trans *t, unsigned reg, IrReg *base, int32_t *offset)
-{
-    if (reg < WINDOW_REGS) {
-        *base = t->win_tags;
-        *offset = reg;
-    } else {
-        *base = ir_cpu(t->ir);
-        *offset = offsetof(E2kCpu, g_tags) + (reg - WINDOW_REGS);
-    }
-}
-
-/* Leaves through label when one of the masked tag bits is set. */
-static void test_tags(Trans *t, unsigned reg, unsigned bytes, uint64_t mask,
-                      uint32_t label)
-{
-    IrReg base, tags = ir_temp(t->ir);
-    int32_t offset;
-
-    tag_place(t, reg, &base, &offset);
-    ir_ld(t->ir, bytes, tags, base, offset);
-    ir_brcond(t->ir, IR_TSTNE, 8, tags, trans_imm(t, mask), label);
-}
-
-/*
- * The entry's test.  Tags have usually been stored a moment ago, one by one,
- * and the host cannot forward several narrow stores to a wide load: a few
- * registers are tested one by one, many at once.
- */
-static void guard_group(Trans *t, unsigned first, const uint8_t *guard,
-                        uint32_t label)
-{
-    enum { FEW = 3 };
-    uint64_t mask = 0;
-    unsigned n = 0;
-
-    for (unsigned k = 0; k < 8; k++) {
-        mask |= (uint64_t)guard[k] << (8 * k);
-        n += guard[k] != 0;
-    }
-    if (n > FEW) {
-        test_tags(t, first, 8, mask, label);
-        return;
-    }
-    for (unsigned k = 0; k < 8; k++) {
-        if (guard[k]) {
-            test_tags(t, first + k, 1, guard[k], label);
-        }
-    }
-}
-
-static void emit_guard(Trans *t, const Place *entry,
-                       const uint8_t guard[GUEST_REGS])
-{
-    uint32_t label = 0;
-    bool any = false;
-
-    if (trans_without_tags) {
-        return;
-    }
-    for (unsigned i = 0; i < GUEST_REGS; i++) {
-        any |= guard[i] != 0;
-    }
-    if (any) {
-        label = trans_cold_exit(t, TRANS_EXIT_GUARD, entry);
-    }
-    for (unsigned i = 0; any && i < GUEST_REGS; i += 8) {
-        guard_group(t, i, guard + i, label);
-    }
-}
-
-/* Operands not known to be clean are tested. */
-static void emit_tag_checks(Trans *t, const TagUses *uses)
-{
-    if (trans_without_tags) {
-        return;
-    }
-    for (unsigned i = 0; i < uses->n_reads; i++) {
-        const TagUse *use = &uses->reads[i];
-        uint8_t known = t->now.known[use->reg] & use->mask;
-        if (t->now.value[use->reg] & known) {
-            ir_br(t->ir, trans_interp_exit(t));
-            ir_label(t->ir, ir_new_label(t->ir));
-        } else if (known != use->mask) {
-            test_tags(t, use->reg, 1, use->mask & ~known,
-                      trans_interp_exit(t));
-        }
-        t->now.known[use->reg] |= use->mask;
-        t->now.value[use->reg] &= ~use->mask;
-    }
-}
-
-static void store_tag(Trans *t, unsigned reg, unsigned bytes, uint64_t value)
-{
-    IrReg base;
-    int32_t offset;
-    tag_place(t, reg, &base, &offset);
-    ir_st(t->ir, bytes, base, offset, trans_imm(t, value));
-}
-
-/* setwd: the registers that come into the window are undefined. */
-static void emit_undefined(Trans *t, unsigned first, unsigned end)
-{
-    if (trans_without_tags) {
-        return;
-    }
-    while (first < end) {
-        unsigned n = end - first >= 8 ? 8 : end - first >= 4 ? 4 : 2;
-        store_tag(t, first, n, UINT64_C(0x5555555555555555));
-        first += n;
-    }
-}
-
-/* A result without a tag; knows and updates t->now. */
-static void emit_clean_tag(Trans *t, const TagUse *use)
-{
-    uint8_t *known = &t->now.known[use->reg];
-    uint8_t *value = &t->now.value[use->reg];
-
-    if (trans_without_tags) {
-        return;
-    }
-    if ((*known & use->mask) == use->mask && !(*value & use->mask)) {
-        return;
-    }
-    if ((*known | use->mask) == 0xff) {
-        store_tag(t, use->reg, 1, *value & ~use->mask);
-    } else {
-        IrReg base, tag = ir_temp(t->ir);
-        int32_t offset;
-        tag_place(t, use->reg, &base, &offset);
-        ir_ld(t->ir, 1, tag, base, offset);
-        ir_st(t->ir, 1, base, offset,
-              ir_new2i(t->ir, IR_and, 8, tag, (uint8_t)~use->mask));
-    }
-    *known |= use->mask;
-    *value &= ~use->mask;
-}
-
-/* ------------------------------------------------------------------------
  * Operations of a bundle
  */
 
@@ -537,39 +176,6 @@ static void commit_pred(Trans *t, TransOp *o)
     }
 }
 
-/* Tags of results; a conditional one only where it is not clean already. */
-static void commit_tags(Trans *t, const TagUses *uses, TransOp *ops,
-                        unsigned n)
-{
-    unsigned w = 0;
-    for (unsigned i = 0; i < n && w < uses->n_writes; i++) {
-        TransOp *o = &ops[i];
-        if (o->dst < 0) {
-            continue;
-        }
-        const TagUse *use = &uses->writes[w++];
-        if (!o->qualified) {
-            emit_clean_tag(t, use);
-            continue;
-        }
-        uint8_t known = t->now.known[use->reg];
-        if ((known & use->mask) == use->mask &&
-            !(t->now.value[use->reg] & use->mask)) {
-            continue;
-        }
-        uint32_t skip = ir_new_label(t->ir);
-        TagState keep = t->now;
-        trans_branch_not(t, &o->cond, skip);
-        emit_clean_tag(t, use);
-        ir_label(t->ir, skip);
-        t->now = keep;
-        t->now.known[use->reg] &= ~(use->mask & t->now.value[use->reg]);
-    }
-    for (; w < uses->n_writes; w++) {
-        emit_clean_tag(t, &uses->writes[w]); /* mova */
-    }
-}
-
 static void emit_alc_op(Trans *t, TransOp *o)
 {
     TransFn *fn = trans_fns[insn_sem(o->op->insn)];
@@ -608,7 +214,7 @@ static bool bundle_writes_pred(const Bundle *b)
 
 static Test keep_test(Trans *t, const Test *test)
 {
-    return (Test){ IR_NE, 8, test_value(t, test), trans_imm(t, 0) };
+    return (Test){ IR_NE, 8, trans_test_value(t, test), trans_imm(t, 0) };
 }
 
 /*
@@ -644,8 +250,8 @@ static void suppress_stores(Trans *t, TransOp *ops, unsigned n)
         }
         Test on = { IR_EQ, 8, off, trans_imm(t, 0) };
         if (o->qualified) {
-            IrReg both = ir_new2(ir, IR_and, 8, test_value(t, &o->cond),
-                                 test_value(t, &on));
+            IrReg both = ir_new2(ir, IR_and, 8, trans_test_value(t, &o->cond),
+                                 trans_test_value(t, &on));
             on = (Test){ IR_NE, 8, both, trans_imm(t, 0) };
         }
         o->cond = on;
@@ -664,7 +270,7 @@ static void trans_bundle(Trans *t)
     Test condition;
 
     tags_of_node(node, &uses);
-    emit_tag_checks(t, &uses);
+    tags_emit_checks(t, &uses);
     unsigned n = collect_ops(t, ops);
     for (unsigned i = 0; i < n; i++) {
         TransOp *o = &ops[i];
@@ -701,12 +307,7 @@ static void trans_bundle(Trans *t)
             emit_alc_op(t, &ops[i]);
         }
     }
-    if (b->has_setwd && b->wsz > node->at.geo.wsz) {
-        unsigned first = 2 * node->at.geo.wsz;
-        emit_undefined(t, first, 2 * b->wsz);
-        memset(t->now.known + first, 0xff, 2 * b->wsz - first);
-        memset(t->now.value + first, TAGS_UNDEFINED, 2 * b->wsz - first);
-    }
+    tags_set_window(node, &t->now);
     for (unsigned i = 0; i < n; i++) {
         commit_register(t, &ops[i]);
         if (insn_sem(ops[i].op->insn) == SEM_staa) {
@@ -714,7 +315,7 @@ static void trans_bundle(Trans *t)
         }
     }
     trans_mova_commit(t);
-    commit_tags(t, &uses, ops, n);
+    tags_commit(t, &uses, ops, n);
     for (unsigned i = 0; i < n; i++) {
         if (ops[i].row->dst == WIDTH_PRED) {
             commit_pred(t, &ops[i]);
@@ -823,7 +424,7 @@ static void trans_node(Trans *t, unsigned index)
         ir_label(t->ir, t->label[index]);
     }
     if (node->end == END_INTERP) {
-        emit_exit(t, TRANS_EXIT_INTERP, trans_node_site(t));
+        trans_exit(t, TRANS_EXIT_INTERP, trans_node_site(t));
     } else {
         trans_bundle(t);
     }
@@ -882,14 +483,14 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     /* The site of a failed entry test tells the region's key. */
     Place entry = region->nodes[0].at;
     entry.geo = region->key.geo;
-    emit_guard(t, &entry, guard);
+    tags_emit_guard(t, &entry, guard);
     if (region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_GUARD, &entry);
     }
     for (unsigned i = 0; i < region->n_nodes && !t->ir->overflow; i++) {
         trans_node(t, i);
     }
-    emit_cold_exits(t);
+    trans_cold_exits(t);
     return tcg_compile(t->ir, tier, region->ranges, region->n_ranges,
                        t->fault_info, t->n_faults);
 }
