@@ -31,6 +31,13 @@ AddressMap *address_map_new(void)
 
     g_mutex_init(&map->lock);
     map->ranges = g_array_new(false, false, sizeof(AddressRange));
+    /* Taken already: then the emulator was started in a strange way. */
+    if (mmap((void *)USER_LIMIT, USER_GUARD, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+             -1, 0) != (void *)USER_LIMIT) {
+        address_map_free(map);
+        return NULL;
+    }
     return map;
 }
 
@@ -160,15 +167,115 @@ static int host_prot(int prot)
            (prot & (PROT_READ | PROT_WRITE));
 }
 
+/*
+ * Calls visit for the parts of the range that the map knows (known) or does
+ * not know, in order, until it returns false.
+ */
+typedef bool PartVisitor(uint64_t start, uint64_t end, void *data);
+
+static bool for_parts(AddressMap *map, uint64_t start, uint64_t end,
+                      bool known, PartVisitor *visit, void *data)
+{
+    uint64_t at = start;
+
+    for (guint i = first_above(map, start);
+         i < map->ranges->len && range_at(map, i)->start < end; i++) {
+        const AddressRange *range = range_at(map, i);
+        uint64_t from = MAX(at, range->start);
+        uint64_t to = MIN(end, range->end);
+
+        if (!known && range->start > at && !visit(at, range->start, data)) {
+            return false;
+        }
+        if (known && !visit(from, to, data)) {
+            return false;
+        }
+        at = to;
+    }
+    return known || at >= end || visit(at, end, data);
+}
+
+static bool drop_part(uint64_t start, uint64_t end, void *data)
+{
+    return munmap((void *)start, end - start) == 0;
+}
+
+/* A hole of the map may hold memory of the emulator or of its libraries. */
+static bool claim_part(uint64_t start, uint64_t end, void *data)
+{
+    void *host = mmap((void *)start, end - start, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                          MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (host != MAP_FAILED && host != (void *)start) {
+        munmap(host, end - start);
+        errno = EEXIST;
+        return false;
+    }
+    return host != MAP_FAILED;
+}
+
+static bool advise_part(uint64_t start, uint64_t end, void *data)
+{
+    return madvise((void *)start, end - start, *(int *)data) == 0;
+}
+
+static bool note_hole(uint64_t start, uint64_t end, void *data)
+{
+    *(bool *)data = true;
+    return false;
+}
+
+static bool has_hole(AddressMap *map, uint64_t start, uint64_t end)
+{
+    bool hole = false;
+
+    for_parts(map, start, end, false, note_hole, &hole);
+    return hole;
+}
+
+typedef struct Claimed {
+    uint64_t failed_at;
+} Claimed;
+
+static bool claim_noting(uint64_t start, uint64_t end, void *data)
+{
+    ((Claimed *)data)->failed_at = start;
+    return claim_part(start, end, NULL);
+}
+
+/* Makes the range ours to replace; false when something else is there. */
+static bool claim(AddressMap *map, uint64_t start, uint64_t end)
+{
+    Claimed claimed = { end };
+    int error;
+
+    if (for_parts(map, start, end, false, claim_noting, &claimed)) {
+        return true;
+    }
+    error = errno;
+    for_parts(map, start, claimed.failed_at, false, drop_part, NULL);
+    errno = error;
+    return false;
+}
+
 static int64_t map_at(AddressMap *map, uint64_t address, uint64_t size,
                       int prot, int flags, int fd, uint64_t offset,
                       const char *name)
 {
-    void *host = mmap((void *)address, size, host_prot(prot), flags, fd,
-                      offset);
+    void *host;
 
+    if ((flags & MAP_FIXED) && !claim(map, address, address + size)) {
+        return errno == EEXIST ? -ENOMEM : -errno;
+    }
+    host = mmap((void *)address, size, host_prot(prot), flags, fd, offset);
     if (host == MAP_FAILED) {
-        return -errno;
+        int error = errno;
+
+        if (flags & MAP_FIXED) {
+            for_parts(map, address, address + size, false, drop_part, NULL);
+        }
+        return -error;
     }
     if ((uint64_t)host != address) {
         munmap(host, size);
@@ -254,10 +361,33 @@ int address_map_munmap(AddressMap *map, uint64_t address, uint64_t size)
         return -EINVAL;
     }
     g_mutex_lock(&map->lock);
-    if (munmap((void *)address, size) < 0) {
+    if (!for_parts(map, address, address + size, true, drop_part, NULL)) {
         result = -errno;
     } else {
         forget(map, address, address + size);
+    }
+    g_mutex_unlock(&map->lock);
+    return result;
+}
+
+int address_map_madvise(AddressMap *map, uint64_t address, uint64_t size,
+                        int advice)
+{
+    int result = 0;
+    uint64_t end;
+
+    if (address & (USER_PAGE - 1)) {
+        return -EINVAL;
+    }
+    if (size > USER_LIMIT || !range_ok(address, size)) {
+        return -ENOMEM;
+    }
+    end = (address + size + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    g_mutex_lock(&map->lock);
+    if (!for_parts(map, address, end, true, advise_part, &advice)) {
+        result = -errno;
+    } else if (has_hole(map, address, end)) {
+        result = -ENOMEM;
     }
     g_mutex_unlock(&map->lock);
     return result;
@@ -277,7 +407,10 @@ int address_map_mprotect(AddressMap *map, uint64_t address, uint64_t size,
     }
     end = (address + size + USER_PAGE - 1) & ~(USER_PAGE - 1);
     g_mutex_lock(&map->lock);
-    if (mprotect((void *)address, end - address, host_prot(prot)) < 0) {
+    if (has_hole(map, address, end)) {
+        result = -ENOMEM;
+    } else if (mprotect((void *)address, end - address,
+                        host_prot(prot)) < 0) {
         result = -errno;
     } else {
         split_at(map, address);
@@ -315,6 +448,16 @@ int64_t address_map_mremap(AddressMap *map, uint64_t address,
         g_mutex_unlock(&map->lock);
         return -EFAULT;
     }
+    if (range_at(map, i)->end - address < old_size ||
+        ((flags & MREMAP_FIXED) &&
+         ((new_address & (USER_PAGE - 1)) ||
+          !claim(map, new_address, new_address + new_size)))) {
+        bool short_range = range_at(map, i)->end - address < old_size;
+
+        g_mutex_unlock(&map->lock);
+        return short_range ? -EFAULT
+               : new_address & (USER_PAGE - 1) ? -EINVAL : -ENOMEM;
+    }
     range = *range_at(map, i);
     range.offset += address - range.start;
     range.name = g_strdup(range.name);
@@ -337,12 +480,22 @@ int64_t address_map_mremap(AddressMap *map, uint64_t address,
     if (new_address == address && !(flags & MREMAP_FIXED)) {
         host = mremap((void *)address, old_size, new_size, 0);
     } else {
+        if (!(flags & MREMAP_FIXED) &&
+            !claim(map, new_address, new_address + new_size)) {
+            g_free(range.name);
+            g_mutex_unlock(&map->lock);
+            return -ENOMEM;
+        }
         host = mremap((void *)address, old_size, new_size,
                       flags | MREMAP_FIXED | MREMAP_MAYMOVE,
                       (void *)new_address);
     }
     if (host == MAP_FAILED) {
         result = -errno;
+        if (new_address != address) {
+            for_parts(map, new_address, new_address + new_size, false,
+                      drop_part, NULL);
+        }
     } else {
         if (!(flags & MREMAP_DONTUNMAP)) {
             forget(map, address, address + old_size);
@@ -377,6 +530,13 @@ int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags)
     if (!address || !range_ok(address, size)) {
         g_mutex_unlock(&map->lock);
         return address & (USER_PAGE - 1) ? -EINVAL : -ENOMEM;
+    }
+    if (flags & SHM_REMAP ? !claim(map, address, address + size)
+                          : first_above(map, address) < map->ranges->len &&
+                                range_at(map, first_above(map, address))->start
+                                    < address + size) {
+        g_mutex_unlock(&map->lock);
+        return -EINVAL;
     }
     host = shmat(id, (void *)address, flags & ~SHM_EXEC);
     if (host == (void *)-1) {

@@ -26,7 +26,14 @@
 #include <glib.h>
 
 #define USER_LIMIT UINT64_C(0x400000000000)
+/*
+ * Where the host's user half ends: the emulator is between the two limits, or
+ * in holes of the guest's part that its map does not know.
+ */
+#define HOST_LIMIT UINT64_C(0x800000000000)
 #define USER_MIN UINT64_C(0x10000)
+/* Never accessible: a valid address plus a displacement ends here at most. */
+#define USER_GUARD (UINT64_C(1) << 31)
 #define USER_PAGE UINT64_C(4096)
 
 typedef struct AddressRange {
@@ -40,6 +47,7 @@ typedef struct AddressRange {
 
 typedef struct AddressMap AddressMap;
 
+/* NULL when the host's address space has no room at USER_LIMIT. */
 AddressMap *address_map_new(void);
 void address_map_free(AddressMap *map);
 
@@ -53,6 +61,9 @@ int64_t address_map_mmap(AddressMap *map, uint64_t address, uint64_t size,
                          int prot, int flags, int fd, uint64_t offset,
                          bool low, const char *name);
 int address_map_munmap(AddressMap *map, uint64_t address, uint64_t size);
+/* Advice reaches mapped parts only; a hole gives -ENOMEM, as in Linux. */
+int address_map_madvise(AddressMap *map, uint64_t address, uint64_t size,
+                        int advice);
 int address_map_mprotect(AddressMap *map, uint64_t address, uint64_t size,
                          int prot);
 int64_t address_map_mremap(AddressMap *map, uint64_t address,

@@ -182,6 +182,9 @@ int proc_file_open(UserProcess *process, const char *path, int flags)
 
         return fd < 0 ? -errno : fd;
     }
+    if (proc_path_is_self(path, "mem")) {
+        return -EACCES; /* it shows the emulator's memory, too */
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(proc_files); i++) {
         const char *name = proc_files[i].name;
 

@@ -299,6 +299,13 @@ UserProcess *process_new(const UserOptions *options, char **argv, char **envp,
 
     process->options = *options;
     process->map = address_map_new();
+    if (!process->map) {
+        *status = STATUS_NOT_EXECUTABLE;
+        g_set_error(error, process_error_quark(), 0,
+                    "the host has no free address space at 0x%" PRIx64,
+                    USER_LIMIT);
+        return NULL;
+    }
     process->threads = g_ptr_array_new();
     process->contexts = g_hash_table_new(g_int64_hash, g_int64_equal);
     process->next_hw_stack = HW_STACK_AREA;

@@ -121,6 +121,7 @@ struct UserThread {
     volatile sig_atomic_t signal_pending; /* a host handler has run */
     siginfo_t pending_info;   /* of the one signal a host handler took */
     SignalRecord *records;    /* stack of interrupted states, newest first */
+    bool narrow;              /* the call being answered is a 32-bit one */
     int restart;              /* RESTART_... of the call being answered, or 0 */
 
     UserContext *context;     /* coroutine that runs, NULL: main */

@@ -113,13 +113,14 @@ int64_t sys_mremap(UserThread *thread, const uint64_t *args)
 
 int64_t sys_madvise(UserThread *thread, const uint64_t *args)
 {
-    if (args[0] >= USER_LIMIT || args[1] > USER_LIMIT - args[0]) {
-        return -ENOMEM;
-    }
+    int result = address_map_madvise(thread->process->map, args[0], args[1],
+                                     (int)args[2]);
+
     /* MADV_DONTNEED on code drops what a program wrote there. */
-    engine_invalidate(args[0], args[1]);
-    return syscall(SYS_madvise, args[0], args[1], (int)args[2]) < 0 ? -errno
-                                                                    : 0;
+    if (args[0] < USER_LIMIT && args[1] <= USER_LIMIT - args[0]) {
+        engine_invalidate(args[0], args[1]);
+    }
+    return result;
 }
 
 int64_t sys_brk(UserThread *thread, const uint64_t *args)

@@ -19,6 +19,7 @@
 typedef enum ArgKind {
     ARG_NONE,
     ARG_ANY,
+    ARG_OFF,  /* a number of 64 bits that is never an address */
     ARG_INT,
     ARG_HEX,
     ARG_OCT,
@@ -38,6 +39,7 @@ typedef struct SyscallEntry {
 
 #define NONE ARG_NONE
 #define ANY ARG_ANY
+#define OFF ARG_OFF
 #define INT ARG_INT
 #define HEX ARG_HEX
 #define OCT ARG_OCT
@@ -57,6 +59,7 @@ static const SyscallEntry syscall_table[] = {
 
 #undef NONE
 #undef ANY
+#undef OFF
 #undef INT
 #undef HEX
 #undef OCT
@@ -202,6 +205,40 @@ int64_t sys_pass(UserThread *thread, const uint64_t *args)
                         args[3], args[4], args[5]);
 }
 
+long syscall_host_number(void)
+{
+    return current_entry->host;
+}
+
+/* Calls that only look a path up: below the sysroot when it is there. */
+int64_t sys_lookup(UserThread *thread, const uint64_t *args)
+{
+    char *paths[SYSCALL_ARGS] = { NULL };
+    uint64_t host[SYSCALL_ARGS];
+    int64_t result = 0;
+
+    if (!thread->process->options.sysroot) {
+        return sys_pass(thread, args);
+    }
+    for (int i = 0; i < SYSCALL_ARGS; i++) {
+        host[i] = args[i];
+        if (current_entry->args[i] == ARG_PATH && args[i] && !result) {
+            g_autofree char *path = guest_string(args[i]);
+
+            result = path ? 0 : -EFAULT;
+            paths[i] = path ? process_host_path(thread->process, path) : NULL;
+            host[i] = (uint64_t)paths[i];
+        }
+    }
+    if (!result) {
+        result = sys_pass(thread, host);
+    }
+    for (int i = 0; i < SYSCALL_ARGS; i++) {
+        g_free(paths[i]);
+    }
+    return result;
+}
+
 int64_t sys_enosys(UserThread *thread, const uint64_t *args)
 {
     log_printf(LOG_UNIMP, "system call %" PRIu64 " (%s) is not implemented\n",
@@ -218,9 +255,10 @@ static void trace_arg(FILE *to, ArgKind kind, uint64_t value)
     g_autofree char *shown = NULL;
 
     switch (kind) {
-    case ARG_INT:
-        fprintf(to, "%d", (int)value);
+    case ARG_OFF:
+        fprintf(to, "%" PRId64, (int64_t)value);
         break;
+    case ARG_INT:
     case ARG_FD:
         fprintf(to, "%d", (int)value);
         break;
@@ -290,11 +328,29 @@ static void trace_result(FILE *to, int64_t result)
 /* ------------------------------------------------------------------ */
 /* Dispatch */
 
+/*
+ * No argument may be an address of the emulator, whatever its kind: some
+ * calls take pointers that only another argument reveals.
+ */
+static bool pointer_ok(ArgKind kind, uint64_t value)
+{
+    switch (kind) {
+    case ARG_PTR:
+    case ARG_PATH:
+        return value < USER_LIMIT;
+    case ARG_ANY:
+    case ARG_HEX:
+    case ARG_SIZE:
+        return value < USER_LIMIT || value >= HOST_LIMIT;
+    default:
+        return true;
+    }
+}
+
 static bool pointers_ok(const SyscallEntry *entry, const uint64_t *args)
 {
     for (int i = 0; i < SYSCALL_ARGS; i++) {
-        if ((entry->args[i] == ARG_PTR || entry->args[i] == ARG_PATH) &&
-            args[i] >= USER_LIMIT) {
+        if (!pointer_ok(entry->args[i], args[i])) {
             return false;
         }
     }
@@ -417,6 +473,7 @@ void syscall_dispatch(UserThread *thread)
         unsigned entry = cpu->syscall_entry;
         int64_t result;
 
+        thread->narrow = entry == ENTRY_CALL_32 || entry == ENTRY_FAST_32;
         switch (entry) {
         case ENTRY_CALL_32:
             for (int i = 0; i < SYSCALL_ARGS; i++) {

@@ -30,6 +30,9 @@ typedef int64_t SyscallHandler(UserThread *thread, const uint64_t *args);
 /* Answers CPU_EXIT_SYSCALL. */
 void syscall_dispatch(UserThread *thread);
 
+/* The host's number of the call being answered (its column in the table). */
+long syscall_host_number(void);
+
 /* Puts a call's result where the guest looks for it. */
 void syscall_set_result(UserThread *thread, int64_t result);
 
@@ -53,6 +56,14 @@ bool guest_read(uint64_t from, void *to, size_t size_bytes);
 bool guest_write(uint64_t to, const void *from, size_t size_bytes);
 /* A NUL-terminated string of at most 1 MiB; NULL on a bad address. */
 char *guest_string(uint64_t address);
+
+/*
+ * A guest's I/O vector, copied and checked; 0 or -errno.  *result is the
+ * caller's to free.
+ */
+struct iovec;
+int64_t guest_iovec(UserThread *thread, uint64_t address, uint64_t count,
+                    struct iovec **result);
 
 /* Groups of handlers, one file each; the table names them. */
 #define NO_HOST (-1)
