@@ -6,7 +6,8 @@
  * the registers at that instruction: dirty globals are written to their homes
  * from the registers that hold them, and execution goes on at a thunk that
  * leaves generated code.  Nothing of this costs anything while no access
- * faults.
+ * faults.  tcg_slow_fault() does the same for an access through the software
+ * TLB (x86-mem.c), whose registers a thunk has saved.
  *
  * Runs in a signal handler: no locks, no allocation.
  */
@@ -25,23 +26,37 @@ static uint64_t gpr(const ucontext_t *context, int reg)
     return context->uc_mcontext.gregs[context_gpr[reg]];
 }
 
-static void reg_value(const ucontext_t *context, int reg, uint64_t value[2])
+/* Host registers at a fault. */
+typedef struct HostRegs {
+    uint64_t gpr[16];
+    uint8_t vec[16][16];
+} HostRegs;
+
+static void regs_of_context(HostRegs *regs, const ucontext_t *context)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        regs->gpr[i] = gpr(context, i);
+        memcpy(regs->vec[i], &context->uc_mcontext.fpregs->_xmm[i], 16);
+    }
+}
+
+static void reg_value(const HostRegs *regs, int reg, uint64_t value[2])
 {
     if (reg >= XMM0) {
-        memcpy(value, &context->uc_mcontext.fpregs->_xmm[reg - XMM0], 16);
+        memcpy(value, regs->vec[reg - XMM0], 16);
     } else {
-        value[0] = gpr(context, reg);
+        value[0] = regs->gpr[reg];
         value[1] = 0;
     }
 }
 
-static void write_home(const ucontext_t *context, const FaultGlobal *global)
+static void write_home(const HostRegs *regs, const FaultGlobal *global)
 {
-    uint8_t *home = (uint8_t *)gpr(context, global->base) + global->offset;
+    uint8_t *home = (uint8_t *)regs->gpr[global->base] + global->offset;
     uint64_t value[2];
     uint64_t word;
 
-    reg_value(context, global->reg, value);
+    reg_value(regs, global->reg, value);
     if (global->bit_len) {
         uint64_t mask = ((UINT64_C(1) << global->bit_len) - 1)
                         << global->bit_pos;
@@ -52,6 +67,20 @@ static void write_home(const ucontext_t *context, const FaultGlobal *global)
     } else {
         memcpy(home, value, global->size);
     }
+}
+
+static void write_homes(const TcgRegion *region, const FaultSite *site,
+                        const HostRegs *regs)
+{
+    for (unsigned i = 0; i < site->n_map; i++) {
+        write_home(regs, &region->fault_globals[site->map + i]);
+    }
+}
+
+static uint64_t site_info(const TcgRegion *region, const FaultSite *site)
+{
+    return site->fault < region->n_fault_info ? region->fault_info[site->fault]
+                                              : site->fault;
 }
 
 static const FaultSite *find_site(const TcgRegion *region, uint32_t host)
@@ -102,13 +131,12 @@ bool tcg_handle_fault(void *ucontext, uintptr_t host_address, bool write)
     }
     TcgCpu *tc = (TcgCpu *)(gpr(context, RBP) + tcg_config.tcg_offset);
 
-    for (unsigned i = 0; i < site->n_map; i++) {
-        write_home(context, &region->fault_globals[site->map + i]);
-    }
+    HostRegs regs;
+
+    regs_of_context(&regs, context);
+    write_homes(region, site, &regs);
     tc->fault = (TcgFault){
-        .info = site->fault < region->n_fault_info
-                    ? region->fault_info[site->fault]
-                    : site->fault,
+        .info = site_info(region, site),
         .address = site_address(context, site),
         .host_address = host_address,
         .width = site->width,
@@ -116,6 +144,25 @@ bool tcg_handle_fault(void *ucontext, uintptr_t host_address, bool write)
     };
     context->uc_mcontext.gregs[REG_RIP] = (greg_t)tcg_thunks.fault;
     return true;
+}
+
+void tcg_slow_fault(void *cpu, const void *pc)
+{
+    TcgCpu *tc = (TcgCpu *)((char *)cpu + tcg_config.tcg_offset);
+    const TcgRegion *region = cache_find(pc);
+    const FaultSite *site =
+        find_site(region, (uintptr_t)pc - (uintptr_t)region->code);
+    HostRegs regs;
+
+    memcpy(regs.gpr, tc->save_gpr, sizeof(regs.gpr));
+    memcpy(regs.vec, tc->save_vec, sizeof(regs.vec));
+    write_homes(region, site, &regs);
+    tc->fault = (TcgFault){
+        .info = site_info(region, site),
+        .address = tc->slow_address,
+        .width = site->width,
+        .is_store = site->is_store,
+    };
 }
 
 const TcgFault *tcg_fault(void *cpu)

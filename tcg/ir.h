@@ -194,6 +194,7 @@ typedef struct Ir {
     bool overflow;
     IrReg cpu;                   /* the pinned CPU pointer */
     uint64_t ip, key;            /* what the region is */
+    unsigned tlb;                /* number of the SoftTlb its accesses use */
     unsigned n_bundles;          /* for statistics */
     /* Constants by hash, for ir_const(). */
     IrReg *const_table;

@@ -237,10 +237,15 @@ typedef struct TcgThunks {
     uint8_t *dynamic;    /* rax: ip, rdx: key */
     uint8_t *return_miss; /* rax: ip */
     uint8_t *fault;
+    uint8_t *slow_access; /* called; TcgCpu.slow_address, edx: width,
+                           * ecx: a store; all other registers survive */
     uint8_t *unwind;     /* rdi: cpu, esi: result */
 } TcgThunks;
 
 extern TcgThunks tcg_thunks;
+
+/* The access whose call of slow_access returns to pc was refused. */
+void tcg_slow_fault(void *cpu, const void *pc);
 
 /* Writes the thunks; returns the bytes used. */
 size_t x86_emit_thunks(uint8_t *write, ptrdiff_t exec_delta);

@@ -63,6 +63,8 @@ struct TcgCpu {
     void *cpu;
     struct TcgCpu *next;  /* list of CPUs, tcg's own */
     TcgFault fault;
+    uint64_t slow_address; /* of an access that missed the software TLB */
+    uint8_t slow_value[16] __attribute__((aligned(16)));
     uint64_t save_gpr[16];
     uint8_t save_vec[16][16] __attribute__((aligned(16)));
     uint8_t spill[TCG_SPILL_SLOTS][16];
@@ -82,6 +84,15 @@ typedef struct TcgConfig {
     ptrdiff_t pinned_offset[IR_MAX_PINNED];
     const char *pinned_name[IR_MAX_PINNED];
     uintptr_t guest_base;   /* host address of guest address 0 */
+    /*
+     * Where the CPU structure has its pointer to SoftTlb[] (soft-tlb.h); 0:
+     * guest accesses go to guest_base.  What misses there is done by
+     * slow_access(), on the CPU's thread: the value comes from or goes to
+     * value[].  False, with nothing done, ends tcg_run() with TCG_EXIT_FAULT.
+     */
+    ptrdiff_t tlb_offset;
+    bool (*slow_access)(void *cpu, uint64_t address, unsigned width,
+                        bool store, void *value);
     /* Makes a CPU leave generated code soon (any thread); may be NULL.  Used
      * when memory of the code cache is to be reused and a CPU has not been
      * outside for long. */

@@ -293,7 +293,7 @@ static bool vec_access(Emit *e, unsigned width, bool store, int host, X86Rm rm)
     }
 }
 
-static void load_from(Emit *e, const IrOp *op, X86Rm rm)
+void load_from(Emit *e, const IrOp *op, X86Rm rm)
 {
     int host;
 
@@ -308,14 +308,7 @@ static void load_from(Emit *e, const IrOp *op, X86Rm rm)
     done_gpr(e, op->dst, host);
 }
 
-/* Brings the value of a store into a register (or immediate). */
-typedef struct StoreValue {
-    int host;
-    int32_t imm;
-    bool is_imm;
-} StoreValue;
-
-static StoreValue store_value(Emit *e, IrReg reg, unsigned width)
+StoreValue store_value(Emit *e, IrReg reg, unsigned width, int scratch)
 {
     StoreValue v = {.host = X86_NO_REG};
     uint64_t value;
@@ -327,12 +320,12 @@ static StoreValue store_value(Emit *e, IrReg reg, unsigned width)
     } else if (width == 16 || (width >= 4 && in_vec(e, reg, &v.host))) {
         v.host = use_vec(e, reg, VEC_T0);
     } else {
-        v.host = use_gpr(e, reg, RAX);
+        v.host = use_gpr(e, reg, scratch);
     }
     return v;
 }
 
-static void store_to(Emit *e, unsigned width, StoreValue v, X86Rm rm)
+void store_to(Emit *e, unsigned width, StoreValue v, X86Rm rm)
 {
     if (v.is_imm) {
         x86_store_imm(&e->x, width, rm, v.imm);
@@ -352,85 +345,7 @@ void emit_st(Emit *e, const IrOp *op)
 {
     X86Rm rm = x86_mem(use_gpr(e, op->src[0], RCX), op->imm);
 
-    store_to(e, op->width, store_value(e, op->src[1], op->width), rm);
-}
-
-/* --- guest memory ----------------------------------------------------------- */
-
-/* The recovery map of the current operation: where dirty globals are. */
-static void fault_map(Emit *e, FaultSite *site)
-{
-    const uint64_t *need = e->c->need[e->op];
-    Emitted *out = e->out;
-
-    if (need != e->last_need) {
-        e->last_need = need;
-        e->last_map = out->n_fault_globals;
-        for (unsigned bit = 0; bit < e->c->n_globals; bit++) {
-            IrReg reg = e->c->cross[bit];
-            const IrVreg *vreg = &e->ir->vregs[reg];
-
-            if (!set_has(need, bit) || e->info[reg].loc != LOC_REG) {
-                continue;
-            }
-            out->fault_globals[out->n_fault_globals++] = (FaultGlobal){
-                .reg = e->info[reg].reg, .size = vreg->home_size,
-                .bit_pos = vreg->bit_pos, .bit_len = vreg->bit_len,
-                .base = e->info[vreg->base].reg, .offset = vreg->offset,
-            };
-        }
-        e->last_n_map = out->n_fault_globals - e->last_map;
-    }
-    site->map = e->last_map;
-    site->n_map = e->last_n_map;
-}
-
-static X86Rm guest_address(Emit *e, const IrOp *op)
-{
-    uint64_t base;
-    X86Rm rm = x86_mem(X86_NO_REG, op->imm);
-
-    if (ir_is_const(e->ir, op->src[0], &base) &&
-        (int64_t)(base + op->imm) == (int32_t)(base + op->imm)) {
-        rm.disp = base + op->imm;
-    } else {
-        rm.base = use_gpr(e, op->src[0], RCX);
-    }
-    if (op->src[1]) {
-        rm.index = use_gpr(e, op->src[1], RDX);
-        rm.scale = op->cond;
-    }
-    rm.gs = tcg_config.guest_base != 0;
-    return rm;
-}
-
-static void note_fault_site(Emit *e, const IrOp *op, X86Rm rm)
-{
-    FaultSite *site = &e->out->faults[e->out->n_faults++];
-
-    *site = (FaultSite){
-        .host = e->x.p - e->start, .fault = op->aux, .width = op->width,
-        .is_store = op->opcode == IR_gst, .base = rm.base, .index = rm.index,
-        .scale = rm.scale, .disp = rm.disp,
-    };
-    fault_map(e, site);
-}
-
-void emit_gld(Emit *e, const IrOp *op)
-{
-    X86Rm rm = guest_address(e, op);
-
-    note_fault_site(e, op, rm);
-    load_from(e, op, rm);
-}
-
-void emit_gst(Emit *e, const IrOp *op)
-{
-    X86Rm rm = guest_address(e, op);
-    StoreValue v = store_value(e, op->src[2], op->width);
-
-    note_fault_site(e, op, rm);
-    store_to(e, op->width, v, rm);
+    store_to(e, op->width, store_value(e, op->src[1], op->width, RAX), rm);
 }
 
 /* --- the walk ---------------------------------------------------------------- */
@@ -600,14 +515,17 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     out->fault_globals = ARENA_NEW(arena, FaultGlobal,
                                    (size_t)n_maps * c->n_globals + 1);
     out->landings = ARENA_NEW(arena, uint8_t *, ir->n_exits + 1);
+    e.slow_paths = ARENA_NEW(arena, SlowPath, n_faults + 1);
     out->slots = slots;
     if (!emit_blocks(&e, no_room)) {
         return false;
     }
-    if (end - e.x.p < 64 * (int)(e.n_stubs + 1)) {
+    if (end - e.x.p < 64 * (int)(e.n_stubs + 1) +
+                          SLOW_PATH_ROOM * (int)e.n_slow_paths) {
         *no_room = true;
         return false;
     }
+    emit_slow_paths(&e);
     emit_stubs(&e);
     for (unsigned i = 0; i < e.n_fixups; i++) {
         x86_fix32(e.fixups[i].at, e.labels[e.fixups[i].label]);

@@ -3,6 +3,7 @@
  *
  *   x86-emit.c   operands, memory, the walk over operations
  *   x86-int.c    integer operations
+ *   x86-mem.c    guest memory
  *   x86-exit.c   branches, exits, calls, write-back of globals
  *   x86-vec.c    vectors and floating point
  *   x86-thunk.c  entering and leaving generated code
@@ -32,6 +33,17 @@ typedef struct Stub {
     bool fresh_stack;   /* first drop the host's return addresses */
 } Stub;
 
+/* The way on from a guest access that missed the TLB. */
+typedef struct SlowPath {
+    uint8_t *jump;      /* displacement that leads there */
+    uint8_t *back;      /* where the access is done */
+    unsigned op;
+    int address;        /* register with the guest address */
+} SlowPath;
+
+/* The most bytes of one. */
+enum { SLOW_PATH_ROOM = 160 };
+
 typedef struct Emit {
     X86 x;
     Compile *c;
@@ -46,6 +58,8 @@ typedef struct Emit {
     unsigned n_fixups;
     Stub *stubs;
     unsigned n_stubs;
+    SlowPath *slow_paths;
+    unsigned n_slow_paths;
     TcgSlot *slots;
     Emitted *out;
     unsigned flags_op;   /* setcond whose flags are still set, or UINT_MAX */
@@ -89,6 +103,19 @@ int use_vec(Emit *e, IrReg reg, int scratch);
 int def_vec(Emit *e, IrReg reg, int scratch);
 void done_vec(Emit *e, IrReg reg, int host);
 
+/* The value of a store, in a register or an immediate. */
+typedef struct StoreValue {
+    int host;
+    int32_t imm;
+    bool is_imm;
+} StoreValue;
+
+/* Integer values that are not in a register come to scratch. */
+StoreValue store_value(Emit *e, IrReg reg, unsigned width, int scratch);
+void store_to(Emit *e, unsigned width, StoreValue v, X86Rm rm);
+/* op's result from memory. */
+void load_from(Emit *e, const IrOp *op, X86Rm rm);
+
 /* One function per operation; vector operations share emit_vector(). */
 #define IR_OP(name, ...) void emit_##name(Emit *e, const IrOp *op);
 #define IR_VEC(name, ...)
@@ -106,6 +133,7 @@ void emit_jump_if(Emit *e, unsigned cc, uint32_t label);
 void emit_write_back(Emit *e, const uint64_t *set);
 void emit_load_homes(Emit *e, const uint64_t *set);
 void emit_stubs(Emit *e);
+void emit_slow_paths(Emit *e);
 /* A jump to a fixed place in the cache (executable address). */
 void emit_jump_to(Emit *e, const uint8_t *target);
 

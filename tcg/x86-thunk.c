@@ -136,6 +136,54 @@ static void emit_lookup(X86 *x, const uint8_t *leave)
     jump_to(x, leave);
 }
 
+/* Allocated registers, all of them, to or from TcgCpu.save_xxx. */
+static void save_regs(X86 *x, bool restore)
+{
+    for (int reg = RAX; reg <= R15; reg++) {
+        X86Rm rm = tcg_field(offsetof(TcgCpu, save_gpr) + 8 * reg);
+
+        if (!restore) {
+            x86_store(x, 8, rm, reg);
+        } else if (1u << reg & (1u << RSI | 1u << RDI | 1u << R8 | 1u << R9 |
+                                1u << R10 | 1u << R11)) {
+            x86_load(x, 8, reg, rm);
+        }
+    }
+    for (int i = 0; i < VEC_T0 - XMM0; i++) {
+        x86_op(x, 0, 0, MAP_0F, restore ? 0x28 : 0x29, i,
+               tcg_field(offsetof(TcgCpu, save_vec) + 16 * i));
+    }
+}
+
+/* Guest calls leave the stack aligned to 8 only. */
+static void call_aligned(X86 *x, void *function)
+{
+    x86_alu_imm(x, true, ALU_AND, x86_r(RSP), -16);
+    x86_mov_imm(x, RAX, (uintptr_t)function);
+    x86_op(x, 0, 0, MAP_0, 0xff, 2, x86_r(RAX));
+    x86_load(x, 8, RSP, TCG_FIELD(call_sp));
+}
+
+static void emit_slow_access(X86 *x, const uint8_t *fault)
+{
+    x86_store(x, 8, TCG_FIELD(call_sp), RSP);
+    save_regs(x, false);
+    x86_mov(x, true, RDI, RBP);
+    x86_load(x, 8, RSI, TCG_FIELD(slow_address));
+    x86_lea(x, true, R8, TCG_FIELD(slow_value));
+    call_aligned(x, tcg_config.slow_access);
+    x86_alu_imm(x, false, ALU_AND, x86_r(RAX), 0xff); /* a bool */
+    uint8_t *refused = x86_jcc32(x, CC_E);
+
+    save_regs(x, true);
+    x86_b(x, 0xc3);
+    x86_fix32(refused, x->p);
+    x86_mov(x, true, RDI, RBP);
+    x86_load(x, 8, RSI, x86_mem(RSP, 0));
+    call_aligned(x, tcg_slow_fault);
+    jump_to(x, fault);
+}
+
 size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
 {
     X86 x = {.p = write};
@@ -166,9 +214,13 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
     jump_to(&x, lookup);
 
     tcg_thunks.fault = x.p + delta;
+    uint8_t *fault = x.p;
+
     x86_mov_imm(&x, RAX, TCG_EXIT_FAULT);
     jump_to(&x, leave);
 
+    tcg_thunks.slow_access = x.p + delta;
+    emit_slow_access(&x, fault);
     tcg_thunks.unwind = x.p + delta;
     x86_mov(&x, true, RBP, RDI);
     x86_mov(&x, false, RAX, RSI);
