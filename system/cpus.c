@@ -14,7 +14,6 @@
 #include "system/machine-int.h"
 #include "system/sys-cpu.h"
 #include "target-e2k/exec.h"
-#include "target-e2k/interp.h"
 #include "util/log.h"
 
 /* Window registers and frames of the emulated files, with room to push trap
@@ -165,17 +164,13 @@ static bool may_run(SysCpu *sys)
     return run;
 }
 
-/*
- * The translator finds regions by virtual address alone, which names one
- * piece of code only while addresses are physical; with translation on, the
- * interpreter runs, whose caches know address spaces (code_epoch).
- */
 static CpuExit run_engine(SysCpu *sys)
 {
-    if (debug_needs_steps(sys)) {
-        return debug_run(sys);
+    if (__atomic_load_n(&sys->close_pages, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&sys->close_pages, 0, __ATOMIC_SEQ_CST);
+        mmu_forget_writable(sys);
     }
-    return mmu_is_on(sys) ? interp_run(sys->cpu) : cpu_run(sys->cpu);
+    return debug_needs_steps(sys) ? debug_run(sys) : cpu_run(sys->cpu);
 }
 
 static void run_once(SysCpu *sys)

@@ -7,6 +7,7 @@
  */
 #include "system/machine.h"
 
+#include "system/code-space.h"
 #include "system/debug.h"
 #include "system/machine-int.h"
 #include "system/sys-cpu.h"
@@ -41,6 +42,7 @@ Machine *machine_new(const char *board_name)
     g_mutex_init(&machine->lock);
     g_cond_init(&machine->changed);
     machine->clock = clock_new();
+    machine->code_spaces = code_spaces_new();
     machine->state = RUN_STATE_PRELAUNCH;
     return machine;
 }
@@ -73,6 +75,7 @@ void machine_free(Machine *machine)
     g_ptr_array_free(machine->devices, TRUE);
     g_array_free(machine->listeners, TRUE);
     clock_free(machine->clock);
+    code_spaces_free(machine->code_spaces);
     physmem_free(machine->mem);
     g_mutex_clear(&machine->lock);
     g_cond_clear(&machine->changed);

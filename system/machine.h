@@ -59,6 +59,7 @@ struct Machine {
     /* Set while building, constant afterwards. */
     const char *board_name;
     PhysMem *mem;
+    struct CodeSpaces *code_spaces;
     Clock *clock;
     SysCpu **cpus;
     unsigned n_cpus;

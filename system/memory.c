@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "system/code-space.h"
 #include "target-e2k/bundle.h"
 #include "target-e2k/exec.h"
 #include "util/bytes.h"
@@ -60,11 +61,30 @@ static Exception data_fault(SysCpu *sys, uint64_t address, unsigned size,
     cpu->fault.present =
         !(result->fault & (FAULT_PAGE_MISS | FAULT_ILLEGAL_PAGE));
     cpu->fault.demand = result->fault == FAULT_PAGE_MISS;
+    if (sys->quiet_faults) {
+        return EXC_DATA_PAGE;
+    }
     log_printf(LOG_MMU, "cpu%u: %s of 0x%" PRIx64 " at ip 0x%" PRIx64
                " faults: type 0x%x level %u\n",
                sys->index, kind == ACCESS_STORE ? "store" : "load", address,
                cpu->ip, result->fault, result->level);
     return EXC_DATA_PAGE;
+}
+
+/*
+ * May stores to the page go unseen from now on?  PHYS_PAGE_OPEN is set before
+ * the answer is used, and whoever begins to watch the page looks at it after
+ * setting its own flag: one of the two sees the other.
+ */
+static bool open_page(SysCpu *sys, const uint8_t *host)
+{
+    uint8_t *flags = physmem_page_flags(sys->machine->mem, host);
+    uint8_t now = __atomic_load_n(flags, __ATOMIC_RELAXED);
+
+    if (!(now & PHYS_PAGE_OPEN) && !(now & ~PHYS_PAGE_OPEN)) {
+        now = __atomic_fetch_or(flags, PHYS_PAGE_OPEN, __ATOMIC_SEQ_CST);
+    }
+    return !(now & ~PHYS_PAGE_OPEN);
 }
 
 /* Remembers a translation to RAM.  physical, host: of the page's start. */
@@ -74,13 +94,10 @@ static void fill_tlb(SysCpu *sys, uint64_t address, uint8_t *host,
     SoftTlb *tlb = &sys->context->tlb[!!(sys->cpu->psr & PSR_PM)];
     SoftTlbEntry *entry = soft_tlb_entry(tlb, address);
     uint64_t page = address & SOFT_TLB_PAGE_MASK;
-    uint8_t flags = __atomic_load_n(
-        physmem_page_flags(sys->machine->mem, host), __ATOMIC_RELAXED);
 
     entry->host = (uintptr_t)host - page;
     entry->read = page;
-    entry->write = writable && !flags ? page
-                                                         : SOFT_TLB_NONE;
+    entry->write = writable && open_page(sys, host) ? page : SOFT_TLB_NONE;
     sys->tlb_fills++;
 }
 
@@ -427,12 +444,16 @@ static void mark_code(SysCpu *sys, const uint8_t *host)
     Machine *machine = sys->machine;
     uint8_t *flags = physmem_page_flags(machine->mem, host);
 
-    if (!(__atomic_fetch_or(flags, PHYS_PAGE_CODE, __ATOMIC_SEQ_CST) &
-          PHYS_PAGE_CODE)) {
+    if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PHYS_PAGE_CODE) {
+        return;
+    }
+    if (__atomic_fetch_or(flags, PHYS_PAGE_CODE, __ATOMIC_SEQ_CST) &
+        PHYS_PAGE_OPEN) {
         /* Stores to the page must take the slow path from now on.  Other
-         * CPUs may go on writing through their TLBs until they flush their
-         * instruction caches, as the architecture allows. */
+         * CPUs may go on writing for a moment: the architecture has software
+         * flush instruction caches after it has written code. */
         mmu_forget_writable(sys);
+        mmu_forget_writable_elsewhere(sys);
     }
 }
 
@@ -469,16 +490,60 @@ static bool op_code_address(E2kCpu *cpu, uint64_t address, uint64_t *physical)
 {
     const uint8_t *host;
 
-    return locate_code(cpu->opaque, address, &host, physical) == EXC_NONE;
+    if (locate_code(cpu->opaque, address, &host, physical) != EXC_NONE) {
+        return false;
+    }
+    SysCpu *sys = cpu->opaque;
+
+    code_space_note(sys, address, *physical);
+    *physical = physmem_code_address(sys->machine->mem, host);
+    return true;
+}
+
+/* A miss in generated code's TLB. */
+static bool op_slow_access(E2kCpu *cpu, uint64_t address, unsigned size,
+                           bool store, void *value)
+{
+    SysCpu *sys = cpu->opaque;
+    uint8_t *at = value;
+    Span span;
+
+    sys->quiet_faults = true;
+    Exception e = locate_span(sys, address, size,
+                              store ? ACCESS_STORE : ACCESS_LOAD, &span);
+
+    sys->quiet_faults = false;
+    for (unsigned i = 0; e == EXC_NONE && i < span.n; i++) {
+        if (!span.part[i].host) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; e == EXC_NONE && i < span.n; i++) {
+        if (store) {
+            copy_small(span.part[i].host, at, span.part[i].size);
+            physmem_written(sys->machine->mem, span.part[i].host,
+                            span.part[i].size);
+        } else {
+            copy_small(at, span.part[i].host, span.part[i].size);
+        }
+        at += span.part[i].size;
+    }
+    return e == EXC_NONE;
 }
 
 static void op_flush_code(E2kCpu *cpu, uint64_t address, uint64_t size)
 {
+    SysCpu *sys = cpu->opaque;
     MmuResult result;
 
-    if (mmu_translate(cpu->opaque, address, ACCESS_LOAD, true, false,
-                      &result)) {
-        engine_invalidate(result.physical, size);
+    if (mmu_translate(sys, address, ACCESS_LOAD, true, false, &result)) {
+        const void *host =
+            physmem_host(sys->machine->mem, result.physical, size);
+
+        if (host) {
+            engine_invalidate(physmem_code_address(sys->machine->mem, host),
+                              size);
+        }
     }
 }
 
@@ -555,6 +620,7 @@ const CpuOps sys_cpu_ops = {
     .fill = stacks_fill,
     .flush = stacks_flush,
     .code_address = op_code_address,
+    .slow_access = op_slow_access,
     .system_call = trap_system_call,
     .done = trap_done,
     .wait = op_wait,

@@ -11,15 +11,17 @@
  * Entries come in two formats, described by PteFormat; "system/mmu.md"
  * sections 2 to 9.  Only the leaf's permissions count; VALID and P count at
  * every level.  Translations are kept in software TLBs (tcg/soft-tlb.h), one
- * pair (user, privileged) per address-space id, a few ids at a time: changing
- * CONT selects another TLB and flushes nothing.  A TLB may lose entries at any
- * time, so dropping too much is always right.
+ * pair (user, privileged) per address space (its id and its root), a few at a
+ * time: changing CONT or the root selects another TLB and flushes nothing.  A
+ * TLB may lose entries at any time, so dropping too much is always right.
+ * What is kept of code is in code-space.c.
  */
 #include "system/sys-cpu.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "system/code-space.h"
 #include "target-e2k/exec.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -231,17 +233,19 @@ void mmu_update_epoch(SysCpu *sys)
         sys->context->epoch << 1 | (sys->cpu->psr & PSR_PM);
 }
 
-static TlbContext *find_context(SysCpu *sys, uint32_t pid)
+static TlbContext *find_context(SysCpu *sys, uint32_t pid, uint64_t root)
 {
     for (unsigned i = 1; i <= TLB_CONTEXTS; i++) {
-        if (sys->contexts[i].valid && sys->contexts[i].pid == pid) {
-            return &sys->contexts[i];
+        TlbContext *context = &sys->contexts[i];
+
+        if (context->valid && context->pid == pid && context->root == root) {
+            return context;
         }
     }
     return NULL;
 }
 
-static TlbContext *take_context(SysCpu *sys, uint32_t pid)
+static TlbContext *take_context(SysCpu *sys, uint32_t pid, uint64_t root)
 {
     TlbContext *oldest = &sys->contexts[1];
 
@@ -259,6 +263,7 @@ static TlbContext *take_context(SysCpu *sys, uint32_t pid)
     clear_context(sys, oldest);
     oldest->valid = true;
     oldest->pid = pid;
+    oldest->root = root;
     return oldest;
 }
 
@@ -268,14 +273,17 @@ void mmu_select(SysCpu *sys)
 
     if (mmu_is_on(sys)) {
         uint32_t pid = sys->mmu[MMU_CONT] & 0xfff;
+        uint64_t root = sys->mmu[MMU_U_PPTB];
 
-        context = find_context(sys, pid);
+        context = find_context(sys, pid, root);
         if (!context) {
-            context = take_context(sys, pid);
+            context = take_context(sys, pid, root);
         }
         context->last_use = ++sys->context_clock;
     }
     sys->context = context;
+    sys->cpu->soft_tlb = context->tlb;
+    code_space_select(sys);
     mmu_update_epoch(sys);
 }
 
@@ -287,6 +295,7 @@ void mmu_flush_all(SysCpu *sys)
         }
     }
     sys->tlb_flushes++;
+    code_space_flush_all(sys);
     mmu_update_epoch(sys);
 }
 
@@ -306,6 +315,7 @@ void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid)
     log_printf(LOG_MMU, "cpu%u: flush page 0x%" PRIx64 " of space %u\n",
                sys->index, address, pid);
     sys->tlb_flushes++;
+    code_space_flush_page(sys, address);
     mmu_update_epoch(sys);
 }
 
@@ -320,10 +330,25 @@ void mmu_forget_writable(SysCpu *sys)
     }
 }
 
+void mmu_forget_writable_elsewhere(SysCpu *sys)
+{
+    Machine *machine = sys->machine;
+
+    for (unsigned i = 0; i < machine->n_cpus; i++) {
+        SysCpu *other = machine->cpus[i];
+
+        if (other != sys) {
+            __atomic_store_n(&other->close_pages, 1, __ATOMIC_SEQ_CST);
+            cpu_request_stop(other->cpu);
+        }
+    }
+}
+
 void mmu_reset(SysCpu *sys)
 {
     memset(sys->mmu, 0, sizeof(sys->mmu));
     sys->mmu[MMU_MTRR32] = 0x806;
+    code_space_leave(sys);
     for (unsigned i = 0; i <= TLB_CONTEXTS; i++) {
         clear_context(sys, &sys->contexts[i]);
         sys->contexts[i].valid = false;
@@ -353,13 +378,15 @@ void mmu_write_reg(SysCpu *sys, unsigned number, uint64_t value)
     case MMU_CR:
         sys->mmu[MMU_CR] = value;
         mmu_select(sys);
-        cpu_request_stop(sys->cpu); /* another engine may have to go on */
         break;
     case MMU_CONT:
         sys->mmu[MMU_CONT] = value & 0xfff;
         mmu_select(sys);
         break;
     case MMU_U_PPTB:
+        sys->mmu[number] = value;
+        mmu_select(sys);
+        break;
     case MMU_OS_PPTB:
     case MMU_OS_VAB:
         /* Hardware would keep stale entries; losing them is allowed. */
@@ -489,12 +516,9 @@ static void flush_icache(SysCpu *sys)
 
 static void flush_code_line(SysCpu *sys, uint64_t address)
 {
-    MmuResult result;
-
-    address &= ~(uint64_t)(ICACHE_LINE_BYTES - 1);
-    if (mmu_translate(sys, address, ACCESS_LOAD, true, false, &result)) {
-        engine_invalidate(result.physical, ICACHE_LINE_BYTES);
-    }
+    sys->cpu->ops->flush_code(sys->cpu,
+                              address & ~(uint64_t)(ICACHE_LINE_BYTES - 1),
+                              ICACHE_LINE_BYTES);
 }
 
 static void flush_by_page_op(SysCpu *sys, uint64_t address, uint64_t value)

@@ -198,6 +198,11 @@ static uint64_t code_address_of(const PhysMem *mem, uint64_t ram_offset)
     return ram_offset;
 }
 
+uint64_t physmem_code_address(const PhysMem *mem, const void *host)
+{
+    return code_address_of(mem, (const uint8_t *)host - mem->ram);
+}
+
 void physmem_written(PhysMem *mem, const void *host, uint64_t size)
 {
     uint64_t offset = (const uint8_t *)host - mem->ram;

@@ -30,6 +30,7 @@ enum {
 enum {
     PHYS_PAGE_CODE = 1 << 0,   /* an engine holds code from it */
     PHYS_PAGE_TAGGED = 1 << 1, /* some doubleword has a non-zero tag */
+    PHYS_PAGE_OPEN = 1 << 2,   /* some CPU's TLB has let stores through */
 };
 
 typedef struct PhysMem PhysMem;
@@ -80,6 +81,10 @@ void physmem_written(PhysMem *mem, const void *host, uint64_t size);
 
 /* The flags byte of the page of a RAM host pointer. */
 uint8_t *physmem_page_flags(PhysMem *mem, const void *host);
+
+/* The physical address that stands for all aliases of a RAM host pointer:
+ * what engine_invalidate() is told when the page is written. */
+uint64_t physmem_code_address(const PhysMem *mem, const void *host);
 
 /* The tag byte of the doubleword at a RAM host pointer. */
 uint8_t *physmem_tag(PhysMem *mem, const void *host);

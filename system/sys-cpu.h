@@ -77,6 +77,7 @@ typedef struct TlbContext {
     bool valid;
     bool mmu_off;
     uint32_t pid;
+    uint64_t root;        /* U_PPTB */
     uint64_t last_use;
     uint32_t epoch;       /* of what it translates, unique among contexts */
     SoftTlb tlb[2];       /* [PSR.pm] */
@@ -96,6 +97,8 @@ struct SysCpu {
     TlbContext contexts[1 + TLB_CONTEXTS]; /* [0]: MMU off */
     uint64_t context_clock;
     uint32_t last_epoch;
+    struct CodeSpace *code_space; /* current one; NULL: MMU off */
+    bool quiet_faults;    /* the access will be made again: log it then */
     bool parked;          /* counted in machine->n_parked; under its lock */
     bool waits_for_startup; /* secondary CPU held after reset; same lock */
     bool tirs_frozen;
@@ -118,6 +121,8 @@ struct SysCpu {
     int irq;              /* atomic: maskable request present */
     int nmi;              /* atomic */
     int kicked;           /* atomic: look at the machine's state */
+    int close_pages;      /* atomic: drop write permissions of the TLBs, some
+                           * page is watched now */
     GMutex halt_lock;
     GCond halt_cond;      /* irq, nmi or kicked changed */
 };
@@ -188,6 +193,8 @@ void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid);
 void mmu_update_epoch(SysCpu *sys);
 /* Drops write permission of every TLB entry: code or dirty tracking. */
 void mmu_forget_writable(SysCpu *sys);
+/* The same, soon, on all other CPUs. */
+void mmu_forget_writable_elsewhere(SysCpu *sys);
 
 /* Operations of MAS mod 7; "system/mmu.md" section 8. */
 Exception mmu_special_load(SysCpu *sys, uint64_t address, unsigned mas,

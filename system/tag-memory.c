@@ -55,6 +55,7 @@ bool tag_memory_set(SysCpu *sys, uint64_t address, const uint8_t *tags,
                                            __ATOMIC_SEQ_CST) &
                          PHYS_PAGE_TAGGED)) {
             mmu_forget_writable(sys);
+            mmu_forget_writable_elsewhere(sys);
         }
         if (tags[i] || (*flags & PHYS_PAGE_TAGGED)) {
             *tag = tags[i];

@@ -98,6 +98,8 @@ void cpu_reset(E2kCpu *cpu)
     memset(cpu, 0, sizeof(*cpu));
     cpu->guest_base = old->guest_base;
     cpu->direct_memory = old->direct_memory;
+    cpu->soft_tlb = old->soft_tlb;
+    cpu->code_space = old->code_space;
     cpu->code_epoch = old->code_epoch + 1;
     cpu->regs = old->regs;
     cpu->reg_tags = old->reg_tags;

@@ -35,6 +35,7 @@
 
 #include <glib.h>
 
+#include "tcg/soft-tlb.h"
 #include "tcg/tcg.h"
 
 typedef struct E2kCpu E2kCpu;
@@ -158,16 +159,27 @@ typedef struct CpuOps {
     Exception (*fill)(E2kCpu *cpu);
     Exception (*flush)(E2kCpu *cpu, unsigned bits);
     /*
-     * Physical address of the code at address, for caches of decoded or
-     * translated code; false when it cannot be fetched now.
+     * Physical address of the code at address, of which translated code will
+     * be kept until engine_invalidate() for that address, or for the virtual
+     * one in the current code_space; false when it cannot be fetched now.
      */
     bool (*code_address)(E2kCpu *cpu, uint64_t address, uint64_t *physical);
+    /*
+     * An access of generated code that missed soft_tlb[]; may fill it.
+     * False, with nothing done, when the interpreter has to make it: it
+     * faults, or it is a device's and must not be repeated.
+     */
+    bool (*slow_access)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
+                        bool store, void *value);
     Exception (*system_call)(E2kCpu *cpu, unsigned entry, unsigned wbs);
     Exception (*done)(E2kCpu *cpu, uint32_t param);
     Exception (*wait)(E2kCpu *cpu, unsigned bits);
     void (*state_changed)(E2kCpu *cpu);       /* PSR/UPSR written: interrupts
                                                * may have become possible */
 } CpuOps;
+
+/* Virtual addresses of code in an address space: space << this | address. */
+enum { CODE_SPACE_SHIFT = 48 };
 
 /* state.md section 5. */
 enum {
@@ -287,10 +299,20 @@ struct E2kCpu {
     uintptr_t guest_base; /* user mode: host = guest + guest_base */
     bool direct_memory;   /* plain accesses go to guest_base + address */
     /*
-     * System mode: changes whenever the same ip may name other code (address
-     * space switch, TLB flush, MMU on or off).  Caches keyed by virtual ip
-     * drop their entries when it differs from the value they were made at.
+     * System mode.  Accesses of generated code look in soft_tlb[PSR.pm], the
+     * TLB of the current address space.
+     *
+     * code_space says what an ip means, for code that is kept: as long as it
+     * is the same, the same ip names the same bytes, or whoever changes that
+     * calls engine_invalidate() for the address, tagged with the space (see
+     * CODE_SPACE_SHIFT).  0: addresses are physical, or there is no MMU.
+     *
+     * code_epoch changes whenever the same ip may name other code (address
+     * space switch, TLB flush, MMU on or off), for the small caches of the
+     * interpreter.
      */
+    SoftTlb *soft_tlb;
+    uint16_t code_space;
     uint32_t code_epoch;
 
     RegSlot g[32];

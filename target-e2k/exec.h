@@ -22,6 +22,8 @@ typedef enum EngineKind {
 typedef struct EngineConfig {
     size_t code_cache_bytes; /* jit; 0: default */
     unsigned disabled;       /* jit: OPT_... switches, see translate.h */
+    bool soft_tlb;           /* jit: plain accesses go through cpu->soft_tlb,
+                              * which all CPUs have */
     bool perf_map;           /* jit: write /tmp/perf-PID.map */
     bool jitdump;
 } EngineConfig;
@@ -47,7 +49,11 @@ void engine_cpu_free(E2kCpu *cpu);
 /* Makes cpu_run() return CPU_EXIT_STOP soon.  Any thread, signal handlers. */
 void cpu_request_stop(E2kCpu *cpu);
 
-/* Guest code in [address, address + size) changed or was unmapped. */
+/*
+ * Guest code in [address, address + size) changed or was unmapped.  Addresses
+ * are physical in system mode; space << CODE_SPACE_SHIFT | virtual address
+ * names code as one address space sees it.
+ */
 void engine_invalidate(uint64_t address, uint64_t size_bytes);
 
 /*

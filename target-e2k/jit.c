@@ -29,6 +29,8 @@ enum {
     CR1_LO_WFX = 25,
     CR1_LO_WPSZ = 26,
     CR1_LO_WBS = 33,
+    CR1_LO_CUI = 40,
+    CR1_LO_PSR = 57,
     CR1_HI_WDBL = 35,
     CR1_HI_USSZ = 36,
     MXCSR_MASKS = 0x1f80,
@@ -143,7 +145,15 @@ static void finish_return(E2kCpu *cpu)
     cpu->usd_base += usd_size - cpu->usd_size;
     cpu->usd_size = usd_size;
     cpu->ip = f->cr0_hi & ~UINT64_C(7);
+    cpu->cui = f->cr1_lo >> CR1_LO_CUI;
     clear_ctprs(cpu);
+    uint8_t psr = f->cr1_lo >> CR1_LO_PSR;
+    if (psr != cpu->psr) {
+        cpu->psr = psr;
+        if (cpu->ops->state_changed) {
+            cpu->ops->state_changed(cpu);
+        }
+    }
 }
 
 static void finish_lookup(E2kCpu *cpu)
@@ -153,7 +163,7 @@ static void finish_lookup(E2kCpu *cpu)
         return;
     }
     Geometry geo = { .bits = cpu->tcg.next_key };
-    cpu->ip = cpu->tcg.next_ip;
+    cpu->ip = cpu->tcg.next_ip & CTPR_BASE_MASK;
     geometry_to_cpu(cpu, geo);
     if (geo.ctpr_empty) {
         clear_ctprs(cpu);
@@ -171,12 +181,12 @@ static bool state_is_plain(const E2kCpu *cpu)
 
 static RegionKey key_of_cpu(const E2kCpu *cpu)
 {
-    return (RegionKey){ cpu->ip, geometry_of_cpu(cpu) };
+    return (RegionKey){ trans_space(cpu) | cpu->ip, geometry_of_cpu(cpu) };
 }
 
-static RegionKey site_key(const Site *site)
+static RegionKey site_key(const E2kCpu *cpu, const Site *site)
 {
-    return (RegionKey){ site->ip, site->geo };
+    return (RegionKey){ trans_space(cpu) | site->ip, site->geo };
 }
 
 static TcgRegion *find_region(E2kCpu *cpu, RegionKey key)
@@ -239,7 +249,7 @@ static bool run_translated(E2kCpu *cpu)
         return true;
     case TRANS_EXIT_GUARD:
         site_to_cpu(cpu, cpu->jit.site);
-        replace_region(cpu, site_key(cpu->jit.site));
+        replace_region(cpu, site_key(cpu, cpu->jit.site));
         return true;
     case TRANS_EXIT_INTERP:
         site_to_cpu(cpu, cpu->jit.site);
@@ -326,6 +336,14 @@ static void kick(void *cpu)
     cpu_request_stop(cpu);
 }
 
+static bool slow_access(void *opaque, uint64_t address, unsigned width,
+                        bool store, void *value)
+{
+    E2kCpu *cpu = opaque;
+
+    return cpu->ops->slow_access(cpu, address, width, store, value);
+}
+
 bool jit_init(const EngineConfig *config, GError **error)
 {
     TcgConfig tcg = {
@@ -344,6 +362,9 @@ bool jit_init(const EngineConfig *config, GError **error)
             [PIN_TAGS] = "tags",
             [PIN_FRAME] = "frame",
         },
+        .tlb_offset =
+            config && config->soft_tlb ? offsetof(E2kCpu, soft_tlb) : 0,
+        .slow_access = slow_access,
         .kick = kick,
         .perf_map = config && config->perf_map,
         .jitdump = config && config->jitdump,

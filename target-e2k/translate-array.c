@@ -73,7 +73,7 @@ static bool mova_supported(const E2kCpu *cpu, unsigned channel,
 {
     unsigned k = area_number(channel, m);
 
-    if (m->opc == 0 || m->opc > MOVA_D || m->be || !cpu->direct_memory) {
+    if (m->opc == 0 || m->opc > MOVA_D || m->be || !trans_inline_memory(cpu)) {
         return false;
     }
     return cpu->aau.area[k].fmt != 0 && cpu->aau.area[k].valid &&
@@ -240,7 +240,7 @@ static unsigned staa_log2(InsnId insn)
 
 bool trans_staa_supported(const Region *region, const AlcOp *op)
 {
-    return region->cpu->direct_memory && op->insn != INSN_staaq &&
+    return trans_inline_memory(region->cpu) && op->insn != INSN_staaq &&
            op->mas == 0 && !op->array.use_aaind && op->n_am_conds == 0;
 }
 

@@ -22,6 +22,7 @@ enum {
     CR1_LO_WFX = 25,
     CR1_LO_WPSZ = 26,
     CR1_LO_WBS = 33,
+    CR1_LO_CUI = 40,
     CR1_LO_PSR = 57,
     CR1_HI_WDBL = 35,
     CR1_HI_USSZ = 36,
@@ -399,7 +400,7 @@ static void goto_place(Trans *t, const Place *place)
             store_fact(t, i, &place->ctpr[i]);
         }
     }
-    ir_goto_region(t->ir, place->ip, exit_key(place));
+    ir_goto_region(t->ir, t->region->space | place->ip, exit_key(place));
 }
 
 /* To a node of this region, or out of it.  place: what is really known. */
@@ -501,7 +502,14 @@ static void push_frame(Trans *t, Geometry geo)
     ir_ld(ir, 8, pf, t->frame, TRANS_PF_OFFSET);
     ir_st(ir, 8, t->frame, TRANS_PF_OFFSET + sizeof(ChainFrame), pf);
     st_frame(t, offsetof(ChainFrame, cr0_hi), trans_imm(t, node->fall_ip));
-    st_frame(t, offsetof(ChainFrame, cr1_lo), trans_imm(t, cr1_lo));
+    IrReg lo = trans_imm(t, cr1_lo);
+    if (t->cpu->system) {
+        IrReg cui = ir_temp(ir);
+        ir_ld(ir, 2, cui, ir_cpu(ir), offsetof(E2kCpu, cui));
+        lo = ir_new2(ir, IR_or, 8, lo,
+                     ir_new2i(ir, IR_shl, 8, cui, CR1_LO_CUI));
+    }
+    st_frame(t, offsetof(ChainFrame, cr1_lo), lo);
     IrReg size = ir_new2i(ir, IR_shr, 8, trans_usd_size(t), 4);
     size = ir_new2i(ir, IR_shl, 8, size, CR1_HI_USSZ);
     st_frame(t, offsetof(ChainFrame, cr1_hi),
@@ -568,7 +576,8 @@ static void emit_call(Trans *t)
     push_frame(t, node->after_call.geo);
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
-    ir_call_region(t->ir, node->taken.ip, key_bits(callee), node->fall_ip, 0);
+    ir_call_region(t->ir, t->region->space | node->taken.ip,
+                   key_bits(callee), node->fall_ip, 0);
     after_call(t);
 }
 
@@ -584,7 +593,10 @@ static IrReg dynamic_target(Trans *t, unsigned n)
               trans_imm(t, CTPR_VALUE(0, CTPR_TAG_LOCAL, CTPR_OPC_DISP) >> 48),
               trans_interp_exit(t));
     ir_brcond(ir, IR_TSTNE, 8, ctpr, trans_imm(t, 7), trans_interp_exit(t));
-    return ir_new2i(ir, IR_and, 8, ctpr, CTPR_BASE_MASK);
+    IrReg target = ir_new2i(ir, IR_and, 8, ctpr, CTPR_BASE_MASK);
+    return t->region->space
+               ? ir_new2i(ir, IR_or, 8, target, t->region->space)
+               : target;
 }
 
 static void emit_call_indirect(Trans *t)
@@ -663,6 +675,10 @@ void trans_transfer_check(Trans *t, const Test *condition)
               offsetof(E2kCpu, frames_bottom));
         ir_brcond(t->ir, IR_LEU, 8, t->frame, bottom, trans_interp_exit(t));
     }
+    if (node->end == END_INDIRECT) {
+        /* The way of loops that never pass an edge of a region. */
+        poll_stop(t, &node->at);
+    }
     if (node->end == END_INDIRECT || node->end == END_CALL_INDIRECT) {
         IrReg target = dynamic_target(t, node->bundle.ctpr);
         if (condition) {
@@ -740,8 +756,7 @@ bool trans_control_supported(const Region *region, const Node *node)
         (b->prepare == PREPARE_SDISP && region->cpu->system)) {
         return false;
     }
-    if (node->end == END_SYSTEM ||
-        (node->end == END_RETURN && region->cpu->system)) {
+    if (node->end == END_SYSTEM) {
         return false;
     }
     if (node->end != END_FALL && !condition_supported(b)) {

@@ -73,7 +73,8 @@ typedef struct Node {
 
 typedef struct Region {
     E2kCpu *cpu;
-    RegionKey key;
+    RegionKey key;     /* its ip is tagged with the space */
+    uint64_t space;    /* trans_space() */
     unsigned n_nodes;
     Node *nodes;       /* REGION_MAX_NODES */
     TcgRange ranges[REGION_MAX_RANGES]; /* guest bytes translated */
@@ -102,6 +103,18 @@ void region_discover(Region *region, unsigned max_nodes);
 /* Can the translator compile this bundle?  Otherwise the interpreter runs
  * it. */
 bool trans_bundle_supported(const Region *region, const Node *node);
+
+/* What tcg's instruction pointers have above the guest's. */
+static inline uint64_t trans_space(const E2kCpu *cpu)
+{
+    return (uint64_t)cpu->code_space << CODE_SPACE_SHIFT;
+}
+
+/* Does generated code make plain accesses itself? */
+static inline bool trans_inline_memory(const E2kCpu *cpu)
+{
+    return cpu->direct_memory || cpu->soft_tlb;
+}
 
 Geometry geometry_of_cpu(const E2kCpu *cpu);
 void geometry_to_cpu(E2kCpu *cpu, Geometry geo);

@@ -3,7 +3,8 @@
  *
  * User mode: a host access at guest_base + address; when it faults the state
  * is put back to the start of the bundle and the interpreter executes it.
- * System mode: a call that leaves generated code when the access traps.
+ * System mode: the same access through the software TLB of the CPU.
+ * Otherwise a call that leaves generated code when the access traps.
  */
 #include "target-e2k/translate-int.h"
 
@@ -77,7 +78,7 @@ void trans_load(Trans *t, TransOp *o)
 {
     unsigned size = access_size(o->op->insn);
 
-    if (!t->cpu->direct_memory) {
+    if (!trans_inline_memory(t->cpu)) {
         IrReg args[4] = { ir_cpu(t->ir), flat_address(t, o),
                           trans_imm(t, size), site_const(t) };
         ir_call(t->ir, o->out, sem_load, "load", IR_CALL_MAY_RAISE,
@@ -93,7 +94,7 @@ void trans_store(Trans *t, TransOp *o)
 {
     unsigned size = access_size(o->op->insn);
 
-    if (!t->cpu->direct_memory) {
+    if (!trans_inline_memory(t->cpu)) {
         IrReg args[5] = { ir_cpu(t->ir), flat_address(t, o),
                           trans_imm(t, size), o->c, site_const(t) };
         ir_call(t->ir, IR_NONE, sem_store, "store", IR_CALL_MAY_RAISE,

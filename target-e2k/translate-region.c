@@ -38,7 +38,7 @@ Geometry geometry_of_cpu(const E2kCpu *cpu)
         .psr = cpu->psr,
         .fp_plain = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASKS) == FP_MASKS,
         .plain = !(cpu->upsr & UPSR_AC) && cpu->bgr_val == 0xff &&
-                 cpu->bgr_cur == 0 && cpu->cui == 0,
+                 cpu->bgr_cur == 0 && (cpu->cui == 0 || cpu->system),
         .ctpr_empty = !(cpu->ctpr[0] | cpu->ctpr[1] | cpu->ctpr[2]),
     };
     return geo;
@@ -65,6 +65,15 @@ static bool fetch_bundle(E2kCpu *cpu, uint64_t ip, Bundle *bundle)
         return false;
     }
     return bundle_decode(bundle, bytes, got, cpu->isa) == DECODE_OK;
+}
+
+/* Is there code at all, on a page that may be executed now? */
+static bool can_fetch(E2kCpu *cpu, uint64_t ip)
+{
+    uint64_t physical;
+
+    return !cpu->ops->code_address ||
+           cpu->ops->code_address(cpu, ip, &physical);
 }
 
 static bool bundle_reads_ctpr(const Bundle *b, unsigned n)
@@ -280,14 +289,24 @@ static bool bundle_uses_loop(const Bundle *b)
            b->ct_type == CT_PRED_AND_NOT_LOOP_END;
 }
 
-/* Joins [start, end) with a range near by; false: no room for another. */
+/*
+ * Joins [start, end) with a range near by; false: no room for another.  With
+ * an MMU each range lies on one page.
+ */
 static bool note_code(Region *region, uint64_t start, uint64_t end)
 {
-    enum { NEAR = 4096 };
+    enum { NEAR = 4096, PAGE = 4096 };
+    bool paged = region->cpu->ops->code_address;
+    uint64_t page_end = (start & -(uint64_t)PAGE) + PAGE;
 
+    if (paged && end > page_end) {
+        return note_code(region, start, page_end) &&
+               note_code(region, page_end, end);
+    }
     for (unsigned i = 0; i < region->n_ranges; i++) {
         TcgRange *r = &region->ranges[i];
-        if (start <= r->end + NEAR && end + NEAR >= r->start) {
+        if (paged ? (r->start ^ start) < PAGE
+                  : start <= r->end + NEAR && end + NEAR >= r->start) {
             r->start = MIN(r->start, start);
             r->end = MAX(r->end, end);
             return true;
@@ -303,6 +322,7 @@ static bool note_code(Region *region, uint64_t start, uint64_t end)
 static int add_node(Region *region, const Place *place, unsigned max_nodes)
 {
     if (region->n_nodes == max_nodes ||
+        (region->n_nodes && !can_fetch(region->cpu, place->ip)) ||
         !note_code(region, place->ip, place->ip + 8)) {
         return NODE_NONE;
     }
@@ -471,7 +491,8 @@ static void discover(Region *region, unsigned max_nodes)
     Pending stack[2 * REGION_MAX_NODES + 1];
     unsigned depth = 0;
     int entry;
-    Place start = { .ip = region->key.ip, .geo = region->key.geo };
+    Place start = { .ip = region->key.ip ^ region->space,
+                    .geo = region->key.geo };
 
     start.geo.ctpr_empty = 0;
     start.geo.vlc = region->loop_facts.vlc;

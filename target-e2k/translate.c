@@ -462,6 +462,7 @@ static void begin_ir(Trans *t, const Region *region)
 {
     Ir *ir = ir_begin(region->key.ip, region->key.geo.bits);
     t->ir = ir;
+    ir->tlb = region->key.geo.psr & PSR_PM;
     t->win = ir_pinned(ir, PIN_WIN);
     t->win_tags = ir_pinned(ir, PIN_TAGS);
     t->frame = ir_pinned(ir, PIN_FRAME);
@@ -469,6 +470,32 @@ static void begin_ir(Trans *t, const Region *region)
     for (unsigned i = 0; i < region->n_nodes; i++) {
         t->label[i] = ir_new_label(ir);
     }
+}
+
+/*
+ * Where the region's code is, for invalidation: in machines the physical
+ * bytes, and with translation on also the virtual ones in their space.
+ */
+static unsigned code_ranges(const Region *region, TcgRange *to)
+{
+    E2kCpu *cpu = region->cpu;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < region->n_ranges; i++) {
+        TcgRange range = region->ranges[i];
+        uint64_t physical;
+        if (!cpu->ops->code_address) {
+            to[n++] = range;
+        } else if (cpu->ops->code_address(cpu, range.start, &physical)) {
+            to[n++] = (TcgRange){ physical,
+                                  physical + (range.end - range.start) };
+            if (region->space) {
+                to[n++] = (TcgRange){ region->space | range.start,
+                                      region->space + range.end };
+            }
+        }
+    }
+    return n;
 }
 
 /* The nodes' order in code is their order of discovery. */
@@ -491,8 +518,10 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
         trans_node(t, i);
     }
     trans_cold_exits(t);
-    return tcg_compile(t->ir, tier, region->ranges, region->n_ranges,
-                       t->fault_info, t->n_faults);
+    TcgRange ranges[2 * REGION_MAX_RANGES];
+    unsigned n_ranges = code_ranges(region, ranges);
+    return tcg_compile(t->ir, tier, ranges, n_ranges, t->fault_info,
+                       t->n_faults);
 }
 
 /* -d in_asm */
@@ -519,8 +548,15 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
     static Node nodes[REGION_MAX_NODES];
     static TagState tags[REGION_MAX_NODES];
     unsigned max_nodes = REGION_MAX_NODES;
-    Region region = { .cpu = cpu, .key = key, .nodes = nodes };
+    Region region = { .cpu = cpu, .key = key, .space = trans_space(cpu),
+                      .nodes = nodes };
     TcgRegion *code = NULL;
+
+    /* A bundle of the interpreter's is soon known for one. */
+    region_discover(&region, 1);
+    if (nodes[0].end == END_INTERP) {
+        return NULL;
+    }
 
     region.loop_facts.vlc = cpu->vlc && !(history && history->vlc_varies);
     region.loop_facts.pcnt0 =

@@ -166,17 +166,19 @@ static bool set_accel(SystemOptions *o, const char *text, GError **error)
         printf("Accelerators supported:\njit\ninterp\nqtest\n");
         exit(EXIT_SUCCESS);
     }
-    if (!strcmp(text, "interp")) {
-        o->engine = ENGINE_INTERP;
-    } else if (!strcmp(text, "jit") || g_str_has_prefix(text, "tcg")) {
-        o->engine = ENGINE_JIT;
-    } else if (!strcmp(text, "qtest")) {
+    if (!strcmp(text, "qtest")) {
         o->accel_qtest = true;
-    } else {
+        return true;
+    }
+    if (!strcmp(text, "tcg") || g_str_has_prefix(text, "tcg,")) {
+        o->engine = ENGINE_JIT; /* with options of other emulators */
+        return true;
+    }
+    if (!g_str_has_prefix(text, "jit") && !g_str_has_prefix(text, "interp")) {
         return refuse(error, "unknown accelerator '%s'; there are: jit, "
                       "interp, qtest", text);
     }
-    return true;
+    return engine_parse(text, &o->engine, &o->engine_config, error);
 }
 
 static bool set_serial(SystemOptions *o, const char *text, GError **error)
@@ -298,7 +300,7 @@ static const OptionSpec specs[] = {
     { "smp", "N", set_smp, "number of CPUs" },
     { "smp-entry", "first|all", set_smp_entry,
       "which CPUs start at the entry; others wait for a STARTUP message" },
-    { "accel", "NAME", set_accel, "interp (default) or jit" },
+    { "accel", "NAME", set_accel, "jit (default) or interp" },
     { "kernel", "FILE", set_kernel, "guest image: ELF, e2k boot image, raw" },
     { "raw-base", "ADDRESS", set_raw_base,
       "load a raw image there; also moves boot images and linked kernels" },
@@ -389,7 +391,8 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
     o->board = &board_virt;
     o->config.n_cpus = 1;
     o->config.raw_base = IMAGE_NO_RAW;
-    o->engine = ENGINE_INTERP;
+    o->engine = ENGINE_JIT;
+    o->engine_config.soft_tlb = true;
     o->lms = true;
     o->config.console = &console_sink;
     GPtrArray **lists[] = { &o->blockdevs, &o->drives, &o->devices,

@@ -117,9 +117,7 @@ static Machine *build(const SystemOptions *o, GError **error)
 
 static bool start_engine(const SystemOptions *o, GError **error)
 {
-    EngineConfig config = { 0 };
-
-    return engine_init(o->engine, &config, error);
+    return engine_init(o->engine, &o->engine_config, error);
 }
 
 static int run(const SystemOptions *o, Machine *machine)

@@ -27,6 +27,7 @@ typedef struct SystemOptions {
     BoardConfig config;
     const char *cpu_name;
     EngineKind engine;
+    EngineConfig engine_config;
     bool accel_qtest;        /* build, but execute nothing */
     bool paused;             /* -S */
     bool no_reboot, no_shutdown, trap_exit, lms;
