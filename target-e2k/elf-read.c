@@ -1,5 +1,6 @@
 /*
- * Relocatable ELF64 files: reading, with every offset and index checked.
+ * ELF64 files as input of the linker, with every offset and index checked:
+ * relocatable files whole, of shared libraries the names they define.
  */
 #include "target-e2k/obj.h"
 
@@ -9,6 +10,8 @@
 #include "target-e2k/asm.h"
 #include "target-e2k/elf-int.h"
 #include "util/bytes.h"
+
+enum { LIBRARY_MAX_ALIGN = 4096 };
 
 typedef struct Reader {
     const char *name;
@@ -47,9 +50,11 @@ static bool read_header(Reader *r)
         (machine != EM_MCST_ELBRUS && machine != 49)) {
         return fail(r, "not a 64-bit e2k file");
     }
-    if (ldw_le_p(b + 16) != ET_REL) {
-        return fail(r, "not a relocatable object file");
+    if (ldw_le_p(b + 16) != ET_REL && ldw_le_p(b + 16) != ET_DYN) {
+        return fail(r, "neither a relocatable object file nor a shared "
+                    "library");
     }
+    r->file->shared = ldw_le_p(b + 16) == ET_DYN;
     uint64_t shoff = ldq_le_p(b + 40);
 
     r->shnum = ldw_le_p(b + 60);
@@ -245,6 +250,97 @@ static bool read_tables(Reader *r)
     return true;
 }
 
+static const ElfSection *find_header(const Reader *r, uint32_t type)
+{
+    for (unsigned i = 0; i < r->shnum; i++) {
+        if (r->headers[i].type == type) {
+            return &r->headers[i];
+        }
+    }
+    return NULL;
+}
+
+/* DT_SONAME, if there is one. */
+static bool read_soname(Reader *r)
+{
+    const ElfSection *h = find_header(r, SHT_DYNAMIC);
+
+    for (uint64_t i = 0; h && i < h->size / 16; i++) {
+        const uint8_t *p = r->bytes + h->offset + 16 * i;
+
+        if (ldq_le_p(p) == DT_SONAME) {
+            const char *name = string_at(r, h->link, ldq_le_p(p + 8));
+
+            if (!name || !*name) {
+                return fail(r, "library name outside the file");
+            }
+            g_free(r->file->soname);
+            r->file->soname = g_strdup(name);
+        } else if (ldq_le_p(p) == DT_NULL) {
+            break;
+        }
+    }
+    return true;
+}
+
+/* Whether a version table hides symbol i from new programs. */
+static bool is_old_version(const Reader *r, const ElfSection *versions,
+                           uint64_t i)
+{
+    return versions && 2 * i + 2 <= versions->size &&
+           (ldw_le_p(r->bytes + versions->offset + 2 * i) & 0x8000);
+}
+
+static bool read_library_symbol(Reader *r, const uint8_t *p, unsigned strtab)
+{
+    const char *name = string_at(r, strtab, ldl_le_p(p));
+    unsigned section = ldw_le_p(p + 6);
+    unsigned bind = p[4] >> 4;
+    unsigned visibility = p[5] & 3;
+
+    if (!name) {
+        return fail(r, "symbol without a name");
+    }
+    if (section == SHN_UNDEF || bind == STB_LOCAL ||
+        (visibility != STV_DEFAULT && visibility != STV_PROTECTED)) {
+        return true;
+    }
+    ObjSymbol *s = obj_symbol_new(r->file, name);
+
+    s->bind = bind;
+    s->type = p[4] & 15;
+    s->visibility = visibility;
+    s->value = ldq_le_p(p + 8);
+    s->size = ldq_le_p(p + 16);
+    s->defined = true;
+    s->align = 16;
+    if (section < r->shnum && r->headers[section].align &&
+        r->headers[section].align < LIBRARY_MAX_ALIGN) {
+        s->align = r->headers[section].align;
+    }
+    if (s->value) { /* not more than its address has */
+        s->align = MIN((uint64_t)s->align, s->value & -s->value);
+    }
+    return true;
+}
+
+static bool read_library(Reader *r)
+{
+    const ElfSection *h = find_header(r, SHT_DYNSYM);
+    const ElfSection *versions = find_header(r, SHT_GNU_versym);
+
+    if (!h) {
+        return fail(r, "shared library without dynamic symbols");
+    }
+    for (uint64_t i = 1; i < h->size / 24; i++) {
+        if (!is_old_version(r, versions, i) &&
+            !read_library_symbol(r, r->bytes + h->offset + 24 * i, h->link)) {
+            return false;
+        }
+    }
+    return read_soname(r);
+}
+
 ObjFile *obj_from_elf(const char *name, const uint8_t *bytes, size_t size,
                       GError **error)
 {
@@ -254,7 +350,9 @@ ObjFile *obj_from_elf(const char *name, const uint8_t *bytes, size_t size,
     };
     bool ok = read_header(&r);
 
-    if (ok) {
+    if (ok && r.file->shared) {
+        ok = read_library(&r);
+    } else if (ok) {
         r.sections = g_new0(ObjSection *, r.shnum);
         ok = read_sections(&r) && read_tables(&r);
     }

@@ -68,6 +68,18 @@ static void put_bundle(Link *link, GByteArray *code, const char *format,
 }
 #pragma GCC diagnostic pop
 
+void link_put_jump(Link *link, GByteArray *code, const ObjSection *section,
+                   uint64_t slot)
+{
+    int64_t distance = (int64_t)(link->got->address + slot) -
+                       (int64_t)(section->address + code->len);
+
+    put_bundle(link, code, primary_code[0], 0, 0);
+    put_bundle(link, code, primary_code[1], distance, 0);
+    put_bundle(link, code, primary_code[2], 0, 0);
+    put_bundle(link, code, primary_code[3], 0, 0);
+}
+
 static unsigned code_size(Link *link, const char *const *code, unsigned n)
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
@@ -76,6 +88,11 @@ static unsigned code_size(Link *link, const char *const *code, unsigned n)
         put_bundle(link, bytes, code[i], 0, 0);
     }
     return bytes->len;
+}
+
+unsigned link_jump_size(Link *link)
+{
+    return code_size(link, primary_code, G_N_ELEMENTS(primary_code));
 }
 
 static ObjSection *make_section(Link *link, const char *name, uint32_t type,
@@ -144,7 +161,7 @@ static unsigned dynamic_entries(const Link *link)
                           ? g_strv_length((char **)link->options->needed)
                           : 0;
 
-    return needed + 24;
+    return needed + link->libraries->len + 24;
 }
 
 static void reserve(ObjSection *section, uint64_t size)
@@ -169,8 +186,7 @@ static void size_plt(Link *link)
             code_size(link, header_code, G_N_ELEMENTS(header_code)) +
                 n * code_size(link, secondary_code,
                               G_N_ELEMENTS(secondary_code)) +
-                n * code_size(link, primary_code,
-                              G_N_ELEMENTS(primary_code)));
+                n * link_jump_size(link));
     for (unsigned i = 0; i < n; i++) {
         LinkSymbol *global = link->plt_symbols->pdata[i];
         ObjSymbol probe = { .link = global };
@@ -190,6 +206,11 @@ void link_dyn_size(Link *link)
     for (unsigned i = 0; link->options->needed && link->options->needed[i];
          i++) {
         elf_string(link->dynstr_text, link->options->needed[i]);
+    }
+    for (unsigned i = 0; i < link->libraries->len; i++) {
+        const ObjFile *library = link->libraries->pdata[i];
+
+        elf_string(link->dynstr_text, library->soname);
     }
     if (link->options->soname) {
         elf_string(link->dynstr_text, link->options->soname);
@@ -214,7 +235,7 @@ static unsigned secondary_offset(Link *link, unsigned i)
 static unsigned primary_offset(Link *link, unsigned i)
 {
     return secondary_offset(link, link->plt_symbols->len) +
-           i * code_size(link, primary_code, G_N_ELEMENTS(primary_code));
+           i * link_jump_size(link);
 }
 
 uint64_t link_plt_address(Link *link, const LinkSymbol *symbol)
@@ -256,12 +277,8 @@ static void fill_plt(Link *link)
     for (unsigned i = 0; i < n; i++) {
         ObjSymbol probe = { .link = link->plt_symbols->pdata[i] };
         const GotSlot *slot = link_got_slot(link, &probe, GOT_PLT, 0);
-        int64_t distance = to_got(link, code->len, slot->offset);
 
-        put_bundle(link, code, primary_code[0], 0, 0);
-        put_bundle(link, code, primary_code[1], distance, 0);
-        put_bundle(link, code, primary_code[2], 0, 0);
-        put_bundle(link, code, primary_code[3], 0, 0);
+        link_put_jump(link, code, link->plt, slot->offset);
     }
     g_assert(code->len == link->plt->size);
     memcpy(link->plt->data->data, code->data, code->len);
@@ -327,6 +344,12 @@ static uint32_t elf_hash(const char *name)
     return h;
 }
 
+/* An indirect function with an entry, or elsewhere, is an ordinary one. */
+static uint8_t called_type(uint8_t type, bool resolved)
+{
+    return type == STT_GNU_IFUNC && resolved ? STT_FUNC : type;
+}
+
 static void fill_symbols(Link *link)
 {
     unsigned n = link->dyn_symbols->len;
@@ -345,9 +368,13 @@ static void fill_symbols(Link *link)
         ElfSymbol s = {
             .name = string_offset(link, global->name),
             .bind = global->weak ? STB_WEAK : STB_GLOBAL,
-            .type = def ? def->type : global->type,
+            .type = def              ? called_type(def->type, def->iplt)
+                    : global->shared ? called_type(global->shared->type, true)
+                                     : global->type,
             .visibility = global->visibility,
-            .value = def ? link_value(def) : 0,
+            .value = def                 ? link_target(link, def)
+                     : global->canonical ? link_plt_address(link, global)
+                                         : 0,
             .size = def ? def->size : 0,
             .section = !def ? SHN_UNDEF : SHN_ABS,
         };
@@ -393,6 +420,12 @@ static void fill_dynamic(Link *link)
     const LinkOptions *o = link->options;
     unsigned n = 0;
 
+    for (unsigned i = 0; i < link->libraries->len; i++) {
+        const ObjFile *library = link->libraries->pdata[i];
+
+        put_dynamic(link, &n, DT_NEEDED,
+                    string_offset(link, library->soname));
+    }
     for (unsigned i = 0; o->needed && o->needed[i]; i++) {
         put_dynamic(link, &n, DT_NEEDED, string_offset(link, o->needed[i]));
     }

@@ -240,7 +240,7 @@ static void write_symbols(Output *o)
 
         if (global->def && (!global->def->section ||
                             global->def->section->output ||
-                            global->made)) {
+                            global->copied || global->made)) {
             put_symbol(o, global->def, global->name, global->def->bind);
         }
     }

@@ -54,10 +54,10 @@ static uint64_t tp_offset(const Link *link, uint64_t address)
            ((16 + link->tls_align - 1) & ~(link->tls_align - 1));
 }
 
-static uint64_t slot_value(const Link *link, const GotSlot *slot,
+static uint64_t slot_value(Link *link, const GotSlot *slot,
                            const ObjSymbol *def)
 {
-    uint64_t value = def ? link_value(def) + slot->addend : 0;
+    uint64_t value = def ? link_target(link, def) + slot->addend : 0;
 
     switch (slot->kind) {
     case GOT_ADDRESS:
@@ -107,6 +107,9 @@ void link_fill_got(Link *link)
         if (slot->kind == GOT_PLT) {
             fill_plt_slot(link, slot);
             continue;
+        }
+        if (slot->kind == GOT_IPLT) {
+            continue; /* link_iplt_fill() */
         }
         const ObjSymbol *def = slot->global ? slot->global->def
                                             : slot->local;

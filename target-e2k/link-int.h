@@ -7,6 +7,8 @@
  *   link-got.c     offset table slots
  *   link-elf.c     the ELF file or flat image
  *   link-dyn.c     dynamic section, procedure linkage table
+ *   link-shared.c  names from shared libraries, copies of their objects
+ *   link-iplt.c    functions that are chosen at start (STT_GNU_IFUNC)
  */
 #ifndef TARGET_E2K_LINK_INT_H
 #define TARGET_E2K_LINK_INT_H
@@ -22,6 +24,7 @@ typedef enum GotKind {
     GOT_DTPMOD,  /* its module */
     GOT_DTPREL,  /* its offset in the module's block */
     GOT_PLT,     /* its address, for its linkage-table entry */
+    GOT_IPLT,    /* the function that its resolver chose */
     GOT_KINDS
 } GotKind;
 
@@ -36,7 +39,11 @@ typedef struct LinkSymbol {
     uint8_t visibility;
     uint8_t type;      /* of an undefined one, as far as known */
     bool needs_plt;
+    bool canonical;    /* its PLT entry is its address in all objects */
+    bool copied;       /* def is a copy of a library's object */
     unsigned plt;      /* number of its PLT entry */
+    const ObjSymbol *shared; /* the library's definition, or NULL */
+    ObjFile *library;
     unsigned dynamic;  /* number in .dynsym, 0: none */
 } LinkSymbol;
 
@@ -71,9 +78,14 @@ typedef struct Link {
     ObjSection *hash;
     ObjSection *dynamic_section;
     ObjSection *interp;
+    ObjSection *copies;     /* .dynbss */
+    ObjSection *iplt;
+    ObjSection *rela_iplt;  /* of a static program */
     GArray *got_slots;      /* GotSlot */
     GPtrArray *plt_symbols; /* LinkSymbol */
     GPtrArray *dyn_symbols; /* LinkSymbol, [0] NULL */
+    GPtrArray *iplt_symbols; /* const ObjSymbol */
+    GPtrArray *libraries;   /* ObjFile, each soname once */
     GString *dynstr_text;
     unsigned n_rela_dyn;
     bool text_relocs;       /* the loader has to change code */
@@ -91,6 +103,8 @@ LinkSymbol *link_global(Link *link, const ObjSymbol *symbol);
 /* Definition that counts for a symbol of an input file; NULL: undefined. */
 const ObjSymbol *link_definition(Link *link, const ObjSymbol *symbol);
 uint64_t link_value(const ObjSymbol *definition);
+/* The same, but of an indirect function the entry through which it runs. */
+uint64_t link_target(Link *link, const ObjSymbol *definition);
 /* Whether references are settled now rather than by a dynamic loader. */
 bool link_binds_locally(Link *link, const ObjSymbol *symbol);
 
@@ -115,6 +129,22 @@ void link_dyn_reloc(Link *link, uint64_t address, LinkSymbol *symbol,
 uint64_t link_plt_address(Link *link, const LinkSymbol *symbol);
 uint64_t link_plt_secondary(Link *link, const LinkSymbol *symbol);
 bool link_in_text(const Link *link, uint64_t address);
+
+/* An entry that jumps through a slot; at offset in a section. */
+void link_put_jump(Link *link, GByteArray *code, const ObjSection *section,
+                   uint64_t slot);
+unsigned link_jump_size(Link *link);
+
+/* The names of a shared library, and its place among those needed. */
+void link_add_library(Link *link, ObjFile *file);
+/* A reference to a library's symbol that cannot wait for the loader. */
+bool link_refer_to_library(Link *link, LinkSymbol *global);
+void link_fill_copies(Link *link);
+
+/* Gives a locally bound indirect function its entry. */
+void link_iplt_want(Link *link, ObjSymbol *symbol);
+void link_iplt_size(Link *link);
+void link_iplt_fill(Link *link);
 
 GByteArray *link_write_elf(Link *link);
 GByteArray *link_write_flat(Link *link);

@@ -107,9 +107,11 @@ static void each_reloc(Link *link, RelocFunc *func)
                 const RelocInfo *info = find_info(r->type);
 
                 if (!info) {
-                    link_error(link, "%s: relocation type %u of section '%s' "
-                               "is not supported", link->files[i]->name,
-                               r->type, section->name);
+                    link_error(link, "%s: %s (%u) in section '%s' is not for "
+                               "object files of this kind",
+                               link->files[i]->name,
+                               e2k_reloc_name(r->type), r->type,
+                               section->name);
                 } else if (section->size - r->offset <
                            field_size(info->field)) {
                     link_error(link, "%s: relocation outside section '%s'",
@@ -120,6 +122,28 @@ static void each_reloc(Link *link, RelocFunc *func)
             }
         }
     }
+}
+
+/* A reference that needs a value now and that no loader can finish. */
+static bool is_fixed(const ObjSection *section, const ObjReloc *r,
+                     const RelocInfo *info)
+{
+    bool data = (section->flags & SHF_WRITE) && r->type == R_E2K_64_ABS;
+
+    return (section->flags & SHF_ALLOC) && info->got < 0 &&
+           info->field != FIELD_NONE && r->type != R_E2K_DISP && !data &&
+           (info->value == VALUE_ABS || info->value == VALUE_PC ||
+            info->value == VALUE_GOTOFF);
+}
+
+static bool needs_plt(Link *link, const ObjSection *section,
+                      const ObjReloc *r, const RelocInfo *info)
+{
+    const LinkSymbol *global = r->symbol ? r->symbol->link : NULL;
+
+    return link->dynamic && global && !link_binds_locally(link, r->symbol) &&
+           (r->type == R_E2K_DISP ||
+            (global->canonical && is_fixed(section, r, info)));
 }
 
 /* Whether the loader has to finish this one. */
@@ -137,6 +161,9 @@ static uint32_t dynamic_type(Link *link, const ObjSection *section,
     if (local && !link->pic) {
         return R_E2K_NONE;
     }
+    if (!local && needs_plt(link, section, r, info)) {
+        return R_E2K_NONE;
+    }
     if (local && (!def || !def->section)) {
         return R_E2K_NONE; /* a plain number */
     }
@@ -150,10 +177,22 @@ static uint32_t dynamic_type(Link *link, const ObjSection *section,
     }
 }
 
-static bool needs_plt(Link *link, const ObjReloc *r)
+/* Whether something stands for the symbol's own address. */
+static bool wants_address(const RelocInfo *info)
 {
-    return link->dynamic && r->type == R_E2K_DISP && r->symbol &&
-           !link_binds_locally(link, r->symbol);
+    return info->value == VALUE_ABS || info->value == VALUE_PC ||
+           info->value == VALUE_GOTOFF || info->got == GOT_ADDRESS;
+}
+
+static void scan_indirect(Link *link, const ObjReloc *r, const RelocInfo *info)
+{
+    ObjSymbol *def = r->symbol ? (ObjSymbol *)link_definition(link, r->symbol)
+                               : NULL;
+
+    if (def && def->type == STT_GNU_IFUNC && info->field != FIELD_NONE &&
+        wants_address(info) && link_binds_locally(link, r->symbol)) {
+        link_iplt_want(link, def);
+    }
 }
 
 static void scan(Link *link, ObjSection *section, const ObjReloc *r,
@@ -164,6 +203,10 @@ static void scan(Link *link, ObjSection *section, const ObjReloc *r,
     if (global) {
         global->wanted = true;
     }
+    if (is_fixed(section, r, info)) {
+        link_refer_to_library(link, global);
+    }
+    scan_indirect(link, r, info);
     if (info->got >= 0) {
         link_got_slot(link, r->symbol, info->got, r->addend);
     } else if (info->value == VALUE_GOTOFF ||
@@ -171,7 +214,7 @@ static void scan(Link *link, ObjSection *section, const ObjReloc *r,
                 strcmp(global->name, "_GLOBAL_OFFSET_TABLE_") == 0)) {
         link_got_slot(link, NULL, GOT_ADDRESS, 0);
     }
-    if (needs_plt(link, r) && !global->needs_plt) {
+    if (needs_plt(link, section, r, info) && !global->needs_plt) {
         global->needs_plt = true;
         global->plt = link->plt_symbols->len;
         g_ptr_array_add(link->plt_symbols, global);
@@ -197,15 +240,16 @@ static uint64_t tp_offset(const Link *link, uint64_t address)
            ((16 + link->tls_align - 1) & ~(link->tls_align - 1));
 }
 
-static uint64_t compute(Link *link, const ObjReloc *r, const RelocInfo *info,
+static uint64_t compute(Link *link, const ObjSection *section,
+                        const ObjReloc *r, const RelocInfo *info,
                         uint64_t place)
 {
     const ObjSymbol *def = r->symbol ? link_definition(link, r->symbol)
                                      : NULL;
-    uint64_t s = def ? link_value(def) : 0;
+    uint64_t s = def ? link_target(link, def) : 0;
     uint64_t sa = s + r->addend;
 
-    if (needs_plt(link, r)) {
+    if (needs_plt(link, section, r, info)) {
         sa = link_plt_address(link, r->symbol->link) + r->addend;
     }
     switch (info->value) {
@@ -332,7 +376,8 @@ static void apply(Link *link, ObjSection *section, const ObjReloc *r,
         return;
     }
     if (r->symbol && !link_binds_locally(link, r->symbol) &&
-        dynamic == R_E2K_NONE && info->got < 0 && !needs_plt(link, r) &&
+        dynamic == R_E2K_NONE && info->got < 0 &&
+        !needs_plt(link, section, r, info) &&
         info->value != VALUE_ISLOCAL && info->value != VALUE_DYNOPT &&
         (section->flags & SHF_ALLOC)) {
         link_error(link, "%s of '%s' in section '%s': the symbol may be in "
@@ -340,7 +385,7 @@ static void apply(Link *link, ObjSection *section, const ObjReloc *r,
                    section->name);
         return;
     }
-    uint64_t value = compute(link, r, info, place);
+    uint64_t value = compute(link, section, r, info, place);
 
     if (dynamic != R_E2K_NONE) {
         bool relative = dynamic == R_E2K_64_RELATIVE ||

@@ -226,8 +226,18 @@ static void make_symbols(Link *link)
     make_symbol(link, "_end", last, last ? last->size : 0);
     make_symbol(link, "end", last, last ? last->size : 0);
     make_symbol(link, "__executable_start", text, 0);
+    make_symbol(link, "__rela_iplt_start", link->rela_iplt, 0);
+    make_symbol(link, "__rela_iplt_end", link->rela_iplt,
+                link->rela_iplt ? link->rela_iplt->size : 0);
     make_symbol(link, "_GLOBAL_OFFSET_TABLE_", link->got, 0);
     make_symbol(link, "_DYNAMIC", link->dynamic_section, 0);
+}
+
+/* A program whose libraries were all given: what is missing stays missing. */
+static bool all_known(const Link *link)
+{
+    return link->options->kind != LINK_SHARED && link->libraries->len &&
+           !link->options->needed;
 }
 
 static void check_undefined(Link *link)
@@ -235,8 +245,10 @@ static void check_undefined(Link *link)
     for (unsigned i = 0; i < link->symbol_list->len; i++) {
         LinkSymbol *global = link->symbol_list->pdata[i];
 
-        if (!global->def && global->wanted && !global->weak &&
-            (!link->dynamic || global->visibility != STV_DEFAULT)) {
+        if (!global->def && !global->shared && global->wanted &&
+            !global->weak &&
+            (!link->dynamic || global->visibility != STV_DEFAULT ||
+             all_known(link))) {
             link_error(link, "%s: '%s' is not defined", global->file->name,
                        global->name);
         }
@@ -285,6 +297,8 @@ static void link_init(Link *link, ObjFile *const *files, unsigned n_files,
         .got_slots = g_array_new(FALSE, TRUE, sizeof(GotSlot)),
         .plt_symbols = g_ptr_array_new(),
         .dyn_symbols = g_ptr_array_new(),
+        .iplt_symbols = g_ptr_array_new(),
+        .libraries = g_ptr_array_new(),
         .dynstr_text = g_string_new(NULL),
         .tls_align = 1,
     };
@@ -298,6 +312,8 @@ static void link_clear(Link *link)
     g_array_unref(link->got_slots);
     g_ptr_array_unref(link->plt_symbols);
     g_ptr_array_unref(link->dyn_symbols);
+    g_ptr_array_unref(link->iplt_symbols);
+    g_ptr_array_unref(link->libraries);
     g_string_free(link->dynstr_text, TRUE);
     obj_file_free(link->out);
 }
@@ -310,7 +326,11 @@ GByteArray *link_objects(ObjFile *const *files, unsigned n_files,
 
     link_init(&link, files, n_files, options, messages);
     for (unsigned i = 0; i < n_files; i++) {
-        collect_symbols(&link, files[i]);
+        if (files[i]->shared) {
+            link_add_library(&link, files[i]);
+        } else {
+            collect_symbols(&link, files[i]);
+        }
         if (!options->isa) {
             link.isa = MAX(link.isa, files[i]->isa);
         }
@@ -319,6 +339,7 @@ GByteArray *link_objects(ObjFile *const *files, unsigned n_files,
     link_layout_sections(&link);
     link_dyn_prepare(&link);
     link_scan_relocs(&link);
+    link_iplt_size(&link);
     link_dyn_size(&link);
     make_symbols(&link);
     check_undefined(&link);
@@ -327,6 +348,8 @@ GByteArray *link_objects(ObjFile *const *files, unsigned n_files,
     if (!link.errors) {
         link_fill_got(&link);
         link_apply_relocs(&link);
+        link_fill_copies(&link);
+        link_iplt_fill(&link);
         link_dyn_fill(&link);
     }
     if (!link.errors) {

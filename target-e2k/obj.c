@@ -41,6 +41,7 @@ void obj_file_free(ObjFile *file)
     g_ptr_array_unref(file->sections);
     g_ptr_array_unref(file->symbols);
     g_hash_table_unref(file->section_by_name);
+    g_free(file->soname);
     g_free(file->name);
     g_free(file);
 }
@@ -102,6 +103,12 @@ static const struct {
 } reloc_names[] = {
     { R_E2K_32_ABS, "R_E2K_32_ABS" },
     { R_E2K_32_PC, "R_E2K_32_PC" },
+    { R_E2K_AP_GOT, "R_E2K_AP_GOT" },
+    { R_E2K_PL_GOT, "R_E2K_PL_GOT" },
+    { R_E2K_32_JMP_SLOT, "R_E2K_32_JMP_SLOT" },
+    { R_E2K_32_COPY, "R_E2K_32_COPY" },
+    { R_E2K_32_RELATIVE, "R_E2K_32_RELATIVE" },
+    { R_E2K_32_IRELATIVE, "R_E2K_32_IRELATIVE" },
     { R_E2K_32_SIZE, "R_E2K_32_SIZE" },
     { R_E2K_32_DYNOPT, "R_E2K_32_DYNOPT" },
     { R_E2K_64_ABS, "R_E2K_64_ABS" },
@@ -119,10 +126,14 @@ static const struct {
     { R_E2K_TLS_IE, "R_E2K_TLS_IE" },
     { R_E2K_32_TLS_LE, "R_E2K_32_TLS_LE" },
     { R_E2K_64_TLS_LE, "R_E2K_64_TLS_LE" },
+    { R_E2K_TLS_32_DTPMOD, "R_E2K_TLS_32_DTPMOD" },
     { R_E2K_TLS_32_DTPREL, "R_E2K_TLS_32_DTPREL" },
     { R_E2K_TLS_64_DTPMOD, "R_E2K_TLS_64_DTPMOD" },
     { R_E2K_TLS_64_DTPREL, "R_E2K_TLS_64_DTPREL" },
+    { R_E2K_TLS_TPOFF32, "R_E2K_TLS_TPOFF32" },
     { R_E2K_TLS_TPOFF64, "R_E2K_TLS_TPOFF64" },
+    { R_E2K_AP, "R_E2K_AP" },
+    { R_E2K_PL, "R_E2K_PL" },
     { R_E2K_GOT, "R_E2K_GOT" },
     { R_E2K_GOTOFF, "R_E2K_GOTOFF" },
     { R_E2K_DISP, "R_E2K_DISP" },

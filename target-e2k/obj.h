@@ -20,6 +20,14 @@
 typedef enum E2kReloc {
     R_E2K_32_ABS = 0,
     R_E2K_32_PC = 2,
+    R_E2K_AP_GOT = 3,
+    R_E2K_PL_GOT = 4,
+    R_E2K_32_JMP_SLOT = 8,
+    R_E2K_32_COPY = 9,
+    R_E2K_32_RELATIVE = 10,
+    R_E2K_32_IRELATIVE = 11,
+    R_E2K_32_SIZE = 12,
+    R_E2K_32_DYNOPT = 13,
     R_E2K_64_ABS = 50,
     R_E2K_64_ABS_LIT = 51,
     R_E2K_64_PC_LIT = 54,
@@ -28,8 +36,6 @@ typedef enum E2kReloc {
     R_E2K_64_RELATIVE = 65,
     R_E2K_64_RELATIVE_LIT = 66,
     R_E2K_64_IRELATIVE = 67,
-    R_E2K_32_SIZE = 12,
-    R_E2K_32_DYNOPT = 13,
     R_E2K_64_SIZE = 68,
     R_E2K_64_GOTOFF = 69,
     R_E2K_TLS_GDMOD = 70,
@@ -37,10 +43,14 @@ typedef enum E2kReloc {
     R_E2K_TLS_IE = 74,
     R_E2K_32_TLS_LE = 75,
     R_E2K_64_TLS_LE = 76,
-    R_E2K_TLS_64_DTPMOD = 82,
+    R_E2K_TLS_32_DTPMOD = 80,
     R_E2K_TLS_32_DTPREL = 81,
+    R_E2K_TLS_64_DTPMOD = 82,
     R_E2K_TLS_64_DTPREL = 83,
+    R_E2K_TLS_TPOFF32 = 84,
     R_E2K_TLS_TPOFF64 = 85,
+    R_E2K_AP = 100,
+    R_E2K_PL = 101,
     R_E2K_GOT = 108,
     R_E2K_GOTOFF = 109,
     R_E2K_DISP = 110,
@@ -96,12 +106,16 @@ struct ObjSymbol {
     bool defined;
     bool common;
     bool used;           /* referenced by a relocation */
+    uint32_t align;      /* of a shared library's object, as far as known */
+    unsigned iplt;       /* linker: 1 + number of its indirect entry, or 0 */
     unsigned index;      /* writer: number in the symbol table */
     void *link;          /* linker's own */
 };
 
 struct ObjFile {
     char *name;
+    bool shared;          /* a shared library: symbols only, all defined */
+    char *soname;         /* of a shared library, or NULL */
     unsigned isa;         /* 0: not known */
     GPtrArray *sections;  /* ObjSection; order of creation */
     GPtrArray *symbols;   /* ObjSymbol */
@@ -125,7 +139,10 @@ ObjSymbol *obj_section_symbol(ObjFile *file, ObjSection *section);
 /* A relocatable ELF64 file; false with *error set on write errors. */
 GByteArray *obj_to_elf(ObjFile *file);
 
-/* Reads a relocatable ELF64 file of the architecture. */
+/*
+ * Reads a relocatable ELF64 file of the architecture, or of a shared library
+ * the names it defines.
+ */
 ObjFile *obj_from_elf(const char *name, const uint8_t *bytes, size_t size,
                       GError **error);
 

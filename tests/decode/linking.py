@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""The linker from outside: shared libraries as input, copies, indirect calls.
+
+linking.py E2K-AS E2K-USER
+
+Files are read here with a small ELF reader of its own; a static program with
+indirect functions is also run.
+"""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+AS, USER = sys.argv[1:3]
+
+COPY, ABS, JMP_SLOT, RELATIVE, IRELATIVE = 64, 50, 63, 65, 67
+FUNC, OBJECT, IFUNC = 2, 1, 10
+
+LIBRARY = """
+        .text
+        .global f
+        .type   f, @function
+f:      return  %ctpr3
+        nop 5
+        ct      %ctpr3
+        .size   f, . - f
+        .data
+        .align  32
+        .global v, w
+        .type   v, @object
+        .size   v, 12
+        .type   w, @object
+        .size   w, 12
+v:
+w:      .word   1, 2, 3
+"""
+
+PROGRAM = """
+        .text
+        .global _start
+_start: { setwd wsz = 16, nfx = 1
+          addd,0 0, _f64,_lts1 v, %dr0 }
+        { addd,0 0, _f64,_lts0 f, %dr1
+          disp %ctpr1, f }
+        nop 5
+        call %ctpr1, wbs = 8
+        .data
+        .quad f
+        .quad w
+"""
+
+# Applies the relocations between __rela_iplt_start and _end, calls "chosen"
+# directly and through a pointer, exits with the sum of the results.
+INDIRECT = """
+        .text
+        .global _start
+_start: { setwd wsz = 24, nfx = 1
+          setbn rbs = 16, rsz = 7, rcur = 0
+          addd,0 0, _f64,_lts1 __rela_iplt_start, %dr0 }
+        addd,0 0, _f64,_lts0 __rela_iplt_end, %dr1
+2:      { cmpbdb,0 %dr0, %dr1, %pred0
+          disp %ctpr1, 3f }
+        { ldd,0 %dr0, 0, %dr2
+          ldd,3 %dr0, 16, %dr3
+          nop 5 }
+        ct %ctpr1 ? ~%pred0
+        movtd,0 %dr3, %ctpr1
+        nop 6
+        call %ctpr1, wbs = 16
+        { std,2 %dr2, 0, %db[0]
+          addd,0 %dr0, 24, %dr0
+          disp %ctpr1, 2b }
+        ct %ctpr1
+3:      disp %ctpr1, chosen
+        nop 5
+        call %ctpr1, wbs = 16
+        { addd,0 %db[0], 0, %dr4
+          addd,1 0, _f64,_lts0 pointer, %dr5 }
+        ldd,0 %dr5, 0, %dr5
+        nop 5
+        movtd,0 %dr5, %ctpr1
+        nop 6
+        call %ctpr1, wbs = 16
+        { addd,0 %db[0], %dr4, %db[1]
+          addd,1 0, 1, %db[0]
+          sdisp %ctpr1, 3 }
+        nop 5
+        call %ctpr1, wbs = 16
+        .type   chosen, @gnu_indirect_function
+        .global chosen
+chosen: { setwd wsz = 8, nfx = 1
+          return %ctpr3
+          addd,0 0, _f64,_lts1 real, %dr0 }
+        nop 5
+        ct %ctpr3
+real:   { setwd wsz = 8, nfx = 1
+          return %ctpr3
+          addd,0 0, 21, %dr0 }
+        nop 5
+        ct %ctpr3
+        .data
+pointer: .quad  chosen
+"""
+
+
+class Elf:
+    """Sections, dynamic symbols, dynamic relocations and entries by name."""
+
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            self.data = data = f.read()
+        shoff, = struct.unpack_from("<Q", data, 40)
+        count, names = struct.unpack_from("<HH", data, 60)
+        self.headers = [struct.unpack_from("<IIQQQQIIQQ", data,
+                                           shoff + 64 * i)
+                        for i in range(count)]
+        self.sections = {self.text(names, h[0]): h for h in self.headers}
+
+    def text(self, table, offset):
+        start = self.headers[table][4] + offset
+        return self.data[start:self.data.index(b"\0", start)].decode()
+
+    def rows(self, name, form):
+        h = self.sections.get(name)
+        return struct.iter_unpack(form, self.data[h[4]:h[4] + h[5]]) if h \
+            else iter(())
+
+    def symbols(self):
+        link = self.sections[".dynsym"][6]
+        return [(self.text(link, n), info & 15, section, value, size)
+                for n, info, _, section, value, size
+                in self.rows(".dynsym", "<IBBHQQ")]
+
+    def relocs(self):
+        symbols = self.symbols() if ".dynsym" in self.sections else []
+        return [(info & 0xffffffff,
+                 symbols[info >> 32][0] if info >> 32 else "", offset, addend)
+                for name in (".rela.dyn", ".rela.plt", ".rela.iplt")
+                for offset, info, addend in self.rows(name, "<QQq")]
+
+    def needed(self):
+        link = self.sections[".dynamic"][6]
+        return [self.text(link, value)
+                for tag, value in self.rows(".dynamic", "<QQ") if tag == 1]
+
+    def inside(self, address, name):
+        h = self.sections[name]
+        return h[3] <= address < h[3] + h[5]
+
+
+class Linking(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp()
+        self.lib = self.build("libx.so", LIBRARY, "--shared", "--soname",
+                              "libx.so.1")
+
+    def tearDown(self):
+        shutil.rmtree(self.dir)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def source(self, text):
+        with open(self.path("a.s"), "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.path("a.s")
+
+    def run_as(self, *args):
+        return subprocess.run([AS, *args], capture_output=True, text=True)
+
+    def build(self, name, text, *options):
+        done = self.run_as(*options, "-o", self.path(name), self.source(text))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return self.path(name)
+
+    def refuse(self, wanted, text, *options):
+        done = self.run_as(*options, "-o", self.path("x"), self.source(text))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(wanted, done.stderr)
+        self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_program_with_library(self):
+        """Objects are copied, functions have their table entry as address."""
+        elf = Elf(self.build("p", PROGRAM, "--dynamic-linker=/lib/ld.so",
+                             self.lib))
+        symbols = {s[0]: s for s in elf.symbols()}
+        relocs = elf.relocs()
+        copies = [r for r in relocs if r[0] == COPY]
+        self.assertEqual(elf.needed(), ["libx.so.1"])
+        self.assertEqual(len(copies), 1)
+        self.assertEqual(copies[0][1], "v")
+        self.assertTrue(elf.inside(copies[0][2], ".dynbss"))
+        self.assertEqual(copies[0][2] % 32, 0)
+        for name in "vw":
+            self.assertEqual(symbols[name][1:],
+                             (OBJECT, symbols["v"][2], copies[0][2], 12))
+        self.assertEqual(symbols["f"][1:3], (FUNC, 0))
+        self.assertTrue(elf.inside(symbols["f"][3], ".plt"))
+        self.assertIn(JMP_SLOT, [r[0] for r in relocs if r[1] == "f"])
+        # The literals hold the copy's and the entry's address.
+        h = elf.sections[".text"]
+        code = elf.data[h[4]:h[4] + h[5]]
+        for address in (copies[0][2], symbols["f"][3]):
+            self.assertIn(struct.pack("<II", address >> 32,
+                                      address & 0xffffffff), code)
+
+    def test_position_independent(self):
+        """Through the offset table nothing has to be copied."""
+        elf = Elf(self.build("p", """
+                .text
+                .global _start
+        _start: rrd %ip, %dr1
+                { ldd,0 %dr1, _f32s,_lts0 v@GOT, %dr0 }
+                .data
+                .quad f
+                """, "--pie", self.lib))
+        self.assertEqual(sorted(r[:2] for r in elf.relocs()),
+                         [(ABS, "f"), (ABS, "v")])
+
+    def test_library_on_library(self):
+        elf = Elf(self.build("liby.so", "\t.data\n\t.quad v\n", "--shared",
+                             self.lib))
+        self.assertEqual(elf.needed(), ["libx.so.1"])
+        self.assertEqual([r[:2] for r in elf.relocs()], [(ABS, "v")])
+
+    def test_refused(self):
+        self.refuse("a static program cannot use a shared library", PROGRAM,
+                    "--static", self.lib)
+        self.refuse("'none' is not defined", "\tdisp %ctpr1, none\n",
+                    "--dynamic-linker=/lib/ld.so", self.lib)
+
+    def test_damaged_library(self):
+        """Any prefix, and any changed byte of the tables: no crash."""
+        with open(self.lib, "rb") as f:
+            data = f.read()
+        sizes = range(64, len(data), 97)
+        for size in sizes:
+            with open(self.path("bad.so"), "wb") as f:
+                f.write(data[:size])
+            done = self.run_as("--pie", "-o", self.path("x"),
+                               self.path("bad.so"), self.source("nop\n"))
+            self.assertEqual(done.returncode, 1, size)
+        for at in range(len(data) - 64 * 12, len(data), 5):
+            with open(self.path("bad.so"), "wb") as f:
+                f.write(data[:at] + b"\xff" + data[at + 1:])
+            done = self.run_as("--pie", "-o", self.path("x"),
+                               self.path("bad.so"), self.source("nop\n"))
+            self.assertIn(done.returncode, (0, 1), at)
+
+    def test_indirect_static(self):
+        elf = Elf(self.build("p", INDIRECT, "--static"))
+        relocs = elf.relocs()
+        self.assertEqual([r[0] for r in relocs], [IRELATIVE])
+        self.assertTrue(elf.inside(relocs[0][2], ".got"))
+        self.assertTrue(elf.inside(relocs[0][3], ".text"))
+        done = subprocess.run([USER, self.path("p")], capture_output=True)
+        self.assertEqual(done.returncode, 42, done.stderr)
+
+    def test_indirect_dynamic(self):
+        """The loader resolves them, after everything else."""
+        text = INDIRECT[INDIRECT.index("        .type   chosen"):]
+        text = text.replace("_f64,_lts1 real", "0x0")
+        elf = Elf(self.build("p", text, "--pie"))
+        self.assertEqual([r[0] for r in elf.relocs()],
+                         [RELATIVE, IRELATIVE])
+        chosen, = (s for s in elf.symbols() if s[0] == "chosen")
+        self.assertEqual(chosen[1], FUNC)
+        self.assertTrue(elf.inside(chosen[3], ".iplt"))
+        # A library leaves it to whoever uses it.
+        elf = Elf(self.build("l", text, "--shared"))
+        chosen, = (s for s in elf.symbols() if s[0] == "chosen")
+        self.assertEqual(chosen[1], IFUNC)
+        self.assertEqual([r[:2] for r in elf.relocs()], [(ABS, "chosen")])
+
+
+unittest.main(argv=sys.argv[:1], verbosity=2)
