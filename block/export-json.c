@@ -126,6 +126,9 @@ bool block_nbd_server_add_json(json_t *args, GError **error)
         return false;
     }
     p.nbitmaps = bitmap.name ? 1 : 0;
+    /* The old command keeps the flags it had: users who want several writers
+     * know block-export-add. */
+    p.one_client = p.writable;
     p.name = p.name ? p.name : device;
     p.id = p.name;
     p.node_name = device;

@@ -50,7 +50,7 @@ typedef struct BlockExportParams {
     bool writable;
     bool writethrough;
     bool allocation_depth;
-    bool one_client; /* only one at a time: no CAN_MULTI_CONN */
+    bool one_client; /* meant for one at a time: no CAN_MULTI_CONN */
     const BlockExportBitmap *bitmaps;
     size_t nbitmaps;
 } BlockExportParams;

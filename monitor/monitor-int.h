@@ -9,6 +9,9 @@ typedef struct QmpRegistered {
     void *opaque;
 } QmpRegistered;
 
+/* The release of the ecosystem's emulator whose QMP this is. */
+#define MONITOR_COMPAT_VERSION "7.2.0"
+
 /* dispatch.c */
 const QmpRegistered *monitor_find_command(const char *name);
 void monitor_foreach_command(GFunc fn, void *opaque); /* QmpRegistered */
@@ -47,5 +50,10 @@ typedef struct MonitorAddress {
 /* A listening or connected socket, or -1. */
 int monitor_socket_open(const MonitorAddress *address, GError **error);
 void monitor_address_clear(MonitorAddress *address);
+
+/* monitor.c */
+bool monitor_open_address(const MonitorAddress *address, MonitorMode mode,
+                          GError **error);
+bool monitor_has_human(void);
 
 #endif

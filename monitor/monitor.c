@@ -28,8 +28,7 @@
 
 typedef struct Monitor {
     MonitorAddress address; /* path and host NULL: stdio */
-    bool pretty;
-    bool null; /* says nothing, hears nothing */
+    MonitorMode mode;
     int listen_fd;
     int first_fd; /* client accepted by wait=on, or a connection made */
     GSource *accept_source;
@@ -42,6 +41,7 @@ typedef struct Session {
     int in_fd, out_fd;
     GSource *in_source, *out_source; /* I/O thread */
     MonitorLexer *lexer;
+    GString *line; /* of a human, not complete */
     bool negotiated, oob, closed;
     unsigned queued; /* lock */
     GString *output; /* lock */
@@ -51,6 +51,7 @@ typedef struct Session {
 typedef struct Request {
     Session *session;
     json_t *json; /* NULL: error is to be reported in turn */
+    char *line;   /* of a human, instead of json */
     GError *error;
 } Request;
 
@@ -62,9 +63,10 @@ static bool busy;                      /* lock: a command runs */
 static GPtrArray *held_events;         /* lock: until its reply is out */
 static GPtrArray *sessions;            /* lock; borrowed */
 static GPtrArray *monitors;            /* of Monitor; set-up, then I/O thread */
-static GHashTable *chardevs;           /* id -> MonitorAddress */
 static GMainContext *context;
 static GMainLoop *loop;
+static MonitorHumanFn *human_fn;
+static void *human_opaque;
 static GThread *io_thread, *dispatch_thread;
 
 /* ---- Output ------------------------------------------------------------- */
@@ -73,6 +75,7 @@ static void session_unref(Session *s)
 {
     if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         monitor_lexer_free(s->lexer);
+        g_string_free(s->line, TRUE);
         g_string_free(s->output, TRUE);
         g_free(s);
     }
@@ -159,12 +162,22 @@ static gboolean watch_output(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Sends what has been appended to the output; lock held. */
+static void send_locked(Session *s)
+{
+    if (!push_output(s)) {
+        run_in_io_thread(close_later, s);
+    } else if (s->output->len) {
+        run_in_io_thread(watch_output, s);
+    }
+}
+
 /* Queues one JSON value as a line; lock held. */
 static void say_locked(Session *s, json_t *json)
 {
     size_t flags = JSON_ENSURE_ASCII | JSON_ENCODE_ANY;
-    char *text = json_dumps(json, s->monitor->pretty ? flags | JSON_INDENT(4)
-                                                     : flags);
+    char *text = json_dumps(json, s->monitor->mode == MONITOR_QMP_PRETTY
+                                       ? flags | JSON_INDENT(4) : flags);
 
     if (!text || s->closed) {
         free(text);
@@ -173,11 +186,7 @@ static void say_locked(Session *s, json_t *json)
     g_string_append(s->output, text);
     g_string_append(s->output, "\r\n");
     free(text);
-    if (!push_output(s)) {
-        run_in_io_thread(close_later, s);
-    } else if (s->output->len) {
-        run_in_io_thread(watch_output, s);
-    }
+    send_locked(s);
 }
 
 static void say(Session *s, json_t *json)
@@ -186,6 +195,20 @@ static void say(Session *s, json_t *json)
     say_locked(s, json);
     g_mutex_unlock(&lock);
     json_decref(json);
+}
+
+/* Text for a human: lines end as terminals want it. */
+static void print(Session *s, const char *text)
+{
+    g_mutex_lock(&lock);
+    for (; *text && !s->closed; text++) {
+        if (*text == '\n') {
+            g_string_append_c(s->output, '\r');
+        }
+        g_string_append_c(s->output, *text);
+    }
+    send_locked(s);
+    g_mutex_unlock(&lock);
 }
 
 /* Takes over the event; lock held. */
@@ -263,6 +286,67 @@ static json_t *negotiate(Session *s, json_t *request)
     return word;
 }
 
+/* ---- Lines of humans ----------------------------------------------------- */
+
+#define PROMPT "(qemu) "
+#define LINE_LIMIT 4096
+
+void monitor_register_human(MonitorHumanFn *fn, void *opaque)
+{
+    human_fn = fn;
+    human_opaque = opaque;
+}
+
+bool monitor_has_human(void)
+{
+    return human_fn != NULL;
+}
+
+/* The echo keeps a transcript readable when no terminal does it. */
+static void run_line(Session *s, const char *line)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL;
+    bool quit = false;
+
+    print(s, line);
+    print(s, "\n");
+    if (line[strspn(line, " \t")]) {
+        text = human_fn(human_opaque, line, &quit, &error);
+        print(s, text ? text : error->message);
+        print(s, text ? "" : "\n");
+    }
+    if (!quit) {
+        print(s, PROMPT);
+    }
+}
+
+static void queue_request(Session *s, Request *r)
+{
+    session_ref(s);
+    r->session = s;
+    g_mutex_lock(&lock);
+    s->queued++;
+    g_queue_push_tail(&requests, r);
+    g_cond_signal(&queue_changed);
+    g_mutex_unlock(&lock);
+}
+
+static void human_feed(Session *s, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (data[i] == '\n') {
+            Request *r = g_new0(Request, 1);
+
+            r->line = g_strdup(s->line->str);
+            g_string_set_size(s->line, 0);
+            queue_request(s, r);
+        } else if (data[i] != '\r' && data[i] && s->line->len < LINE_LIMIT) {
+            g_string_append_c(s->line, data[i]);
+        }
+    }
+}
+
 static void run_request(Request *r)
 {
     Session *s = r->session;
@@ -270,7 +354,9 @@ static void run_request(Request *r)
     g_autoptr(GError) error = NULL;
     bool oob;
 
-    if (r->error) {
+    if (r->line) {
+        run_line(s, r->line);
+    } else if (r->error) {
         say(s, monitor_error_reply(NULL, r->error));
     } else if (!s->negotiated) {
         say(s, negotiate(s, r->json));
@@ -285,6 +371,7 @@ static void run_request(Request *r)
 static void request_free(Request *r)
 {
     json_decref(r->json);
+    g_free(r->line);
     g_clear_error(&r->error);
     session_unref(r->session);
     g_free(r);
@@ -344,19 +431,14 @@ static void text_arrived(void *opaque, const char *text, size_t length,
     if (complaint) {
         r->error = g_error_new(MONITOR_ERROR, 0, "%s", complaint);
     }
-    session_ref(s);
-    r->session = s;
     if (r->json && s->oob &&
         monitor_check_request(r->json, true, &oob, &found, NULL) && oob) {
         say(s, monitor_execute(r->json, found));
-        request_free(r);
+        json_decref(r->json);
+        g_free(r);
         return;
     }
-    g_mutex_lock(&lock);
-    s->queued++;
-    g_queue_push_tail(&requests, r);
-    g_cond_signal(&queue_changed);
-    g_mutex_unlock(&lock);
+    queue_request(s, r);
 }
 
 /* ---- Sessions ----------------------------------------------------------- */
@@ -392,6 +474,12 @@ static void session_close(Session *s)
     }
 }
 
+/* On stdio: events may still be read where the commands no longer come from. */
+static bool writes_elsewhere(const Session *s)
+{
+    return s->in_fd != s->out_fd;
+}
+
 static gboolean input_ready(int fd, GIOCondition condition, gpointer data)
 {
     Session *s = data;
@@ -409,12 +497,16 @@ static gboolean input_ready(int fd, GIOCondition condition, gpointer data)
         s->in_source = NULL;
         pause = s->queued != 0;
         g_mutex_unlock(&lock);
-        if (!pause) {
+        if (!pause && !writes_elsewhere(s)) {
             session_close(s);
         }
         return G_SOURCE_REMOVE;
     }
-    monitor_lexer_feed(s->lexer, buf, n, text_arrived, s);
+    if (s->monitor->mode == MONITOR_HUMAN) {
+        human_feed(s, buf, n);
+    } else {
+        monitor_lexer_feed(s->lexer, buf, n, text_arrived, s);
+    }
     g_mutex_lock(&lock);
     pause = s->queued >= QUEUE_LIMIT;
     if (pause) {
@@ -441,7 +533,7 @@ static gboolean input_resume(gpointer data)
     g_mutex_lock(&lock);
     queued = s->queued;
     g_mutex_unlock(&lock);
-    if (s->eof && queued == 0) {
+    if (s->eof && queued == 0 && !writes_elsewhere(s)) {
         session_close(s);
     } else if (!s->closed && !s->eof && !s->in_source) {
         watch_input(s);
@@ -459,14 +551,20 @@ static void session_open(Monitor *m, int in_fd, int out_fd)
     s->in_fd = in_fd;
     s->out_fd = out_fd;
     s->lexer = monitor_lexer_new();
+    s->line = g_string_new(NULL);
     s->output = g_string_new(NULL);
     m->session = s;
     fcntl(in_fd, F_SETFL, fcntl(in_fd, F_GETFL) | O_NONBLOCK);
     g_mutex_lock(&lock);
     g_ptr_array_add(sessions, s);
     g_mutex_unlock(&lock);
-    say(s, json_pack("{s:{s:o, s:[s]}}", "QMP", "version", monitor_version(),
-                     "capabilities", "oob"));
+    if (m->mode == MONITOR_HUMAN) {
+        print(s, "QEMU " MONITOR_COMPAT_VERSION " monitor - type 'help' for "
+                 "more information\n" PROMPT);
+    } else {
+        say(s, json_pack("{s:{s:o, s:[s]}}", "QMP", "version",
+                         monitor_version(), "capabilities", "oob"));
+    }
     watch_input(s);
 }
 
@@ -494,90 +592,13 @@ static void monitor_accept(Monitor *m)
 
 /* ---- Opening ------------------------------------------------------------ */
 
-static bool on_off(const char *word, bool *value)
-{
-    if (!strcmp(word, "on") || !strcmp(word, "off")) {
-        *value = !strcmp(word, "on");
-        return true;
-    }
-    return false;
-}
-
-static bool complain(GError **error, const char *format, const char *word)
-{
-    g_set_error(error, MONITOR_ERROR, MONITOR_ERROR_GENERIC, format, word);
-    return false;
-}
-
-/* Sockets' flags, both spellings. */
-static bool address_flag(MonitorAddress *a, const char *word, GError **error)
-{
-    const char *equals = strchr(word, '=');
-    g_autofree char *key = equals ? g_strndup(word, equals - word)
-                                  : g_strdup(word);
-    bool value = true;
-
-    if (equals && !on_off(equals + 1, &value)) {
-        return complain(error, "Parameter '%s' expects 'on' or 'off'", key);
-    }
-    if (!strcmp(key, "server")) {
-        a->server = value;
-    } else if (!strcmp(key, "wait")) {
-        a->wait = value;
-    } else if (!strcmp(key, "nowait") && !equals) {
-        a->wait = false;
-    } else {
-        return complain(error, "Invalid parameter '%s'", key);
-    }
-    return true;
-}
-
-/* "unix:PATH,..." and "tcp:HOST:PORT,...". */
-static bool parse_address(const char *text, MonitorAddress *a,
+bool monitor_open_address(const MonitorAddress *a, MonitorMode mode,
                           GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-    const char *first = parts[0] ? parts[0] : "";
-
-    a->wait = true;
-    if (!strcmp(first, "stdio")) {
-        return true;
-    }
-    if (g_str_has_prefix(first, "unix:") && first[5]) {
-        a->path = g_strdup(first + 5);
-    } else if (g_str_has_prefix(first, "tcp:")) {
-        const char *colon = strrchr(first + 4, ':');
-
-        if (!colon) {
-            return complain(error, "invalid host/port value: '%s'",
-                            first + 4);
-        }
-        a->host = g_strndup(first + 4, colon - first - 4);
-        a->port = g_strdup(colon + 1);
-        if (*a->host == '[' && a->host[strlen(a->host) - 1] == ']') {
-            char *inner = g_strndup(a->host + 1, strlen(a->host) - 2);
-
-            g_free(a->host);
-            a->host = inner;
-        }
-    } else {
-        return complain(error, "Invalid monitor address '%s' (expected "
-                        "stdio, unix:PATH or tcp:HOST:PORT)", text);
-    }
-    for (char **p = parts + 1; *p; p++) {
-        if (!address_flag(a, *p, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool open_monitor(const MonitorAddress *a, bool pretty, GError **error)
 {
     Monitor *m = g_new0(Monitor, 1);
     int fd;
 
-    m->pretty = pretty;
+    m->mode = mode;
     m->listen_fd = -1;
     m->first_fd = -1;
     if (!monitors) {
@@ -609,138 +630,6 @@ static bool open_monitor(const MonitorAddress *a, bool pretty, GError **error)
     }
     g_ptr_array_add(monitors, m);
     return true;
-}
-
-static const MonitorAddress *find_chardev(const char *id, GError **error)
-{
-    const MonitorAddress *a = chardevs ? g_hash_table_lookup(chardevs, id)
-                                       : NULL;
-
-    if (!a) {
-        complain(error, "chardev \"%s\" not found", id);
-    }
-    return a;
-}
-
-bool monitor_open(const char *address, bool pretty, GError **error)
-{
-    MonitorAddress a = { NULL };
-    bool ok;
-
-    if (g_str_has_prefix(address, "chardev:")) {
-        const MonitorAddress *found = find_chardev(address + 8, error);
-
-        return found && open_monitor(found, pretty, error);
-    }
-    ok = parse_address(address, &a, error) &&
-         open_monitor(&a, pretty, error);
-    monitor_address_clear(&a);
-    return ok;
-}
-
-static bool chardev_option(MonitorAddress *a, const char *word, char **id,
-                           GError **error)
-{
-    const char *equals = strchr(word, '=');
-    const struct {
-        const char *key;
-        char **to;
-    } strings[] = { { "id", id }, { "path", &a->path }, { "host", &a->host },
-                    { "port", &a->port } };
-
-    for (size_t i = 0; equals && i < G_N_ELEMENTS(strings); i++) {
-        if (strlen(strings[i].key) == (size_t)(equals - word) &&
-            g_str_has_prefix(word, strings[i].key)) {
-            g_free(*strings[i].to);
-            *strings[i].to = g_strdup(equals + 1);
-            return true;
-        }
-    }
-    if (g_str_has_prefix(word, "mux=") ||
-        g_str_has_prefix(word, "signal=") ||
-        g_str_has_prefix(word, "logfile=")) {
-        return complain(error, "chardev option '%s' is not supported", word);
-    }
-    return address_flag(a, word, error);
-}
-
-static void address_free(gpointer data)
-{
-    monitor_address_clear(data);
-    g_free(data);
-}
-
-bool monitor_chardev(const char *text, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-    MonitorAddress *a = g_new0(MonitorAddress, 1);
-    g_autofree char *id = NULL;
-    const char *kind = parts[0] ? parts[0] : "";
-    bool ok = true;
-
-    a->wait = true;
-    if (g_str_has_prefix(kind, "backend=")) {
-        kind += 8;
-    }
-    for (char **p = parts[0] ? parts + 1 : parts; *p && ok; p++) {
-        ok = chardev_option(a, *p, &id, error);
-    }
-    if (ok && strcmp(kind, "socket") && strcmp(kind, "stdio")) {
-        ok = complain(error, "'%s' is not a valid char driver", kind);
-    }
-    if (ok && !id) {
-        ok = complain(error, "chardev: no id specified in '%s'", text);
-    }
-    if (ok && !strcmp(kind, "socket") && !a->path && !(a->host && a->port)) {
-        ok = complain(error, "chardev: socket: no %s given", a->host
-                                 ? "port" : "path or host");
-    }
-    if (!chardevs) {
-        chardevs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                         address_free);
-    }
-    if (ok && g_hash_table_contains(chardevs, id)) {
-        ok = complain(error, "Duplicate ID '%s' for chardev", id);
-    }
-    if (!ok) {
-        address_free(a);
-        return false;
-    }
-    g_hash_table_insert(chardevs, g_steal_pointer(&id), a);
-    return true;
-}
-
-bool monitor_mon(const char *text, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
-    const char *id = NULL;
-    bool pretty = false;
-    const MonitorAddress *a;
-
-    for (char **p = parts; *p; p++) {
-        if (g_str_has_prefix(*p, "chardev=")) {
-            id = *p + 8;
-        } else if (p == parts && !strchr(*p, '=')) {
-            id = *p;
-        } else if (g_str_has_prefix(*p, "pretty=")) {
-            if (!on_off(*p + 7, &pretty)) {
-                return complain(error, "Parameter '%s' expects 'on' or "
-                                "'off'", "pretty");
-            }
-        } else if (g_str_has_prefix(*p, "mode=")) {
-            if (strcmp(*p + 5, "control") != 0) {
-                return complain(error, "Parameter 'mode' does not accept "
-                                "value '%s'", *p + 5);
-            }
-        } else if (!g_str_has_prefix(*p, "id=")) {
-            return complain(error, "Invalid parameter '%s'", *p);
-        }
-    }
-    if (!id) {
-        return complain(error, "Parameter '%s' is missing", "chardev");
-    }
-    a = find_chardev(id, error);
-    return a && open_monitor(a, pretty, error);
 }
 
 /* ---- Threads ------------------------------------------------------------ */

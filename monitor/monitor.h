@@ -113,16 +113,30 @@ void monitor_register_events(const QmpEvent *events);
 typedef void MonitorSchemaFn(json_t *schema);
 void monitor_register_schema(MonitorSchemaFn *fn);
 
+typedef enum MonitorMode {
+    MONITOR_QMP,
+    MONITOR_QMP_PRETTY,
+    MONITOR_HUMAN, /* lines of text, for people: monitor_register_human() */
+} MonitorMode;
+
+/* Runs one line; the text to print, to be freed, or NULL with an error.  Sets
+ * *quit if the program ends now: no further prompt. */
+typedef char *MonitorHumanFn(void *opaque, const char *line, bool *quit,
+                             GError **error);
+/* Allows monitors of mode MONITOR_HUMAN.  Runs in the dispatcher thread. */
+void monitor_register_human(MonitorHumanFn *fn, void *opaque);
+
 /*
- * -qmp / -qmp-pretty ADDRESS: "stdio", "unix:PATH[,server=on][,wait=off]",
- * "tcp:HOST:PORT[,...]", "chardev:ID".  A server waits for its first client
- * unless wait=off.
+ * -qmp, -qmp-pretty, -monitor ADDRESS: "stdio",
+ * "unix:PATH[,server=on][,wait=off]", "tcp:HOST:PORT[,...]", "chardev:ID",
+ * "none" (no monitor).  A server waits for its first client unless wait=off.
  */
-bool monitor_open(const char *address, bool pretty, GError **error);
+bool monitor_open(const char *address, MonitorMode mode, GError **error);
 /* -chardev socket,id=ID,path=P|host=H,port=N[,server=on][,wait=off],
  * -chardev stdio,id=ID, -chardev null,id=ID: kept for a -mon to use. */
 bool monitor_chardev(const char *text, GError **error);
-/* -mon [chardev=]ID[,mode=control][,pretty=on] and --monitor. */
+/* -mon [chardev=]ID[,mode=control|readline][,pretty=on] and --monitor.  The
+ * default is readline where human monitors are allowed. */
 bool monitor_mon(const char *text, GError **error);
 
 /* Starts the threads; before this, nothing is read. */

@@ -19,10 +19,26 @@ typedef struct IoCommand {
     const char *args, *line; /* for help */
 } IoCommand;
 
-/* The tables of e2k-io-rw.c and e2k-io.c; each ends with a NULL name. */
+/* The tables of e2k-io-{open,rw,image}.c; each ends with a NULL name. */
+extern const IoCommand io_open_commands[];
 extern const IoCommand io_rw_commands[];
+extern const IoCommand io_image_commands[];
 
 extern BlockBackend *io_image; /* NULL: none open */
+extern bool io_quit_asked;
+
+typedef struct IoOpenArgs {
+    const char *format;
+    unsigned flags;
+    bool image_opts, copy_on_read;
+    bool temporary; /* what is written goes to an overlay and is lost */
+    json_t *options;
+} IoOpenArgs;
+
+/* Prints why not. */
+bool io_open_image(const char *name, const IoOpenArgs *args);
+/* Runs one line of commands: 0 or a negative errno. */
+int io_run_line(const char *line);
 
 /* "512 bytes", "1.500 KiB": as test suites expect it. */
 char *io_size_text(double value);

@@ -17,6 +17,7 @@
 
 /* One request, synchronous or not. */
 typedef struct Request {
+    BlockBackend *image; /* io_image when it was made; a reference */
     const char *name;   /* of the command, for messages */
     bool write;
     bool zero;          /* -z */
@@ -113,9 +114,10 @@ static int perform_vmstate(BlockNode *node, const Request *r)
 }
 
 /* The image is not made longer by a request of this tool. */
-static bool out_of_range(uint64_t offset, uint64_t bytes)
+static bool out_of_range(BlockBackend *image, uint64_t offset,
+                         uint64_t bytes)
 {
-    int64_t length = block_backend_length(io_image);
+    int64_t length = block_backend_length(image);
 
     return length < 0 || offset > (uint64_t)length ||
            bytes > (uint64_t)length - offset;
@@ -123,26 +125,27 @@ static bool out_of_range(uint64_t offset, uint64_t bytes)
 
 static int perform(const Request *r)
 {
+    BlockBackend *image = r->image;
     BlockNode *node;
     int ret;
 
-    if (!r->vmstate && out_of_range(r->offset, r->bytes)) {
+    if (!r->vmstate && out_of_range(image, r->offset, r->bytes)) {
         return -EIO;
     }
     if (r->vmstate) {
-        node = block_backend_enter(io_image);
+        node = block_backend_enter(image);
         ret = perform_vmstate(node, r);
-        block_backend_leave(io_image);
+        block_backend_leave(image);
         return ret;
     }
     if (r->zero) {
-        return block_backend_pwrite_zeroes(io_image, r->offset, r->bytes,
+        return block_backend_pwrite_zeroes(image, r->offset, r->bytes,
                                            r->flags);
     }
-    return r->write ? block_backend_pwritev(io_image, r->offset, r->bytes,
+    return r->write ? block_backend_pwritev(image, r->offset, r->bytes,
                                             r->iov, r->niov, r->flags)
-                    : block_backend_preadv(io_image, r->offset, r->bytes,
-                                           r->iov, r->niov, r->flags);
+                    : block_backend_preadv(image, r->offset, r->bytes, r->iov,
+                                           r->niov, r->flags);
 }
 
 /* Runs a request and says how it went. */
@@ -171,6 +174,9 @@ static int execute(Request *r)
 
 static void request_free(Request *r)
 {
+    block_graph_lock();
+    block_backend_unref(r->image);
+    block_graph_unlock();
     free(r->buf);
     g_free(r->iov);
     g_free(r);
@@ -491,6 +497,8 @@ static Request *parse_request(int argc, char **argv, const char *options,
     int opt;
     bool ok = true;
 
+    r->image = io_image;
+    block_backend_ref(r->image);
     r->name = command->name;
     r->write = write;
     optind = 0;
@@ -584,7 +592,7 @@ static int cmd_discard(int argc, char **argv)
     }
     start = g_get_monotonic_time();
     left = r.bytes;
-    ret = out_of_range(r.offset, left)
+    ret = out_of_range(io_image, r.offset, left)
               ? -EIO : block_backend_pdiscard(io_image, r.offset, left);
     if (ret < 0) {
         printf("discard failed: %s\n", strerror(-ret));

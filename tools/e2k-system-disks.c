@@ -16,6 +16,7 @@
 #include "block/options.h"
 #include "hw/virtio-blk.h"
 #include "hw/virtio-rng.h"
+#include "tools/tool-common.h"
 
 /* Backends of this file: of drives, and of devices on nodes. */
 static GPtrArray *backends;
@@ -46,7 +47,8 @@ static void remove_keys(json_t *options, const char *const *keys)
 /* The drive's own options; what remains is the node's. */
 typedef struct Drive {
     char *file, *format, *interface, *id, *serial;
-    bool read_only;
+    bool read_only, empty;
+    unsigned flags; /* BlockOpenFlags of cache= */
 } Drive;
 
 static char *take_text(json_t *options, const char *key)
@@ -70,16 +72,46 @@ static void drive_clear(Drive *drive)
 static BlockNode *open_drive_node(Drive *drive, json_t *options,
                                   GError **error)
 {
-    unsigned flags = drive->read_only ? 0 : BLOCK_OPEN_RDWR;
+    unsigned flags = drive->flags | (drive->read_only ? 0 : BLOCK_OPEN_RDWR);
 
     if (drive->file) {
         return block_node_open_filename(drive->file, drive->format, options,
-                                        flags | BLOCK_OPEN_UNMAP, error);
+                                        flags, error);
     }
     if (drive->format) {
         json_object_set_new(options, "driver", json_string(drive->format));
     }
-    return block_node_open(options, flags | BLOCK_OPEN_UNMAP, error);
+    return block_node_open(options, flags, error);
+}
+
+/* cache=, aio=, discard=: words that other emulators' scripts use. */
+static bool parse_drive_modes(json_t *flat, Drive *drive, GError **error)
+{
+    g_autofree char *cache = json_is_string(json_object_get(flat, "cache"))
+                                 ? take_text(flat, "cache") : NULL;
+    g_autofree char *aio = take_text(flat, "aio");
+    g_autofree char *discard = take_text(flat, "discard");
+    static const char *const engines[] = { "threads", "native", "io_uring",
+                                           NULL };
+
+    drive->flags = BLOCK_OPEN_UNMAP;
+    if (cache && !tool_cache_flags(cache, &drive->flags)) {
+        g_set_error(error, TOOL_ERROR, 0, "invalid cache option");
+        return false;
+    }
+    if (aio && !g_strv_contains(engines, aio)) {
+        g_set_error(error, TOOL_ERROR, 0, "invalid aio option");
+        return false;
+    }
+    if (discard && strcmp(discard, "unmap") && strcmp(discard, "on") &&
+        strcmp(discard, "ignore") && strcmp(discard, "off")) {
+        g_set_error(error, TOOL_ERROR, 0, "invalid discard option");
+        return false;
+    }
+    if (discard && (discard[0] == 'i' || !strcmp(discard, "off"))) {
+        drive->flags &= ~(unsigned)BLOCK_OPEN_UNMAP;
+    }
+    return true;
 }
 
 /* Takes the drive's own options out of the object. */
@@ -106,20 +138,28 @@ static bool parse_drive(json_t *flat, Drive *drive, GError **error)
         return false;
     }
     if (!block_options_bool(flat, "readonly", &drive->read_only, error) ||
-        !block_options_bool(flat, "read-only", &drive->read_only, error)) {
+        !block_options_bool(flat, "read-only", &drive->read_only, error) ||
+        !parse_drive_modes(flat, drive, error)) {
         return false;
     }
+    if (!g_strcmp0(json_string_value(json_object_get(flat, "media")),
+                   "cdrom")) {
+        drive->read_only = true;
+    }
     remove_keys(flat, done);
+    drive->empty = (!drive->file || !*drive->file) && !drive->format &&
+                   json_object_size(flat) == 0;
     return true;
 }
 
 static bool open_drive(Drive *drive, json_t *flat, GError **error)
 {
     json_t *nested = block_options_nest(flat, error);
-    BlockNode *node = nested ? open_drive_node(drive, nested, error) : NULL;
+    BlockNode *node = nested && !drive->empty
+                          ? open_drive_node(drive, nested, error) : NULL;
 
     json_decref(nested);
-    if (!node) {
+    if (!node && !drive->empty) {
         return false;
     }
     BlockBackend *backend =
@@ -128,7 +168,12 @@ static bool open_drive(Drive *drive, json_t *flat, GError **error)
                               (drive->read_only ? 0 : BLOCK_PERM_WRITE),
                           disk_shared);
 
+    block_backend_set_writethrough(backend,
+                                   drive->flags & BLOCK_OPEN_WRITETHROUGH);
     keep_backend(backend);
+    if (drive->empty) {
+        return true;
+    }
     bool ok = block_backend_attach(backend, node, error);
 
     block_node_unref(node);

@@ -11,12 +11,14 @@
 
 #include "block/backend.h"
 #include "system/sys-cpu.h"
+#include "tools/e2k-io-int.h"
 
 typedef struct HumanCommand {
     const char *name;
     const char *arguments;
     const char *help;
     bool (*run)(Machine *machine, char **words, FILE *to, GError **error);
+    bool live; /* the machine need not stop for it */
 } HumanCommand;
 
 static bool complain(GError **error, const char *text)
@@ -151,6 +153,109 @@ static bool run_x(Machine *machine, char **words, FILE *to, GError **error)
     return true;
 }
 
+/* ---- qemu-io [-d] BACKEND|NODE "COMMAND" ---------------------------------- */
+
+/* A backend on the node for one command, with what the command needs. */
+static BlockBackend *io_backend(const char *name, const char *line,
+                                GError **error)
+{
+    BlockBackend *backend = block_backend_find(name);
+    BlockNode *node = backend ? NULL : block_node_find(name);
+    g_auto(GStrv) words = g_strsplit_set(line, " \t", 2);
+    const IoCommand *command = words[0] ? io_find(words[0]) : NULL;
+    unsigned perm = BLOCK_PERM_CONSISTENT_READ;
+
+    if (backend) {
+        block_backend_ref(backend);
+        return backend;
+    }
+    if (!node) {
+        g_set_error(error, TOOL_ERROR, 0, "Cannot find device='%s' nor "
+                    "node-name='%s'", name, name);
+        return NULL;
+    }
+    if (command && command->writes) {
+        perm |= BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
+    }
+    backend = block_backend_new(NULL, NULL, perm, BLOCK_PERM_ALL);
+    if (!block_backend_attach(backend, node, error)) {
+        block_backend_unref(backend);
+        return NULL;
+    }
+    return backend;
+}
+
+static BlockBackend *io_backend_of_device(const char *path, GError **error)
+{
+    g_autofree char *id = g_path_get_basename(path);
+
+    if (!strcmp(id, "virtio-backend")) {
+        g_autofree char *parent = g_path_get_dirname(path);
+
+        g_free(id);
+        id = g_path_get_basename(parent);
+    }
+    for (BlockBackend *backend = block_backend_next(NULL); backend;
+         backend = block_backend_next(backend)) {
+        if (!g_strcmp0(block_backend_device(backend), id)) {
+            block_backend_ref(backend);
+            return backend;
+        }
+    }
+    g_set_error(error, TOOL_ERROR, 0, "Device '%s' not found", path);
+    return NULL;
+}
+
+/* What the command says goes to standard output, as scripts expect. */
+static bool run_qemu_io(Machine *machine, char **words, FILE *to,
+                        GError **error)
+{
+    bool by_device = words[1] && !strcmp(words[1], "-d");
+    const char *name = words[by_device ? 2 : 1];
+    const char *line = name ? words[by_device ? 3 : 2] : NULL;
+    bool ok;
+
+    if (!line) {
+        return complain(error, "qemu-io [-d] DEVICE COMMAND");
+    }
+    block_graph_lock();
+    io_image = by_device ? io_backend_of_device(name, error)
+                         : io_backend(name, line, error);
+    ok = io_image != NULL;
+    if (ok && !block_backend_node(io_image)) {
+        ok = complain(error, "No medium found");
+    }
+    block_graph_unlock();
+    if (ok) {
+        io_run_line(line);
+    }
+    block_graph_lock();
+    if (io_image) {
+        block_backend_unref(io_image);
+        io_image = NULL;
+    }
+    block_graph_unlock();
+    return ok;
+}
+
+static bool run_stop(Machine *machine, char **words, FILE *to, GError **error)
+{
+    machine_stop(machine);
+    return true;
+}
+
+static bool run_cont(Machine *machine, char **words, FILE *to, GError **error)
+{
+    machine_cont(machine);
+    return true;
+}
+
+static bool run_quit(Machine *machine, char **words, FILE *to, GError **error)
+{
+    machine_request_shutdown(machine, SHUTDOWN_HOST_QMP_QUIT, 0);
+    return true;
+}
+
 static bool run_help(Machine *machine, char **words, FILE *to,
                      GError **error);
 
@@ -158,6 +263,12 @@ static const HumanCommand commands[] = {
     { "help", "", "this list", run_help },
     { "info", "TOPIC", "registers, tlb, mem, block, traps, status", run_info },
     { "x", "[/COUNT] ADDRESS", "memory as CPU 0 sees it", run_x },
+    { "qemu-io", "[-d] DEVICE COMMAND", "a command of e2k-io on a disk",
+      run_qemu_io, .live = true },
+    { "stop", "", "stops the machine", run_stop, .live = true },
+    { "cont", "", "lets it run", run_cont, .live = true },
+    { "quit", "", "ends the program", run_quit, .live = true },
+    { "q", "", "the same", run_quit, .live = true },
 };
 
 static bool run_help(Machine *machine, char **words, FILE *to, GError **error)
@@ -172,7 +283,7 @@ static bool run_help(Machine *machine, char **words, FILE *to, GError **error)
 static bool run_stopped(const HumanCommand *command, Machine *machine,
                         char **words, FILE *to, GError **error)
 {
-    bool running = machine_is_running(machine);
+    bool running = !command->live && machine_is_running(machine);
 
     if (running) {
         machine_stop(machine);
@@ -187,11 +298,13 @@ static bool run_stopped(const HumanCommand *command, Machine *machine,
 
 char *human_command(void *opaque, const char *line, GError **error)
 {
-    g_autofree char *squeezed = g_strstrip(g_strdup(line));
-    g_auto(GStrv) words = g_strsplit_set(squeezed, " \t", -1);
+    g_auto(GStrv) words = NULL;
     char *text = NULL;
     size_t size;
 
+    if (!g_shell_parse_argv(line, NULL, &words, error)) {
+        return NULL;
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         if (!g_strcmp0(words[0], commands[i].name)) {
             FILE *to = open_memstream(&text, &size);
@@ -211,4 +324,12 @@ char *human_command(void *opaque, const char *line, GError **error)
     g_set_error(error, TOOL_ERROR, 0, "unknown command: '%s'; 'help' lists "
                 "them", words[0] ? words[0] : "");
     return NULL;
+}
+
+char *human_line(void *opaque, const char *line, bool *quit, GError **error)
+{
+    g_autofree char *word = g_strstrip(g_strdup(line));
+
+    *quit = !strcmp(word, "quit") || !strcmp(word, "q");
+    return human_command(opaque, line, error);
 }

@@ -260,6 +260,8 @@ FLAG(trap_exit)
 LIST(blockdevs)
 LIST(drives)
 LIST(monitors)
+LIST(pretty_monitors)
+LIST(human_monitors)
 LIST(chardevs)
 LIST(mons)
 LIST(objects)
@@ -268,6 +270,12 @@ LIST(exports)
 static bool set_pid_file(SystemOptions *o, const char *text, GError **error)
 {
     o->pid_file = text;
+    return true;
+}
+
+static bool set_qtest(SystemOptions *o, const char *text, GError **error)
+{
+    o->qtest = text;
     return true;
 }
 
@@ -318,11 +326,18 @@ static const OptionSpec specs[] = {
     { "serial", "stdio|none|file:PATH", set_serial, "console" },
     { "nographic", NULL, accept_any, "console on standard input and output" },
     { "display", "none", accept_any, NULL },
+    { "vga", "none", accept_any, NULL },
     { "nodefaults", NULL, accept_any, NULL },
     { "no-user-config", NULL, accept_any, NULL },
     { "name", "TEXT", accept_any, NULL },
     { "qmp", "ADDRESS", add_monitors,
       "QMP monitor: unix:PATH,server=on,wait=off, tcp:..., stdio" },
+    { "qmp-pretty", "ADDRESS", add_pretty_monitors,
+      "the same, with indented replies" },
+    { "monitor", "ADDRESS", add_human_monitors,
+      "human monitor: stdio, unix:..., tcp:..., or none" },
+    { "qtest", "unix:PATH", set_qtest,
+      "answer a test program's lines, as its client" },
     { "chardev", "OPTIONS", add_chardevs, "character device of a monitor" },
     { "mon", "OPTIONS", add_mons, "monitor on a character device" },
     { "S", NULL, set_paused, "wait for 'cont' before running" },
@@ -396,7 +411,8 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
     o->lms = true;
     o->config.console = &console_sink;
     GPtrArray **lists[] = { &o->blockdevs, &o->drives, &o->devices,
-                            &o->monitors, &o->chardevs, &o->mons,
+                            &o->monitors, &o->pretty_monitors,
+                            &o->human_monitors, &o->chardevs, &o->mons,
                             &o->objects, &o->exports };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
@@ -427,7 +443,7 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
 void system_options_clear(SystemOptions *o)
 {
     GPtrArray *lists[] = { o->blockdevs, o->drives, o->devices, o->monitors,
-                           o->chardevs, o->mons, o->objects, o->exports };
+                           o->pretty_monitors, o->human_monitors, o->chardevs, o->mons, o->objects, o->exports };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
         if (lists[i]) {

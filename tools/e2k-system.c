@@ -68,7 +68,17 @@ static bool for_all(const GPtrArray *texts, TextFn *fn, GError **error)
 
 static bool open_qmp(const char *text, GError **error)
 {
-    return monitor_open(text, false, error);
+    return monitor_open(text, MONITOR_QMP, error);
+}
+
+static bool open_pretty(const char *text, GError **error)
+{
+    return monitor_open(text, MONITOR_QMP_PRETTY, error);
+}
+
+static bool open_human(const char *text, GError **error)
+{
+    return monitor_open(text, MONITOR_HUMAN, error);
 }
 
 /* Nodes and helper objects first: drives and devices name them. */
@@ -84,7 +94,10 @@ static bool open_monitors(const SystemOptions *o, GError **error)
     return for_all(o->exports, monitor_export_option, error) &&
            for_all(o->chardevs, monitor_chardev, error) &&
            for_all(o->mons, monitor_mon, error) &&
-           for_all(o->monitors, open_qmp, error);
+           for_all(o->monitors, open_qmp, error) &&
+           for_all(o->pretty_monitors, open_pretty, error) &&
+           for_all(o->human_monitors, open_human, error) &&
+           (!o->qtest || qtest_open(o->qtest, error));
 }
 
 static bool write_pid_file(const SystemOptions *o, GError **error)

@@ -7,6 +7,7 @@
  *   e2k-system-console.c  the host side of the serial console
  *   e2k-system-control.c  QMP's system commands and events
  *   e2k-system-human.c    commands of the human monitor
+ *   e2k-system-qtest.c    -qtest: the line protocol of test programs
  */
 #ifndef TOOLS_E2K_SYSTEM_H
 #define TOOLS_E2K_SYSTEM_H
@@ -35,6 +36,8 @@ typedef struct SystemOptions {
     GPtrArray *drives;
     GPtrArray *devices;
     GPtrArray *monitors;     /* -qmp texts */
+    GPtrArray *pretty_monitors, *human_monitors; /* -qmp-pretty, -monitor */
+    const char *qtest;       /* where to answer a test program, or NULL */
     GPtrArray *chardevs, *mons, *objects, *exports;
     ConsoleKind console;
     const char *console_path;
@@ -63,6 +66,10 @@ void console_close(void);
 
 /* One line of the human monitor; text to be freed, or NULL with an error. */
 char *human_command(void *opaque, const char *line, GError **error);
+/* The same for a monitor: *quit when it ends the program. */
+char *human_line(void *opaque, const char *line, bool *quit, GError **error);
+/* Answers a test program's lines until it hangs up. */
+bool qtest_open(const char *text, GError **error);
 /* QMP's commands about the machine; after monitor_init(). */
 void control_register(Machine *machine);
 

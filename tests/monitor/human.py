@@ -1,0 +1,110 @@
+"""Human monitors, -qtest and -drive of e2k-system -M none, as scripts use
+them: a transcript on stdio, commands of e2k-io on a live disk."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from qmp import run_tests
+
+BASE = ["-M", "none", "-accel", "qtest", "-nodefaults", "-display", "none",
+        "-vga", "none", "-serial", "none"]
+
+
+def run(program, args, text):
+    done = subprocess.run([program, *BASE, *args], input=text, timeout=30,
+                          capture_output=True, text=True)
+    return done.stdout.replace("\r", ""), done.stderr, done.returncode
+
+
+def image(directory):
+    path = os.path.join(directory, "disk")
+    with open(path, "wb") as f:
+        f.truncate(1 << 20)
+    return path
+
+
+def test_transcript(program):
+    out, err, code = run(program, ["-monitor", "stdio"],
+                         "info status\nnonsense\n\nquit\n")
+    assert code == 0 and not err, (err, code)
+    lines = out.split("\n")
+    assert lines[0].endswith("monitor - type 'help' for more information")
+    assert lines[1] == "(qemu) info status"
+    assert lines[2].startswith("VM status: "), lines
+    assert lines[3] == "(qemu) nonsense"
+    assert "unknown command: 'nonsense'" in lines[4]
+    assert lines[5:] == ["(qemu) ", "(qemu) quit", ""], lines
+
+
+def test_io_on_live_disk(program):
+    with tempfile.TemporaryDirectory() as d:
+        drive = f"file={image(d)},format=raw,if=none,id=d0,cache=writeback," \
+                "aio=threads"
+        out, err, code = run(program, ["-monitor", "stdio", "-drive", drive],
+                             'qemu-io d0 "write -P 7 4k 4k"\n'
+                             'qemu-io d0 "read -P 7 4k 4k"\n'
+                             'qemu-io nosuch "read 0 1"\nquit\n')
+        assert code == 0, err
+        assert "wrote 4096/4096 bytes at offset 4096" in out, out
+        assert "read 4096/4096 bytes at offset 4096" in out, out
+        assert "Cannot find device='nosuch' nor node-name='nosuch'" in out
+        with open(os.path.join(d, "disk"), "rb") as f:
+            data = f.read()
+        assert data[4096:8192] == b"\7" * 4096 and not any(data[:4096])
+
+
+def test_drive_modes(program):
+    with tempfile.TemporaryDirectory() as d:
+        path = image(d)
+        for words, text in [("cache=fast", "invalid cache option"),
+                            ("aio=uring", "invalid aio option"),
+                            ("discard=x", "invalid discard option")]:
+            _, err, code = run(program, ["-drive", f"file={path},{words}"], "")
+            assert code == 1 and text in err, err
+        out, err, code = run(program, ["-monitor", "stdio", "-drive",
+                                       "if=none,id=empty"],
+                             'qemu-io empty "read 0 1"\nquit\n')
+        assert code == 0 and "No medium found" in out, (out, err)
+
+
+def test_events_after_end_of_input(program):
+    out, _, code = run(program, ["-qmp", "stdio"],
+                       '{"execute": "qmp_capabilities"}{"execute": "quit"}')
+    says = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and "QMP" in says[0], says
+    assert says[1:3] == [{"return": {}}, {"return": {}}], says
+    assert says[3]["event"] == "SHUTDOWN", says
+
+
+def test_pretty(program):
+    out, _, code = run(program, ["-qmp-pretty", "stdio"],
+                       '{"execute": "qmp_capabilities"}{"execute": "quit"}')
+    assert code == 0 and '{\n    "return": {' in out, out
+
+
+def test_qtest(program):
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "q")
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(path)
+        server.listen()
+        server.settimeout(30)
+        p = subprocess.Popen([program, *BASE, "-monitor", "stdio", "-qtest",
+                              f"unix:path={path}"], stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL)
+        peer, _ = server.accept()
+        peer.settimeout(30)
+        f = peer.makefile("rw")
+        f.write("clock_step 100\nreadl 0\n")
+        f.flush()
+        assert f.readline() == "OK 100\n"
+        assert f.readline().startswith("FAIL ")
+        p.communicate(b"quit\n", timeout=30)
+        assert p.returncode == 0
+
+
+run_tests(dict(globals()), sys.argv[1])
