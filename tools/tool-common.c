@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "block/object.h"
 #include "block/options.h"
 
 static char *program_name;
@@ -170,25 +171,12 @@ char *tool_size_text(uint64_t bytes)
 bool tool_object(const char *text)
 {
     GError *error = NULL;
-    json_t *object = block_options_parse_any(text, "qom-type", &error);
-    const char *type = NULL, *id = NULL;
-    bool ok;
 
-    ok = object &&
-         block_options_string(object, "qom-type", &type, &error) &&
-         block_options_string(object, "id", &id, &error);
-    if (!ok) {
+    if (!block_object_add_text(text, &error)) {
         tool_report(error, NULL);
-    } else if (!type || !id) {
-        tool_error("Parameter '%s' is missing", type ? "id" : "qom-type");
-        ok = false;
-    } else if (strcmp(type, "secret") && !g_str_has_prefix(type,
-                                                           "tls-creds-")) {
-        tool_error("invalid object type: %s", type);
-        ok = false;
+        return false;
     }
-    json_decref(object);
-    return ok;
+    return true;
 }
 
 /* ---- JSON ----------------------------------------------------------------- */

@@ -49,7 +49,7 @@ void tool_print_json(json_t *value);
 /* Prints a JSON value as indented text ("key: value"). */
 void tool_print_json_text(json_t *value, int indent);
 
-/* --object TYPE,id=...: accepts what images may need; prints why not. */
+/* --object TYPE,id=...: makes what images may need; prints why not. */
 bool tool_object(const char *text);
 
 /*
