@@ -2,8 +2,9 @@
  * Driver "nbd": a disk on an NBD server.
  *
  * Requests go straight to the client engine, which any number of threads may
- * use at once.  Names: nbd://..., nbd+unix://..., nbd:HOST:PORT[:exportname=E]
- * and nbd:unix:PATH[:exportname=E].
+ * use at once.  Names: nbd://..., nbd+unix://..., nbd+vsock://..., the same
+ * with nbds for TLS, nbd:HOST:PORT[:exportname=E] and
+ * nbd:unix:PATH[:exportname=E].
  *
  * With x-dirty-bitmap the bits of that context are reported as if they were
  * allocation bits: dirty is "not data", clean is "data".
@@ -32,6 +33,13 @@ static const BlockOption nbd_options[] = {
     { "export", BLOCK_OPT_STRING },
     { "tls-creds", BLOCK_OPT_STRING },
     { "tls-hostname", BLOCK_OPT_STRING },
+    /* What a TLS URI says; the alternative to an object in tls-creds. */
+    { "tls", BLOCK_OPT_BOOL },
+    { "tls-type", BLOCK_OPT_ENUM, "x509/psk/anon" },
+    { "tls-certificates", BLOCK_OPT_STRING },
+    { "tls-psk-file", BLOCK_OPT_STRING },
+    { "tls-username", BLOCK_OPT_STRING },
+    { "tls-verify-peer", BLOCK_OPT_BOOL },
     { "x-dirty-bitmap", BLOCK_OPT_STRING },
     { "reconnect-delay", BLOCK_OPT_INT },
     { "open-timeout", BLOCK_OPT_INT },
@@ -46,6 +54,30 @@ static void put(json_t *options, const char *key, const char *value)
     json_object_set_new(options, key, json_string(value));
 }
 
+static void put_tls(json_t *options, const NbdUri *uri)
+{
+    const struct {
+        const char *key, *value;
+    } said[] = {
+        { "tls-type", uri->tls_type },
+        { "tls-hostname", uri->tls_hostname },
+        { "tls-certificates", uri->tls_certificates },
+        { "tls-psk-file", uri->tls_psk_file },
+        { "tls-username", uri->username },
+    };
+
+    json_object_set_new(options, "tls", json_true());
+    for (size_t i = 0; i < G_N_ELEMENTS(said); i++) {
+        if (said[i].value && *said[i].value) {
+            put(options, said[i].key, said[i].value);
+        }
+    }
+    if (uri->tls_verify_peer >= 0) {
+        json_object_set_new(options, "tls-verify-peer",
+                            json_boolean(uri->tls_verify_peer));
+    }
+}
+
 static bool parse_uri(const char *filename, json_t *options, GError **error)
 {
     g_autoptr(NbdUri) uri = nbd_uri_parse(filename, error);
@@ -56,9 +88,7 @@ static bool parse_uri(const char *filename, json_t *options, GError **error)
     }
     a = uri->address;
     if (uri->tls) {
-        g_set_error(error, BLOCK_ERROR, EINVAL,
-                    "'%s' needs TLS: use option tls-creds", filename);
-        return false;
+        put_tls(options, uri);
     }
     switch (a->type) {
     case NBD_ADDRESS_UNIX:
@@ -184,15 +214,55 @@ static NbdAddress *find_address(json_t *options, GError **error)
     return NULL;
 }
 
-static bool read_params(json_t *options, NbdClientParams *p, const char **tls,
-                        GError **error)
+/*
+ * Credentials from an object or from the words of a URI; true and *tls NULL:
+ * in the clear.
+ */
+static bool find_tls(json_t *options, const char *hostname, NbdTlsCreds **tls,
+                     GError **error)
+{
+    const char *id = NULL;
+    bool by_uri = false;
+    bool verify = true;
+    NbdUri uri = { 0 };
+
+    if (!block_options_string(options, "tls-creds", &id, error) ||
+        !block_options_bool(options, "tls", &by_uri, error) ||
+        !block_options_string(options, "tls-type",
+                              (const char **)&uri.tls_type, error) ||
+        !block_options_string(options, "tls-certificates",
+                              (const char **)&uri.tls_certificates, error) ||
+        !block_options_string(options, "tls-psk-file",
+                              (const char **)&uri.tls_psk_file, error) ||
+        !block_options_string(options, "tls-username",
+                              (const char **)&uri.username, error) ||
+        !block_options_bool(options, "tls-verify-peer", &verify, error)) {
+        return false;
+    }
+    if (id && by_uri) {
+        return fail(error, "Cannot use 'tls-creds' and 'tls' at the same "
+                           "time");
+    }
+    if (!by_uri && (uri.tls_type || uri.tls_certificates || uri.username ||
+                    uri.tls_psk_file || !verify)) {
+        return fail(error, "tls-type and its like need tls=on");
+    }
+    if (hostname && !id && !by_uri) {
+        return fail(error, "tls-hostname is not permitted without tls-creds");
+    }
+    uri.tls_verify_peer = verify;
+    *tls = id       ? block_nbd_tls_creds(id, false, error)
+           : by_uri ? nbd_uri_tls_creds(&uri, error) : NULL;
+    return *tls || (!id && !by_uri);
+}
+
+static bool read_params(json_t *options, NbdClientParams *p, GError **error)
 {
     uint64_t delay = 0;
     uint64_t timeout = 0;
     int64_t connections = 1;
 
     if (!block_options_string(options, "export", &p->export, error) ||
-        !block_options_string(options, "tls-creds", tls, error) ||
         !block_options_string(options, "tls-hostname", &p->tls_hostname,
                               error) ||
         !block_options_string(options, "x-dirty-bitmap", &p->context,
@@ -221,38 +291,76 @@ static bool read_params(json_t *options, NbdClientParams *p, const char **tls,
     return true;
 }
 
-static void append_export(GString *name, const char *export, bool path)
+static void append_export(GString *name, const char *export)
 {
     if (export && *export) {
         g_autofree char *text = g_uri_escape_string(export, "/", TRUE);
-        g_string_append_printf(name, path ? "%s" : "/%s", text);
+        g_string_append_printf(name, "/%s", text);
     }
 }
 
-static char *make_filename(const NbdAddress *a, const char *export)
+/* The parameters of a TLS URI, so that the name opens the same again. */
+static void append_tls(GString *name, json_t *options, const char *joint)
+{
+    static const char *const keys[] = { "tls-type", "tls-hostname",
+                                        "tls-certificates", "tls-psk-file" };
+    bool verify = true;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        const char *value = NULL;
+
+        block_options_string(options, keys[i], &value, NULL);
+        if (value) {
+            g_autofree char *text = g_uri_escape_string(value, "/", TRUE);
+            g_string_append_printf(name, "%s%s=%s", joint, keys[i], text);
+            joint = "&";
+        }
+    }
+    block_options_bool(options, "tls-verify-peer", &verify, NULL);
+    if (!verify) {
+        g_string_append_printf(name, "%stls-verify-peer=0", joint);
+    }
+}
+
+static char *make_filename(const NbdAddress *a, const char *export,
+                           json_t *options)
 {
     GString *name = g_string_new(NULL);
+    g_autofree char *user = NULL;
+    const char *text = NULL;
+    bool tls = false;
+    const char *port = a->port ? a->port : G_STRINGIFY(NBD_DEFAULT_PORT);
 
-    switch (a->type) {
-    case NBD_ADDRESS_UNIX: {
-        g_autofree char *path = g_uri_escape_string(a->path, "/", TRUE);
-        g_string_append(name, "nbd+unix://");
-        append_export(name, export, false);
-        g_string_append_printf(name, "?socket=%s", path);
-        break;
+    if (a->type == NBD_ADDRESS_FD) {
+        g_string_printf(name, "fd:%d", a->fd);
+        return g_string_free(name, FALSE);
     }
-    case NBD_ADDRESS_INET:
-        g_string_append_printf(name, strchr(a->host, ':') ? "nbd://[%s]:%s"
-                                                          : "nbd://%s:%s",
-                               a->host, a->port ? a->port
-                                        : G_STRINGIFY(NBD_DEFAULT_PORT));
-        append_export(name, export, false);
-        break;
-    default: {
-        g_autofree char *text = nbd_address_text(a);
-        g_string_append(name, text);
-        break;
+    block_options_bool(options, "tls", &tls, NULL);
+    block_options_string(options, "tls-username", &text, NULL);
+    user = text ? g_uri_escape_string(text, NULL, TRUE) : NULL;
+    g_string_append(name, tls ? "nbds" : "nbd");
+    g_string_append(name, a->type == NBD_ADDRESS_UNIX    ? "+unix://"
+                          : a->type == NBD_ADDRESS_VSOCK ? "+vsock://"
+                                                         : "://");
+    if (user) {
+        g_string_append_printf(name, "%s@", user);
     }
+    if (a->type == NBD_ADDRESS_UNIX) {
+        bool abstract = a->path[0] == '@';
+        g_autofree char *path = g_uri_escape_string(a->path + abstract, "/",
+                                                    TRUE);
+
+        append_export(name, export);
+        g_string_append_printf(name, "?socket=%s%s", abstract ? "%00" : "",
+                               path);
+    } else {
+        g_string_append_printf(name, strchr(a->host, ':') ? "[%s]:%s"
+                                                          : "%s:%s",
+                               a->host, port);
+        append_export(name, export);
+    }
+    if (tls) {
+        append_tls(name, options, a->type == NBD_ADDRESS_UNIX ? "&" : "?");
     }
     return g_string_free(name, FALSE);
 }
@@ -282,20 +390,12 @@ static bool nbd_open(BlockNode *node, json_t *options, GError **error)
     g_autoptr(NbdTlsCreds) tls = NULL;
     NbdState *s = node->state;
     NbdClientParams p = { .address = address };
-    const char *tls_id = NULL;
 
-    if (!address || !read_params(options, &p, &tls_id, error)) {
+    if (!address || !read_params(options, &p, error) ||
+        !find_tls(options, p.tls_hostname, &tls, error)) {
         return false;
     }
-    if (tls_id) {
-        tls = block_nbd_tls_creds(tls_id, false, error);
-        if (!tls) {
-            return false;
-        }
-        p.tls = tls;
-    } else if (p.tls_hostname) {
-        return fail(error, "tls-hostname is not permitted without tls-creds");
-    }
+    p.tls = tls;
     s->client = nbd_client_open(&p, error);
     if (!s->client) {
         return false;
@@ -305,7 +405,7 @@ static bool nbd_open(BlockNode *node, json_t *options, GError **error)
         nbd_client_close(s->client);
         return false;
     }
-    node->filename = make_filename(address, p.export);
+    node->filename = make_filename(address, p.export, options);
     return true;
 }
 
@@ -406,8 +506,10 @@ static bool nbd_reopen_prepare(BlockNode *node, json_t *options,
     return true;
 }
 
-static const char *const nbd_protocols[] = { "nbd", "nbd+tcp", "nbd+unix",
-                                             "nbd+vsock", NULL };
+static const char *const nbd_protocols[] = {
+    "nbd",  "nbd+tcp",  "nbd+unix",  "nbd+vsock",
+    "nbds", "nbds+tcp", "nbds+unix", "nbds+vsock", NULL,
+};
 
 const BlockDriver block_driver_nbd = {
     .name = "nbd",

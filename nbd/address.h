@@ -13,6 +13,8 @@
 
 #include <glib.h>
 
+#include "nbd/tls.h"
+
 typedef enum NbdAddressType {
     NBD_ADDRESS_UNIX,
     NBD_ADDRESS_INET,
@@ -69,6 +71,12 @@ typedef struct NbdUri {
 /* nbd[s]://, nbd[s]+tcp://, nbd[s]+unix://, nbd[s]+vsock:// */
 NbdUri *nbd_uri_parse(const char *text, GError **error);
 void nbd_uri_free(NbdUri *uri);
+/*
+ * Client credentials from what a TLS URI says.  Without tls-type it is PSK
+ * when a PSK file is named, else x509; x509 without a directory trusts what
+ * the system trusts.
+ */
+NbdTlsCreds *nbd_uri_tls_creds(const NbdUri *uri, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NbdUri, nbd_uri_free)
 
 #endif

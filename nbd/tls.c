@@ -114,6 +114,11 @@ static bool load_x509(NbdTlsCreds *creds, const NbdTlsParams *p,
     const char *cert_name = p->server ? "server-cert.pem" : "client-cert.pem";
     const char *key_name = p->server ? "server-key.pem" : "client-key.pem";
 
+    if (!p->dir) {
+        gnutls_certificate_allocate_credentials(&creds->x509);
+        return check(gnutls_certificate_set_x509_system_trust(creds->x509),
+                     "Cannot load CA certificates", "of the system", error);
+    }
     if (!find_file(p, "ca-cert.pem", !p->server || p->verify_peer, &ca,
                    error) ||
         !find_file(p, "ca-crl.pem", false, &crl, error) ||
@@ -201,7 +206,9 @@ NbdTlsCreds *nbd_tls_creds_new(const NbdTlsParams *p, GError **error)
     creds->kind = p->kind;
     creds->server = p->server;
     creds->verify_peer = p->verify_peer;
-    if (!p->dir && !p->psk_file && p->kind != NBD_TLS_ANON) {
+    if (!p->dir &&
+        (p->kind == NBD_TLS_PSK ? !p->psk_file
+                                : p->kind == NBD_TLS_X509 && p->server)) {
         g_set_error(error, NBD_ERROR, EINVAL,
                     "Missing 'dir' property value");
         return NULL;

@@ -29,7 +29,11 @@ typedef struct NbdTlsParams {
     NbdTlsKind kind;
     bool server;          /* endpoint */
     bool verify_peer;     /* x509; a server then demands client certificates */
-    const char *dir;      /* ca-cert.pem, server-cert.pem, keys.psk, ... */
+    /*
+     * ca-cert.pem, server-cert.pem, keys.psk, ...; only an x509 client may
+     * do without: it trusts the authorities that the system trusts.
+     */
+    const char *dir;
     const char *psk_file; /* instead of dir/keys.psk */
     const char *username; /* psk client; NULL "qemu" */
     const char *priority; /* GnuTLS priority string; NULL default */

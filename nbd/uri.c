@@ -216,3 +216,34 @@ NbdUri *nbd_uri_parse(const char *text, GError **error)
     fail(error, text, "unknown scheme");
     return NULL;
 }
+
+NbdTlsCreds *nbd_uri_tls_creds(const NbdUri *uri, GError **error)
+{
+    static const char *const types[] = {
+        [NBD_TLS_X509] = "x509", [NBD_TLS_PSK] = "psk",
+        [NBD_TLS_ANON] = "anon",
+    };
+    const char *user = uri->username;
+    NbdTlsParams p = {
+        .kind = uri->tls_psk_file ? NBD_TLS_PSK : NBD_TLS_X509,
+        .verify_peer = uri->tls_verify_peer != 0,
+        .dir = uri->tls_certificates,
+        .psk_file = uri->tls_psk_file,
+        .username = user && *user ? user : g_get_user_name(),
+    };
+    size_t i = 0;
+
+    if (uri->tls_type) {
+        while (i < G_N_ELEMENTS(types) && strcmp(uri->tls_type, types[i])) {
+            i++;
+        }
+        if (i == G_N_ELEMENTS(types)) {
+            g_set_error(error, NBD_ERROR, EINVAL,
+                        "tls-type '%s' is none of x509, psk, anon",
+                        uri->tls_type);
+            return NULL;
+        }
+        p.kind = (NbdTlsKind)i;
+    }
+    return nbd_tls_creds_new(&p, error);
+}

@@ -45,13 +45,36 @@ static void print_export(const NbdExportInfo *info)
     }
 }
 
+/* A TLS URI brings its own credentials, --tls-creds may bring them to any. */
+static GPtrArray *list_uri(const NbdToolOptions *o, NbdTlsCreds *tls,
+                           GError **error)
+{
+    g_autoptr(NbdUri) uri = nbd_uri_parse(o->list_uri, error);
+    g_autoptr(NbdTlsCreds) own = NULL;
+    const char *hostname = o->tls_hostname;
+
+    if (!uri) {
+        return NULL;
+    }
+    if (uri->tls && !tls) {
+        own = nbd_uri_tls_creds(uri, error);
+        if (!own) {
+            return NULL;
+        }
+    }
+    return nbd_client_list(uri->address, tls ? tls : own,
+                           hostname ? hostname : uri->tls_hostname, error);
+}
+
 int nbd_tool_list(const NbdToolOptions *o, NbdTlsCreds *tls)
 {
     g_autoptr(NbdAddress) address = nbd_tool_address(o);
     g_autoptr(GPtrArray) list = NULL;
     g_autoptr(GError) error = NULL;
 
-    list = nbd_client_list(address, tls, o->tls_hostname, &error);
+    list = o->list_uri ? list_uri(o, tls, &error)
+                       : nbd_client_list(address, tls, o->tls_hostname,
+                                         &error);
     if (!list) {
         nbd_tool_error("%s", error->message);
         return 1;

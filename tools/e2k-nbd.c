@@ -443,7 +443,7 @@ static const ToolOption tool_options[] = {
 
 static void print_help(NbdToolOptions *o, const char *value)
 {
-    printf("Usage: %s [OPTIONS] FILE\n  or:  %s -L [OPTIONS]\n"
+    printf("Usage: %s [OPTIONS] FILE\n  or:  %s -L [OPTIONS] [URI]\n"
            "Serves a disk image over the NBD protocol.\n",
            program_invocation_short_name, program_invocation_short_name);
     for (size_t i = 0; i < G_N_ELEMENTS(tool_options); i++) {
@@ -517,8 +517,11 @@ static void check_list_mode(const NbdToolOptions *o, int files)
 {
     const NbdToolExport *e = o->exports->pdata[0];
 
-    if (files) {
+    if (files && !o->list_uri) {
         die("List mode is incompatible with a file name");
+    }
+    if (o->list_uri && (o->socket || o->bind || o->port)) {
+        die("The server is given by its URI and by other options");
     }
     if (e->name || e->description || e->offset || e->format ||
         e->image_opts || e->bitmaps->len || e->read_only || e->temporary ||
@@ -658,10 +661,13 @@ int main(int argc, char **argv)
         return 0;
     }
     if (o.list) {
+        if (files == 1 && strstr(argv[optind], "://")) {
+            o.list_uri = argv[optind];
+        }
         check_list_mode(&o, files);
     }
     check_options(&o, files);
-    if (files) {
+    if (files && !o.list) {
         first->file = g_strdup(argv[optind]);
         set_string(&first->name, first->name ? first->name : "");
     } else if (!o.list) {

@@ -33,6 +33,7 @@ typedef struct NbdToolOptions {
     char *pid_file;
     char *connect_device, *disconnect_device;
     char *tls_creds, *tls_authz, *tls_hostname;
+    const char *list_uri; /* -L URI, NULL: the server of -k, -b, -p */
 } NbdToolOptions;
 
 /* "PROG: MESSAGE" and hint lines on standard error. */

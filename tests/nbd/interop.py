@@ -11,6 +11,8 @@ import unittest
 
 from harness import E2K_NBD, Case, main, need, uri
 
+E2K_IMG = os.environ.get("E2K_IMG", "e2k-img")
+
 MIB = 1 << 20
 
 
@@ -433,6 +435,42 @@ class Tls(Case):
                                      "--tls-authz", "a")
             self.our_client(server, creds,
                             "tls-creds=c,tls-hostname=localhost", status)
+            server.stop()
+
+    def test_uris(self):
+        """nbds:// as the name of an image, of a server to list."""
+        self.make_certificates()
+        keys = f"{self.certs}/keys.psk"
+        out = self.path("uri.img")
+        for kind, user, query in (
+                ("psk", "alice@", f"tls-psk-file={keys}"),
+                ("x509", "", f"tls-certificates={self.certs}&"
+                             "tls-hostname=localhost")):
+            server = self.tls_server(kind, "-x", "a disk")
+            name = (f"nbds+unix://{user}/a%20disk?socket={server.sock}&"
+                    f"{query}")
+            info = json.loads(self.run_tool(E2K_IMG, "info", "--output=json",
+                                            "-f", "raw", name))
+            for uri_ in (name, info["filename"]):
+                self.assertTrue(uri_.startswith("nbds+unix://"), uri_)
+                self.run_tool(E2K_IMG, "convert", "-O", "raw", "-f", "raw",
+                              uri_, out)
+                with open(out, "rb") as f:
+                    self.assertEqual(f.read(), self.pattern(MIB))
+            listed = self.run_tool(E2K_NBD, "-L", name)
+            self.assertIn("export: 'a disk'", listed)
+            for wrong, text in (
+                    (name.replace("nbds", "nbd"),
+                     "TLS negotiation required"),
+                    (name + "&tls-type=none", "tls-type"),
+                    (name.replace("localhost", "elsewhere"),
+                     "TLS handshake failed"),
+                    (name.replace(keys, "/nosuch"), "/nosuch"),
+                    (name.replace("alice@", "bob@"), "bob")):
+                if wrong != name:
+                    error = self.run_tool(E2K_IMG, "info", "-f", "raw",
+                                          wrong, status=1)
+                    self.assertIn(text, error)
             server.stop()
 
     def test_wrong_endpoint(self):
