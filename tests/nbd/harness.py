@@ -18,6 +18,23 @@ def need(*tools):
             raise unittest.SkipTest(f"{tool} is not installed")
 
 
+def wait_gone(pid):
+    """Until a process that is not our child has ended."""
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                if f.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
 class Process:
     """A server in the foreground that creates a unix socket."""
 

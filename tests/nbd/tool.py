@@ -12,22 +12,9 @@ import threading
 import time
 
 import wire as w
-from harness import E2K_NBD, Case, main, need, uri
+from harness import E2K_NBD, Case, main, need, uri, wait_gone
 
 MIB = 1 << 20
-
-
-def wait_gone(pid):
-    for _ in range(500):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-            if f.read().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        time.sleep(0.02)
-    return False
 
 
 class Life(Case):
