@@ -6,6 +6,7 @@
 #ifndef HW_BOARD_H
 #define HW_BOARD_H
 
+#include "hw/pci.h"
 #include "hw/serial.h"
 #include "hw/virtio.h"
 #include "system/machine.h"
@@ -25,16 +26,30 @@ typedef struct BoardConfig {
     const char *dump_dtb;    /* write the device tree here */
 } BoardConfig;
 
+/* Where PCI functions are plugged. */
+typedef struct BoardPci {
+    PciHost *host;
+    PciFunction *parent;  /* the bridge above, NULL: bus 0 */
+    unsigned first_slot;
+    unsigned pins[4];     /* INTA..INTD of slot 0; they rotate */
+    PciFunction *sata;    /* the board's own SATA controller, or NULL */
+} BoardPci;
+
 typedef struct BoardClass {
     const char *name;
     const char *help;
     const char *default_cpu;
     unsigned max_cpus;
     uint64_t default_ram_bytes;
+    const char *drive_interface; /* of -drive: "virtio", "ide" or "none" */
     bool (*build)(Machine *machine, const BoardConfig *config,
                   GError **error);
-    /* Gives a virtio device a place; takes it over on success. */
+    /* Gives a virtio device a place on the memory bus; takes it over on
+     * success.  NULL: the board has PCI only. */
     bool (*plug_virtio)(Machine *machine, VirtioDevice *vdev, GError **error);
+    /* Gives it back, for the caller to free; NULL: no such device. */
+    VirtioDevice *(*unplug_virtio)(Machine *machine, const char *id);
+    const BoardPci *(*pci)(Machine *machine); /* NULL: no PCI */
     /* Sends host input to the console. */
     void (*console_input)(Machine *machine, const uint8_t *bytes, size_t n);
     /* Device tree and other tables; after all devices are plugged. */
@@ -43,10 +58,20 @@ typedef struct BoardClass {
 
 extern const BoardClass board_virt;
 extern const BoardClass board_none;
+extern const BoardClass board_e8c;
+extern const BoardClass board_e8c2;
+extern const BoardClass board_e2s;
+extern const BoardClass board_e1cp;
 
 /* NULL when unknown. */
 const BoardClass *board_find(const char *name);
 /* Number n, NULL after the last. */
 const BoardClass *board_nth(unsigned n);
+
+/*
+ * A free device number for a plugged function and the input its INTA goes
+ * to; -1 with an error when the bus is full.
+ */
+int board_pci_place(const BoardPci *pci, unsigned *pin, GError **error);
 
 #endif

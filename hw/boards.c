@@ -33,6 +33,7 @@ const BoardClass board_none = {
     .default_cpu = "e8c",
     .max_cpus = 1,
     .default_ram_bytes = PHYS_PAGE_BYTES,
+    .drive_interface = "none",
     .build = none_build,
     .plug_virtio = none_plug,
     .finish = none_finish,
@@ -40,6 +41,10 @@ const BoardClass board_none = {
 
 static const BoardClass *const boards[] = {
     &board_virt,
+    &board_e8c,
+    &board_e8c2,
+    &board_e2s,
+    &board_e1cp,
     &board_none,
 };
 
@@ -58,4 +63,16 @@ const BoardClass *board_find(const char *name)
         }
     }
     return NULL;
+}
+
+int board_pci_place(const BoardPci *pci, unsigned *pin, GError **error)
+{
+    int slot = pci_free_slot(pci->host, pci->parent, pci->first_slot);
+
+    if (slot < 0) {
+        g_set_error(error, SYSTEM_ERROR, 0, "the PCI bus has no free slot");
+        return -1;
+    }
+    *pin = pci->pins[slot % G_N_ELEMENTS(pci->pins)];
+    return slot;
 }

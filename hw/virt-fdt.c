@@ -157,6 +157,45 @@ static void write_power(Writer *w)
     end(w);
 }
 
+/* Bus 0 of a generic host bridge; PCI addresses are CPU addresses. */
+static void write_pci(Writer *w)
+{
+    enum { SPACE_IO = 0x01000000, SPACE_MEMORY = 0x02000000, SLOTS = 4 };
+    const uint64_t memory = VIRT_PCI_MEMORY;
+    const uint32_t ranges[] = {
+        SPACE_IO, 0, VIRT_PCI_IO_FIRST, VIRT_IO_PORTS >> 32,
+        (uint32_t)VIRT_IO_PORTS + VIRT_PCI_IO_FIRST, 0,
+        VIRT_IO_BYTES - VIRT_PCI_IO_FIRST,
+        SPACE_MEMORY, 0, memory, 0, memory, 0, VIRT_PCI_MEMORY_BYTES,
+    };
+    fdt32_t cells[G_N_ELEMENTS(ranges)];
+    fdt32_t map[SLOTS * 4 * 6];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(ranges); i++) {
+        cells[i] = cpu_to_fdt32(ranges[i]);
+    }
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        for (unsigned pin = 1; pin <= 4; pin++) {
+            uint32_t row[] = { slot << 11, 0, 0, pin, PHANDLE_IOAPIC,
+                               VIRT_IRQ_PCI + (slot + pin - 1) % 4 };
+
+            for (unsigned i = 0; i < G_N_ELEMENTS(row); i++) {
+                map[n++] = cpu_to_fdt32(row[i]);
+            }
+        }
+    }
+    begin_device(w, "pci", "pci-host-ecam-generic", VIRT_PCI_CONFIG,
+                 VIRT_PCI_CONFIG_BYTES);
+    text(w, "device_type", "pci");
+    cell(w, "#address-cells", 3);
+    cell(w, "#size-cells", 2);
+    cell(w, "#interrupt-cells", 1);
+    note(w, fdt_property(w->fdt, "ranges", cells, sizeof(cells)));
+    note(w, fdt_property(w->fdt, "interrupt-map", map, sizeof(map)));
+    end(w);
+}
+
 static void write_devices(Writer *w)
 {
     begin_device(w, "interrupt-controller", "mcst,ioapic", VIRT_IOAPIC,
@@ -185,6 +224,7 @@ static void write_devices(Writer *w)
         interrupt(w, VIRT_IRQ_VIRTIO + i, IRQ_LEVEL);
         end(w);
     }
+    write_pci(w);
 }
 
 uint8_t *virt_fdt_build(const VirtFdt *tree, size_t max_bytes,

@@ -1,45 +1,28 @@
 /*
  * The virt board: RAM, 16550, LT timer, IO-APIC and LAPICs, power device,
- * clock, sixteen virtio-mmio slots, described to the guest by a device tree.
+ * clock, sixteen virtio-mmio slots, a PCI bus, described to the guest by a
+ * device tree.
  *
- *   RAM low | ... | UART POWER RTC | virtio slots | IO-APIC LT LAPIC |
- *   I/O ports | system registers | RAM high
+ *   RAM low | PCI memory | UART POWER RTC | virtio slots | IO-APIC LT LAPIC |
+ *   I/O ports | PCI configuration | RAM high
  *
  * Addresses and interrupt pins are the contract of "system/boot-contract.md"
  * A.2, which tests may hard-code.
  */
-#include <string.h>
-
-#include "hw/board.h"
-#include "hw/boot.h"
+#include "hw/board-boot.h"
 #include "hw/intc.h"
 #include "hw/lt-timer.h"
 #include "hw/misc.h"
 #include "hw/virt-fdt.h"
 #include "system/sys-cpu.h"
 
-#define RAM_LOW_MAX UINT64_C(0x80000000)
-#define RAM_HIGH_ALIAS UINT64_C(0x400000000)
-
-enum {
-    MAX_CPUS = 64,
-    MIN_RAM_BYTES = 16 << 20,
-    RAM_ALIGN = 1 << 20,
-    INITRD_ALIGN = 1 << 16,
-};
+enum { MAX_CPUS = 64 };
 
 typedef struct Virt {
-    BoardConfig config;
-    BootArea area;
-    Image *image;
-    uint8_t *initrd;
-    size_t initrd_bytes;
-    uint64_t initrd_base;
-    uint8_t *fdt;
-    size_t fdt_bytes;
-    uint64_t ram_low;
+    BoardBoot boot;
     Device *uart;
     Device *slots[VIRT_VIRTIO_SLOTS];
+    BoardPci pci;
 } Virt;
 
 static Virt *virt_of(Machine *machine)
@@ -52,21 +35,45 @@ static void map(Machine *machine, uint64_t base, uint64_t size, Device *device)
     physmem_map_device(machine->mem, base, size, device, 0);
 }
 
-static void map_ram(Machine *machine, Virt *virt)
+static Irq pci_line(void *opaque, unsigned pin)
 {
-    uint64_t bytes = virt->config.ram_bytes;
+    return ioapic_pin(opaque, pin);
+}
 
-    virt->ram_low = MIN(bytes, RAM_LOW_MAX);
-    physmem_map_ram(machine->mem, 0, virt->ram_low, 0);
-    if (bytes > RAM_LOW_MAX) {
-        /* The low part answers at both addresses. */
-        physmem_map_ram(machine->mem, RAM_HIGH_ALIAS, bytes, 0);
-    }
+static void send_msi(void *opaque, uint64_t address, uint32_t data)
+{
+    intc_msi(opaque, address, data);
+}
+
+static void add_pci(Machine *machine, Virt *virt, Device *lapic,
+                    Device *ioapic)
+{
+    PciHostConfig config = {
+        .mem = machine->mem,
+        .config_base = VIRT_PCI_CONFIG,
+        .config_bytes = VIRT_PCI_CONFIG_BYTES,
+        .memory_base = VIRT_PCI_MEMORY,
+        .memory_bytes = VIRT_PCI_MEMORY_BYTES,
+        .io_base = VIRT_IO_PORTS,
+        .io_first = VIRT_PCI_IO_FIRST,
+        .io_bytes = VIRT_IO_BYTES - VIRT_PCI_IO_FIRST,
+        .msi_base = VIRT_LAPIC,
+        .msi = send_msi,
+        .msi_opaque = lapic,
+        .line = pci_line,
+        .line_opaque = ioapic,
+    };
+
+    virt->pci = (BoardPci){
+        .host = pci_host_new(machine, "pci", &config),
+        .pins = { VIRT_IRQ_PCI, VIRT_IRQ_PCI + 1, VIRT_IRQ_PCI + 2,
+                  VIRT_IRQ_PCI + 3 },
+    };
 }
 
 static void add_devices(Machine *machine, Virt *virt)
 {
-    const BoardConfig *config = &virt->config;
+    const BoardConfig *config = &virt->boot.config;
     Device *lapic = lapic_new(machine, "lapic");
     Device *ioapic = ioapic_new(machine, "ioapic", lapic);
 
@@ -81,7 +88,7 @@ static void add_devices(Machine *machine, Virt *virt)
     map(machine, VIRT_RTC, 0x1000, rtc_new(machine, "rtc"));
     map(machine, VIRT_LT, 0x1000,
         lt_timer_new(machine, "lt", ioapic_pin(ioapic, VIRT_IRQ_LT)));
-    map(machine, VIRT_IO_PORTS, 0x10000,
+    map(machine, VIRT_IO_PORTS, VIRT_PCI_IO_FIRST,
         lms_ports_new(machine, "ports", config->console,
                       config->console_opaque));
     for (unsigned i = 0; i < VIRT_VIRTIO_SLOTS; i++) {
@@ -92,148 +99,67 @@ static void add_devices(Machine *machine, Virt *virt)
         map(machine, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE * i,
             VIRT_VIRTIO_STRIDE, virt->slots[i]);
     }
+    add_pci(machine, virt, lapic, ioapic);
 }
 
-static bool load_initrd(Virt *virt, GError **error)
-{
-    if (!virt->config.initrd) {
-        return true;
-    }
-    virt->initrd = load_file(virt->config.initrd, virt->ram_low,
-                             &virt->initrd_bytes, error);
-    if (!virt->initrd) {
-        return false;
-    }
-    uint64_t image_end = virt->image ? virt->image->end : 0;
-
-    if (virt->initrd_bytes + INITRD_ALIGN > virt->area.base - image_end) {
-        g_set_error(error, SYSTEM_ERROR, 0, "initrd '%s' does not fit beside "
-                    "the kernel: give the machine more memory with -m",
-                    virt->config.initrd);
-        return false;
-    }
-    virt->initrd_base = (virt->area.base - virt->initrd_bytes) &
-                        ~(uint64_t)(INITRD_ALIGN - 1);
-    return true;
-}
-
-/* Puts image, tables and CPUs in place; the machine is stopped. */
 static void virt_reset(Machine *machine)
 {
     Virt *virt = virt_of(machine);
-    BootInfo info = {
-        .args = virt->config.append ? virt->config.append : "",
-        .bank_base = { 0, RAM_HIGH_ALIAS + RAM_LOW_MAX },
-        .bank_bytes = { virt->ram_low, virt->config.ram_bytes - virt->ram_low },
-        .n_cpus = virt->config.smp_entry_all ? machine->n_cpus : 1,
-        .mach_flags = machine->lms ? 1 : 0,
-        .fdt = virt->fdt ? virt->area.fdt : 0,
-        .cpu_type = machine->model->mdl,
-        .initrd_base = virt->initrd_base,
-        .initrd_bytes = virt->initrd_bytes,
-    };
-    uint64_t entry = 0, code_base = 0;
+    BootInfo info = { .mach_flags = machine->lms ? 1 : 0 };
 
-    if (virt->image) {
-        image_place(virt->image, machine->mem);
-        entry = virt->image->entry;
-        code_base = virt->image->base & ~(uint64_t)(PHYS_PAGE_BYTES - 1);
-        info.kernel_base = code_base;
-        info.kernel_bytes = virt->image->end - code_base;
-    }
-    if (virt->initrd) {
-        physmem_write(machine->mem, virt->initrd_base, virt->initrd,
-                      virt->initrd_bytes);
-    }
-    if (virt->fdt) {
-        physmem_write(machine->mem, virt->area.fdt, virt->fdt,
-                      virt->fdt_bytes);
-    }
-    boot_write_tables(&virt->area, machine->mem, &info);
-    for (unsigned i = 0; i < machine->n_cpus; i++) {
-        boot_set_cpu(&virt->area, machine, i, entry, code_base, info.fdt);
-        machine->cpus[i]->waits_for_startup =
-            i > 0 && !virt->config.smp_entry_all;
-    }
+    pci_host_program(virt->pci.host);
+    board_boot_reset(&virt->boot, machine, &info,
+                     virt->boot.config.smp_entry_all);
 }
 
 static bool virt_finish(Machine *machine, GError **error)
 {
-    Virt *virt = virt_of(machine);
+    BoardBoot *boot = &virt_of(machine)->boot;
     VirtFdt tree = {
-        .ram_low = virt->ram_low,
-        .ram_high_base = RAM_HIGH_ALIAS + RAM_LOW_MAX,
-        .ram_high = virt->config.ram_bytes - virt->ram_low,
-        .reserved_base = virt->area.base,
-        .reserved_bytes = virt->area.end - virt->area.base,
+        .ram_low = boot->ram_low,
+        .ram_high_base = BOARD_RAM_ALIAS + BOARD_RAM_LOW_MAX,
+        .ram_high = boot->config.ram_bytes - boot->ram_low,
+        .reserved_base = boot->area.base,
+        .reserved_bytes = boot->area.end - boot->area.base,
         .n_cpus = machine->n_cpus,
         .model = machine->model,
-        .args = virt->config.append,
-        .initrd_base = virt->initrd_base,
-        .initrd_bytes = virt->initrd_bytes,
+        .args = boot->config.append,
+        .initrd_base = boot->initrd_base,
+        .initrd_bytes = boot->initrd_bytes,
     };
 
-    if (virt->config.dtb) {
-        virt->fdt = load_file(virt->config.dtb, BOOT_FDT_MAX, &virt->fdt_bytes,
-                              error);
-        return virt->fdt != NULL;
+    if (boot->config.dtb) {
+        boot->fdt = load_file(boot->config.dtb, BOOT_FDT_MAX,
+                              &boot->fdt_bytes, error);
+        return boot->fdt != NULL;
     }
-    virt->fdt = virt_fdt_build(&tree, BOOT_FDT_MAX, &virt->fdt_bytes, error);
+    boot->fdt = virt_fdt_build(&tree, BOOT_FDT_MAX, &boot->fdt_bytes, error);
     if (error && *error) {
         return false;
     }
-    if (virt->fdt && virt->config.dump_dtb &&
-        !g_file_set_contents(virt->config.dump_dtb, (const char *)virt->fdt,
-                             virt->fdt_bytes, error)) {
-        return false;
-    }
-    return true;
+    return !boot->fdt || !boot->config.dump_dtb ||
+           g_file_set_contents(boot->config.dump_dtb,
+                               (const char *)boot->fdt, boot->fdt_bytes,
+                               error);
 }
 
 static void virt_free(Machine *machine)
 {
     Virt *virt = virt_of(machine);
 
-    image_free(virt->image);
-    g_free(virt->initrd);
-    g_free(virt->fdt);
+    board_boot_clear(&virt->boot);
     g_free(virt);
 }
 
 static bool virt_build(Machine *machine, const BoardConfig *config,
                        GError **error)
 {
-    if (config->ram_bytes < MIN_RAM_BYTES || config->ram_bytes % RAM_ALIGN) {
-        g_set_error(error, SYSTEM_ERROR, 0, "machine 'virt' needs at least "
-                    "%u MiB of memory, in whole MiB", MIN_RAM_BYTES >> 20);
-        return false;
-    }
-    if (config->append && strlen(config->append) > BOOT_ARGS_MAX) {
-        g_set_error(error, SYSTEM_ERROR, 0, "-append takes at most %u "
-                    "characters", BOOT_ARGS_MAX);
-        return false;
-    }
-    machine->mem = physmem_new(config->ram_bytes, error);
-    if (!machine->mem ||
-        !machine_add_cpus(machine, config->model, config->n_cpus, error)) {
-        return false;
-    }
     Virt *virt = g_new0(Virt, 1);
 
-    virt->config = *config;
     machine->board = virt;
     machine->board_free = virt_free;
     machine->board_reset = virt_reset;
-    map_ram(machine, virt);
-    boot_area_init(&virt->area, virt->ram_low, config->n_cpus);
-    if (config->kernel) {
-        virt->image = image_load(config->kernel, config->model->isa,
-                                 config->raw_base, virt->area.base, error);
-        if (!virt->image) {
-            return false;
-        }
-    }
-    if (!load_initrd(virt, error)) {
+    if (!board_boot_init(&virt->boot, "virt", machine, config, error)) {
         return false;
     }
     add_devices(machine, virt);
@@ -255,6 +181,23 @@ static bool virt_plug(Machine *machine, VirtioDevice *vdev, GError **error)
     return false;
 }
 
+static VirtioDevice *virt_unplug(Machine *machine, const char *id)
+{
+    Virt *virt = virt_of(machine);
+
+    for (unsigned i = 0; i < VIRT_VIRTIO_SLOTS; i++) {
+        if (!g_strcmp0(virtio_mmio_id(virt->slots[i]), id)) {
+            return virtio_mmio_unplug(virt->slots[i]);
+        }
+    }
+    return NULL;
+}
+
+static const BoardPci *virt_pci(Machine *machine)
+{
+    return &virt_of(machine)->pci;
+}
+
 static void virt_console_input(Machine *machine, const uint8_t *bytes,
                                size_t n)
 {
@@ -263,12 +206,15 @@ static void virt_console_input(Machine *machine, const uint8_t *bytes,
 
 const BoardClass board_virt = {
     .name = "virt",
-    .help = "RAM, 16550, LT timer, APIC, virtio-mmio, device tree",
+    .help = "RAM, 16550, LT timer, APIC, virtio-mmio, PCI, device tree",
     .default_cpu = "e8c",
     .max_cpus = MAX_CPUS,
     .default_ram_bytes = 256 << 20,
+    .drive_interface = "virtio",
     .build = virt_build,
     .plug_virtio = virt_plug,
+    .unplug_virtio = virt_unplug,
+    .pci = virt_pci,
     .console_input = virt_console_input,
     .finish = virt_finish,
 };

@@ -330,10 +330,7 @@ static void blk_resized(void *opaque, uint64_t size)
     VirtioDevice *vdev = &blk->vdev;
 
     stq_le_p(vdev->config + CONFIG_CAPACITY, size / SECTOR_BYTES);
-    vdev->config_generation++;
-    if (vdev->raise && (vdev->status & VIRTIO_STATUS_DRIVER_OK)) {
-        vdev->raise(vdev->transport, true);
-    }
+    virtio_config_changed(vdev);
 }
 
 static const BlockBackendOps backend_ops = {

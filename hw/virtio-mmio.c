@@ -34,12 +34,12 @@ typedef struct Slot {
     uint32_t interrupt; /* under irq_lock */
 } Slot;
 
-static void raise_interrupt(void *opaque, bool config)
+static void raise_interrupt(void *opaque, const VirtioQueue *queue)
 {
     Slot *slot = opaque;
 
     g_mutex_lock(&slot->irq_lock);
-    slot->interrupt |= config ? INT_CONFIG : INT_USED;
+    slot->interrupt |= queue ? INT_USED : INT_CONFIG;
     irq_set(&slot->irq, true);
     g_mutex_unlock(&slot->irq_lock);
 }
@@ -100,14 +100,10 @@ static uint64_t read_features(Device *device, unsigned n)
 static void write_features(Device *device, unsigned n, uint64_t value)
 {
     Slot *slot = (Slot *)device;
-    VirtioDevice *vdev = slot->vdev;
 
-    if (!vdev || slot->driver_features_sel > 1 ||
-        (vdev->status & VIRTIO_STATUS_FEATURES_OK)) {
-        return;
+    if (slot->vdev) {
+        virtio_accept_features(slot->vdev, slot->driver_features_sel, value);
     }
-    vdev->accepted = deposit64(vdev->accepted,
-                               32 * slot->driver_features_sel, 32, value);
 }
 
 static uint64_t read_queue_max(Device *device, unsigned n)
@@ -117,17 +113,9 @@ static uint64_t read_queue_max(Device *device, unsigned n)
 
 static void write_queue_size(Device *device, unsigned n, uint64_t value)
 {
-    VirtioQueue *queue = queue_of(device);
-
-    if (!queue || queue->ready) {
-        return;
+    if (queue_of(device)) {
+        virtio_queue_set_size(queue_of(device), value);
     }
-    if (!value || value > VIRTIO_QUEUE_MAX || (value & (value - 1))) {
-        log_printf(LOG_GUEST_ERROR, "%s: queue size %u\n", device->id,
-                   (unsigned)value);
-        return;
-    }
-    queue->size = value;
 }
 
 static uint64_t read_queue_ready(Device *device, unsigned n)
@@ -137,32 +125,15 @@ static uint64_t read_queue_ready(Device *device, unsigned n)
 
 static void write_queue_ready(Device *device, unsigned n, uint64_t value)
 {
-    VirtioQueue *queue = queue_of(device);
-
-    if (!queue) {
-        return;
+    if (queue_of(device)) {
+        virtio_queue_set_ready(queue_of(device), value & 1);
     }
-    if (!(value & 1) && queue->ready && queue->vdev->type->quiesce) {
-        queue->vdev->type->quiesce(queue->vdev);
-    }
-    g_mutex_lock(&queue->lock);
-    if ((value & 1) && !queue->ready) {
-        queue->last_avail = queue->used = 0;
-        queue->event_valid = false;
-    }
-    queue->ready = value & 1;
-    g_mutex_unlock(&queue->lock);
 }
 
 static void write_notify(Device *device, unsigned n, uint64_t value)
 {
-    VirtioDevice *vdev = vdev_of(device);
-
-    if (!vdev || value >= vdev->n_queues) {
-        log_printf(LOG_GUEST_ERROR, "%s: bell of queue %u\n", device->id,
-                   (unsigned)value);
-    } else if (vdev->status & VIRTIO_STATUS_DRIVER_OK) {
-        vdev->type->notify(vdev, value);
+    if (vdev_of(device)) {
+        virtio_bell(vdev_of(device), value);
     }
 }
 
@@ -192,9 +163,7 @@ static void reset_slot(Device *device)
     Slot *slot = (Slot *)device;
 
     if (slot->vdev) {
-        if (slot->vdev->type->quiesce) {
-            slot->vdev->type->quiesce(slot->vdev);
-        }
+        virtio_quiesce(slot->vdev);
         virtio_reset(slot->vdev);
     }
     slot->device_features_sel = slot->driver_features_sel = 0;
@@ -229,23 +198,6 @@ QUEUE_ADDRESS(used, device)
 static uint64_t read_generation(Device *device, unsigned n)
 {
     return vdev_of(device) ? vdev_of(device)->config_generation : 0;
-}
-
-static uint64_t read_config(Device *device, unsigned n)
-{
-    VirtioDevice *vdev = vdev_of(device);
-
-    return vdev && n < sizeof(vdev->config) ? vdev->config[n] : 0;
-}
-
-static void write_config(Device *device, unsigned n, uint64_t value)
-{
-    VirtioDevice *vdev = vdev_of(device);
-
-    if (vdev && n < sizeof(vdev->config) && vdev->type->config_written) {
-        vdev->config[n] = value;
-        vdev->type->config_written(vdev);
-    }
 }
 
 #define RO(reg_name, at, fn)                                                   \
@@ -286,25 +238,14 @@ static const DeviceReg slot_regs[] = {
 };
 
 /* Registers are words; the configuration space is bytes of any width. */
-static const DeviceReg config_regs[] = {
-    { .name = "Config", .offset = CONFIG_AT, .size = 1,
-      .count = SLOT_BYTES - CONFIG_AT, .read = read_config,
-      .write = write_config },
-    { 0 },
-};
-
 static uint64_t slot_read(Device *device, uint64_t offset, unsigned size)
 {
-    uint64_t value = 0;
-
     if (offset < CONFIG_AT) {
         return device_regs_read(device, slot_regs, offset, size);
     }
-    for (unsigned i = 0; i < size; i++) {
-        value |= device_regs_read(device, config_regs, offset + i, 1)
-                 << (8 * i);
-    }
-    return value;
+    return vdev_of(device)
+               ? virtio_config_read(vdev_of(device), offset - CONFIG_AT, size)
+               : 0;
 }
 
 static void slot_write(Device *device, uint64_t offset, unsigned size,
@@ -312,22 +253,33 @@ static void slot_write(Device *device, uint64_t offset, unsigned size,
 {
     if (offset < CONFIG_AT) {
         device_regs_write(device, slot_regs, offset, size, value);
-        return;
-    }
-    for (unsigned i = 0; i < size; i++) {
-        device_regs_write(device, config_regs, offset + i, 1,
-                          value >> (8 * i) & 0xff);
+    } else if (vdev_of(device)) {
+        virtio_config_write(vdev_of(device), offset - CONFIG_AT, size, value);
     }
 }
 
 static void slot_quiesce(Device *device)
 {
-    VirtioDevice *vdev = vdev_of(device);
-
-    if (vdev && vdev->type->quiesce) {
-        vdev->type->quiesce(vdev);
+    if (vdev_of(device)) {
+        virtio_quiesce(vdev_of(device));
     }
 }
+
+static void slot_resume(Device *device)
+{
+    if (vdev_of(device)) {
+        virtio_resume(vdev_of(device));
+    }
+}
+
+static const StateField slot_fields[] = {
+    STATE_FIELD(Slot, device_features_sel),
+    STATE_FIELD(Slot, driver_features_sel),
+    STATE_FIELD(Slot, queue_sel),
+    STATE_FIELD(Slot, interrupt),
+    STATE_POINTER(Slot, vdev, virtio_fields),
+    STATE_END,
+};
 
 static void slot_free(Device *device)
 {
@@ -349,6 +301,8 @@ static const DeviceClass slot_class = {
     .write = slot_write,
     .reset = reset_slot,
     .quiesce = slot_quiesce,
+    .resume = slot_resume,
+    .fields = slot_fields,
     .free = slot_free,
 };
 
@@ -374,4 +328,25 @@ void virtio_mmio_plug(Device *device, VirtioDevice *vdev)
 bool virtio_mmio_is_free(Device *device)
 {
     return !vdev_of(device);
+}
+
+VirtioDevice *virtio_mmio_unplug(Device *device)
+{
+    Slot *slot = (Slot *)device;
+
+    g_mutex_lock(device->lock);
+    VirtioDevice *vdev = slot->vdev;
+
+    if (vdev) {
+        virtio_quiesce(vdev);
+        slot->vdev = NULL;
+        clear_interrupt(slot, ~0u);
+    }
+    g_mutex_unlock(device->lock);
+    return vdev;
+}
+
+const char *virtio_mmio_id(Device *device)
+{
+    return vdev_of(device) ? vdev_of(device)->id : NULL;
 }

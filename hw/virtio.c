@@ -92,9 +92,126 @@ void virtio_broken(VirtioDevice *vdev, const char *why)
     __atomic_or_fetch(&vdev->status, VIRTIO_STATUS_NEEDS_RESET,
                       __ATOMIC_SEQ_CST);
     if (vdev->status & VIRTIO_STATUS_DRIVER_OK) {
-        vdev->raise(vdev->transport, true);
+        vdev->raise(vdev->transport, NULL);
     }
 }
+
+/* ---- For transports ----------------------------------------------------------- */
+
+void virtio_accept_features(VirtioDevice *vdev, uint32_t half, uint32_t bits)
+{
+    if (half < 2 && !(vdev->status & VIRTIO_STATUS_FEATURES_OK)) {
+        vdev->accepted = deposit64(vdev->accepted, 32 * half, 32, bits);
+    }
+}
+
+void virtio_queue_set_size(VirtioQueue *queue, uint64_t size)
+{
+    if (queue->ready) {
+        return;
+    }
+    if (!size || size > VIRTIO_QUEUE_MAX || (size & (size - 1))) {
+        log_printf(LOG_GUEST_ERROR, "%s: queue size %u\n", queue->vdev->id,
+                   (unsigned)size);
+        return;
+    }
+    queue->size = size;
+}
+
+void virtio_queue_set_ready(VirtioQueue *queue, bool ready)
+{
+    if (!ready && queue->ready) {
+        virtio_quiesce(queue->vdev);
+    }
+    g_mutex_lock(&queue->lock);
+    if (ready && !queue->ready) {
+        queue->last_avail = queue->used = 0;
+        queue->event_valid = false;
+    }
+    queue->ready = ready;
+    g_mutex_unlock(&queue->lock);
+}
+
+void virtio_bell(VirtioDevice *vdev, uint64_t queue)
+{
+    if (queue >= vdev->n_queues) {
+        log_printf(LOG_GUEST_ERROR, "%s: bell of queue %u\n", vdev->id,
+                   (unsigned)queue);
+    } else if (vdev->status & VIRTIO_STATUS_DRIVER_OK) {
+        vdev->type->notify(vdev, queue);
+    }
+}
+
+uint64_t virtio_config_read(VirtioDevice *vdev, uint64_t at, unsigned size)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        if (at + i < sizeof(vdev->config)) {
+            value |= (uint64_t)vdev->config[at + i] << (8 * i);
+        }
+    }
+    return value;
+}
+
+void virtio_config_write(VirtioDevice *vdev, uint64_t at, unsigned size,
+                         uint64_t value)
+{
+    if (!vdev->type->config_written) {
+        return;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        if (at + i < sizeof(vdev->config)) {
+            vdev->config[at + i] = value >> (8 * i);
+        }
+    }
+    vdev->type->config_written(vdev);
+}
+
+void virtio_config_changed(VirtioDevice *vdev)
+{
+    vdev->config_generation++;
+    if (vdev->raise && (vdev->status & VIRTIO_STATUS_DRIVER_OK)) {
+        vdev->raise(vdev->transport, NULL);
+    }
+}
+
+void virtio_quiesce(VirtioDevice *vdev)
+{
+    if (vdev->type->quiesce) {
+        vdev->type->quiesce(vdev);
+    }
+}
+
+void virtio_resume(VirtioDevice *vdev)
+{
+    for (unsigned i = 0; i < vdev->n_queues; i++) {
+        if (vdev->queues[i].ready && (vdev->status & VIRTIO_STATUS_DRIVER_OK)) {
+            vdev->type->notify(vdev, i);
+        }
+    }
+}
+
+static const StateField queue_fields[] = {
+    STATE_FIELD(VirtioQueue, size),
+    STATE_FIELD(VirtioQueue, ready),
+    STATE_FIELD(VirtioQueue, desc),
+    STATE_FIELD(VirtioQueue, driver),
+    STATE_FIELD(VirtioQueue, device),
+    STATE_FIELD(VirtioQueue, last_avail),
+    STATE_FIELD(VirtioQueue, used),
+    STATE_FIELD(VirtioQueue, event_valid),
+    STATE_FIELD(VirtioQueue, signalled),
+    STATE_END,
+};
+
+const StateField virtio_fields[] = {
+    STATE_STRUCTS(VirtioDevice, queues, queue_fields),
+    STATE_FIELD(VirtioDevice, accepted),
+    STATE_FIELD(VirtioDevice, status),
+    STATE_FIELD(VirtioDevice, config_generation),
+    STATE_END,
+};
 
 static bool is_broken(const VirtioDevice *vdev)
 {
@@ -327,7 +444,7 @@ void virtio_push(VirtioRequest *request, uint32_t written)
     g_mutex_unlock(&queue->lock);
     virtio_request_free(request);
     if (interrupt) {
-        vdev->raise(vdev->transport, false);
+        vdev->raise(vdev->transport, queue);
     }
 }
 

@@ -97,7 +97,8 @@ struct VirtioDevice {
     char *id;
     PhysMem *mem;
     /* The transport: tells the guest. */
-    void (*raise)(void *transport, bool config);
+    void (*raise)(void *transport, const VirtioQueue *queue); /* NULL:
+                             * the configuration changed */
     void *transport;
     unsigned n_queues;
     VirtioQueue queues[VIRTIO_MAX_QUEUES];
@@ -113,6 +114,23 @@ void virtio_init(VirtioDevice *vdev, const VirtioType *type, const char *id,
 void virtio_clear(VirtioDevice *vdev);
 void virtio_reset(VirtioDevice *vdev);
 void virtio_set_status(VirtioDevice *vdev, uint32_t status);
+/* What transports do, checked: half 0 or 1 of the accepted features, a
+ * queue's size and its start or stop, a bell. */
+void virtio_accept_features(VirtioDevice *vdev, uint32_t half, uint32_t bits);
+void virtio_queue_set_size(VirtioQueue *queue, uint64_t size);
+void virtio_queue_set_ready(VirtioQueue *queue, bool ready);
+void virtio_bell(VirtioDevice *vdev, uint64_t queue);
+uint64_t virtio_config_read(VirtioDevice *vdev, uint64_t at, unsigned size);
+void virtio_config_write(VirtioDevice *vdev, uint64_t at, unsigned size,
+                         uint64_t value);
+/* Device types change their configuration through this. */
+void virtio_config_changed(VirtioDevice *vdev);
+/* No request is in flight afterwards; looks for requests again. */
+void virtio_quiesce(VirtioDevice *vdev);
+void virtio_resume(VirtioDevice *vdev);
+/* What snapshots keep. */
+extern const StateField virtio_fields[];
+
 /* The guest broke the rules: says so, asks for a reset. */
 void virtio_broken(VirtioDevice *vdev, const char *why);
 
@@ -139,5 +157,8 @@ size_t virtio_copy_in(const VirtioRequest *request, size_t skip,
 Device *virtio_mmio_new(Machine *machine, const char *id, Irq irq);
 void virtio_mmio_plug(Device *slot, VirtioDevice *vdev);
 bool virtio_mmio_is_free(Device *slot);
+/* Hot unplug: the device, which the caller frees; NULL when it is empty. */
+VirtioDevice *virtio_mmio_unplug(Device *slot);
+const char *virtio_mmio_id(Device *slot); /* of the device in it, or NULL */
 
 #endif

@@ -67,6 +67,26 @@ static json_t *run_human(void *opaque, json_t *args, GError **error)
     return text && !json ? json_string("(invalid UTF-8)\n") : json;
 }
 
+static json_t *run_device_add(void *opaque, json_t *args, GError **error)
+{
+    System *s = opaque;
+    json_t *copy = json_deep_copy(args);
+
+    s->ops->device_add(s->opaque, copy, error);
+    json_decref(copy);
+    return NULL;
+}
+
+static const QmpArg device_del_args[] = { { "id", QMP_STR }, { NULL } };
+
+static json_t *run_device_del(void *opaque, json_t *args, GError **error)
+{
+    System *s = opaque;
+
+    s->ops->device_del(s->opaque, qmp_str(args, "id"), error);
+    return NULL;
+}
+
 static json_t *query_name(void *opaque, json_t *args, GError **error)
 {
     System *s = opaque;
@@ -113,6 +133,10 @@ static const Row rows[] = {
       NEEDS(query_cpus) },
     { { "human-monitor-command", human_args, run_human },
       NEEDS(human_command) },
+    { { "device_add", NULL, run_device_add, QMP_ANY_ARGS },
+      NEEDS(device_add) },
+    { { "device_del", device_del_args, run_device_del },
+      NEEDS(device_del) },
     { { "query-name", NULL, query_name }, NEEDS(quit) },
     { { "query-machines", NULL, query_machines, QMP_RETURNS_LIST },
       NEEDS(machine_type) },
@@ -122,8 +146,13 @@ static const QmpArg shutdown_data[] = {
     { "guest", QMP_BOOL }, { "reason", QMP_STR }, { NULL },
 };
 
+static const QmpArg deleted_data[] = {
+    { "device", QMP_STR, .optional = true }, { "path", QMP_STR }, { NULL },
+};
+
 static const QmpEvent system_events[] = {
     { "SHUTDOWN", shutdown_data },
+    { "DEVICE_DELETED", deleted_data },
     { "POWERDOWN" }, { "RESET", shutdown_data }, { "STOP" }, { "RESUME" },
     { NULL },
 };

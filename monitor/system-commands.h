@@ -29,6 +29,9 @@ typedef struct MonitorSystemOps {
     json_t *(*query_cpus)(void *opaque);
     /* Text of a human monitor command; caller frees.  NULL with error. */
     char *(*human_command)(void *opaque, const char *line, GError **error);
+    /* Arguments as given to device_add, to be used up by it. */
+    bool (*device_add)(void *opaque, json_t *args, GError **error);
+    bool (*device_del)(void *opaque, const char *id, GError **error);
     const char *name; /* of the machine; NULL: none */
     const char *machine_type;
 } MonitorSystemOps;

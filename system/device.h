@@ -51,20 +51,52 @@ struct DeviceReg {
     void (*write)(Device *device, unsigned index, uint64_t value);
 };
 
-/* A field that snapshots keep: count items of size bytes. */
-typedef struct StateField {
+/*
+ * A field that snapshots keep: count items of size bytes.  With sub the items
+ * are structs of size bytes, described by another table.  With pointer the
+ * struct member points to the items, and NULL means that there are none; the
+ * number may be in an unsigned member (count_at).
+ */
+typedef struct StateField StateField;
+struct StateField {
     const char *name; /* NULL ends a table */
     uint32_t offset;
-    uint8_t size;     /* bytes of an item: 1, 2, 4, 8 */
+    uint32_t size;    /* bytes of an item: 1, 2, 4, 8, or of a struct */
     uint32_t count;
-} StateField;
+    const StateField *sub;
+    bool pointer;
+    uint32_t count_at; /* offset of the number of items, 0: count */
+};
 
 #define STATE_FIELD(type, member)                                              \
-    { #member, offsetof(type, member), sizeof(((type *)0)->member), 1 }
+    { .name = #member, .offset = offsetof(type, member),                       \
+      .size = sizeof(((type *)0)->member), .count = 1 }
 #define STATE_ARRAY(type, member)                                              \
-    { #member, offsetof(type, member), sizeof(((type *)0)->member[0]),         \
-      sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]) }
-#define STATE_END { NULL, 0, 0, 0 }
+    { .name = #member, .offset = offsetof(type, member),                       \
+      .size = sizeof(((type *)0)->member[0]),                                  \
+      .count = sizeof(((type *)0)->member) /                                   \
+               sizeof(((type *)0)->member[0]) }
+/* Anything that consists of words of bytes bytes. */
+#define STATE_WORDS(type, member, bytes)                                       \
+    { .name = #member, .offset = offsetof(type, member), .size = bytes,        \
+      .count = sizeof(((type *)0)->member) / (bytes) }
+#define STATE_STRUCT_AT(label, at, type, fields)                               \
+    { .name = label, .offset = at, .size = sizeof(type), .count = 1,           \
+      .sub = fields }
+#define STATE_STRUCTS(type, member, fields)                                    \
+    { .name = #member, .offset = offsetof(type, member),                       \
+      .size = sizeof(((type *)0)->member[0]),                                  \
+      .count = sizeof(((type *)0)->member) /                                   \
+               sizeof(((type *)0)->member[0]), .sub = fields }
+#define STATE_POINTER(type, member, fields)                                    \
+    { .name = #member, .offset = offsetof(type, member),                       \
+      .size = sizeof(*((type *)0)->member), .count = 1, .sub = fields,         \
+      .pointer = true }
+#define STATE_POINTER_N(type, member, n_member, fields)                        \
+    { .name = #member, .offset = offsetof(type, member),                       \
+      .size = sizeof(*((type *)0)->member), .sub = fields, .pointer = true,    \
+      .count_at = offsetof(type, n_member) }
+#define STATE_END { .name = NULL }
 
 struct DeviceClass {
     const char *name;
@@ -81,6 +113,8 @@ struct DeviceClass {
     void (*post_load)(Device *device); /* after the fields are restored */
     /* Before a snapshot and at exit: no request stays in flight. */
     void (*quiesce)(Device *device);
+    /* After a snapshot was made or loaded: looks for work again. */
+    void (*resume)(Device *device);
     void (*free)(Device *device); /* what the device owns, not itself */
 };
 

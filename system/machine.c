@@ -87,6 +87,11 @@ void machine_add_device(Machine *machine, Device *device)
     g_ptr_array_add(machine->devices, device);
 }
 
+void machine_remove_device(Machine *machine, Device *device)
+{
+    g_ptr_array_remove(machine->devices, device);
+}
+
 Device *machine_find_device(Machine *machine, const char *id)
 {
     for (guint i = 0; i < machine->devices->len; i++) {

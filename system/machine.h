@@ -97,6 +97,8 @@ Machine *machine_new(const char *board_name);
 /* Ends CPU threads, frees devices, memory and clock. */
 void machine_free(Machine *machine);
 void machine_add_device(Machine *machine, Device *device); /* by device_new */
+/* Hot unplug: the machine is stopped; the caller frees the device. */
+void machine_remove_device(Machine *machine, Device *device);
 Device *machine_find_device(Machine *machine, const char *id);
 
 /* Makes n CPUs of a model, not yet running. */

@@ -69,6 +69,16 @@ static json_t *op_query_cpus(void *opaque)
     return list;
 }
 
+static bool op_device_add(void *opaque, json_t *args, GError **error)
+{
+    return system_device_add(args, error);
+}
+
+static bool op_device_del(void *opaque, const char *id, GError **error)
+{
+    return system_device_del(id, error);
+}
+
 static MonitorSystemOps control_ops = {
     .run_state = op_run_state,
     .cont = op_cont,
@@ -78,6 +88,8 @@ static MonitorSystemOps control_ops = {
     .quit = op_quit,
     .query_cpus = op_query_cpus,
     .human_command = human_command,
+    .device_add = op_device_add,
+    .device_del = op_device_del,
 };
 
 static const char *reason_name(ShutdownReason reason)

@@ -1,31 +1,20 @@
 /*
- * -drive, -blockdev and -device of e2k-system.
+ * -drive and -blockdev of e2k-system: disks, before there is a machine.
  *
  *   -blockdev driver=...,node-name=n        node n
  *   -drive file=F,if=none,id=d              node and backend d
- *   -drive file=F                           the same with a virtio disk on it
- *   -device virtio-blk-device,drive=n|d     virtio disk on node n or backend d
+ *   -drive file=F                           the same with a device on it
  */
 #include "tools/e2k-system.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "block/backend.h"
 #include "block/options.h"
-#include "hw/virtio-blk.h"
-#include "hw/virtio-rng.h"
 #include "tools/tool-common.h"
 
-/* Backends of this file: of drives, and of devices on nodes. */
+/* Backends of drives. */
 static GPtrArray *backends;
-
-/* Other writers are allowed: exports of a running guest's disk. */
-static const unsigned disk_shared = BLOCK_PERM_CONSISTENT_READ |
-                                    BLOCK_PERM_WRITE |
-                                    BLOCK_PERM_WRITE_UNCHANGED |
-                                    BLOCK_PERM_RESIZE | BLOCK_PERM_GRAPH_MOD;
 
 static void keep_backend(BlockBackend *backend)
 {
@@ -120,6 +109,7 @@ static bool parse_drive(json_t *flat, Drive *drive, GError **error)
     static const char *const done[] = { "readonly", "read-only", "media",
                                         "index", "bus", "unit", "werror",
                                         "rerror", NULL };
+    static const char *const interfaces[] = { "virtio", "ide", "none", NULL };
     static unsigned count;
 
     drive->file = take_text(flat, "file");
@@ -131,10 +121,10 @@ static bool parse_drive(json_t *flat, Drive *drive, GError **error)
         drive->id = g_strdup_printf("virtio%u", count);
     }
     count++;
-    if (drive->interface && strcmp(drive->interface, "virtio") &&
-        strcmp(drive->interface, "none")) {
+    if (drive->interface &&
+        !g_strv_contains(interfaces, drive->interface)) {
         g_set_error(error, TOOL_ERROR, 0, "-drive: unknown interface '%s'; "
-                    "there are: virtio, none", drive->interface);
+                    "there are: virtio, ide, none", drive->interface);
         return false;
     }
     if (!block_options_bool(flat, "readonly", &drive->read_only, error) ||
@@ -166,7 +156,7 @@ static bool open_drive(Drive *drive, json_t *flat, GError **error)
         block_backend_new(drive->id, drive->id,
                           BLOCK_PERM_CONSISTENT_READ |
                               (drive->read_only ? 0 : BLOCK_PERM_WRITE),
-                          disk_shared);
+                          SYSTEM_DISK_SHARED);
 
     block_backend_set_writethrough(backend,
                                    drive->flags & BLOCK_OPEN_WRITETHROUGH);
@@ -181,18 +171,24 @@ static bool open_drive(Drive *drive, json_t *flat, GError **error)
 }
 
 /* Disks of -drive without if=none get their device once there is a board. */
-static GPtrArray *drive_devices; /* "virtio-blk-device,drive=ID" */
+static GPtrArray *drive_devices; /* "virtio-blk,drive=ID" */
 
-static bool add_drive(const char *text, GError **error)
+static bool add_drive(const SystemOptions *o, const char *text,
+                      GError **error)
 {
     json_t *flat = block_options_parse(text, NULL, error);
     Drive drive = { 0 };
     bool ok = flat && parse_drive(flat, &drive, error) &&
               open_drive(&drive, flat, error);
 
-    if (ok && g_strcmp0(drive.interface, "none")) {
+    const char *interface =
+        drive.interface ? drive.interface : o->board->drive_interface;
+
+    if (ok && strcmp(interface, "none")) {
         g_ptr_array_add(drive_devices,
-                        g_strdup_printf("virtio-blk-device,drive=%s,id=%s%s%s",
+                        g_strdup_printf("%s,drive=%s,id=%s%s%s",
+                                        strcmp(interface, "ide")
+                                            ? "virtio-blk" : "ide-hd",
                                         drive.id, drive.id,
                                         drive.serial ? ",serial=" : "",
                                         drive.serial ? drive.serial : ""));
@@ -202,6 +198,11 @@ static bool add_drive(const char *text, GError **error)
     return ok;
 }
 
+const GPtrArray *system_drive_devices(void)
+{
+    return drive_devices;
+}
+
 bool system_disks_open(const SystemOptions *options, GError **error)
 {
     bool ok = true;
@@ -209,7 +210,8 @@ bool system_disks_open(const SystemOptions *options, GError **error)
     drive_devices = g_ptr_array_new_with_free_func(g_free);
     block_graph_lock();
     for (guint i = 0; ok && i < options->drives->len; i++) {
-        ok = add_drive(g_ptr_array_index(options->drives, i), error);
+        ok = add_drive(options, g_ptr_array_index(options->drives, i),
+                       error);
     }
     block_graph_unlock();
     return ok;
@@ -223,196 +225,3 @@ void system_disks_close(void)
     block_graph_unlock();
 }
 
-/* ---- Devices -------------------------------------------------------------- */
-
-typedef struct DeviceSpec {
-    const char *name;
-    const char *bus;
-    const char *help;
-    const char *const *keys; /* its options */
-    VirtioDevice *(*make)(Machine *machine, json_t *options, GError **error);
-} DeviceSpec;
-
-/* A backend for a device: one of -drive, or a new one on a node. */
-static BlockBackend *find_disk(const char *drive, bool read_only,
-                               bool share_rw, GError **error)
-{
-    BlockBackend *backend = block_backend_find(drive);
-    BlockNode *node = backend ? NULL : block_node_find(drive);
-
-    if (backend) {
-        return backend;
-    }
-    if (!node) {
-        g_set_error(error, TOOL_ERROR, 0, "there is no drive or node '%s'",
-                    drive);
-        return NULL;
-    }
-    backend = block_backend_new(
-        NULL, drive,
-        BLOCK_PERM_CONSISTENT_READ | (read_only ? 0 : BLOCK_PERM_WRITE),
-        disk_shared & ~(share_rw ? 0u : (unsigned)BLOCK_PERM_WRITE));
-    keep_backend(backend);
-    return block_backend_attach(backend, node, error) ? backend : NULL;
-}
-
-static bool disk_is_read_only(const char *drive)
-{
-    BlockBackend *backend = block_backend_find(drive);
-    BlockNode *node =
-        backend ? block_backend_node(backend) : block_node_find(drive);
-
-    return node && block_node_is_read_only(node);
-}
-
-static VirtioDevice *make_disk(Machine *machine, json_t *options,
-                               GError **error)
-{
-    const char *drive = NULL, *id = NULL, *serial = NULL;
-    int64_t n_queues = 1, n_workers = 0;
-    bool share_rw = true; /* a live disk may be exported writable */
-
-    if (!block_options_string(options, "drive", &drive, error) ||
-        !block_options_string(options, "id", &id, error) ||
-        !block_options_string(options, "serial", &serial, error) ||
-        !block_options_int(options, "num-queues", &n_queues, error) ||
-        !block_options_int(options, "workers", &n_workers, error) ||
-        !block_options_bool(options, "share-rw", &share_rw, error)) {
-        return NULL;
-    }
-    if (!drive) {
-        g_set_error(error, TOOL_ERROR, 0, "'drive' is missing: name a -drive "
-                    "or -blockdev");
-        return NULL;
-    }
-    if (n_queues < 1 || n_queues > VIRTIO_MAX_QUEUES || n_workers < 0 ||
-        n_workers > 64) {
-        g_set_error(error, TOOL_ERROR, 0, "'num-queues' is 1..%u, 'workers' "
-                    "0..64", VIRTIO_MAX_QUEUES);
-        return NULL;
-    }
-    VirtioBlkOptions disk = {
-        .n_queues = n_queues,
-        .n_workers = n_workers,
-        .serial = serial,
-        .read_only = disk_is_read_only(drive),
-    };
-    BlockBackend *backend =
-        find_disk(drive, disk.read_only, share_rw, error);
-
-    if (!backend) {
-        return NULL;
-    }
-    block_backend_set_device(backend, id ? id : drive);
-    return virtio_blk_new(id ? id : drive, machine->mem, backend, &disk,
-                          error);
-}
-
-static const char *const disk_keys[] = { "drive", "id", "serial",
-                                         "num-queues", "workers", "share-rw",
-                                         "bootindex", "write-cache", "bus",
-                                         "iothread", NULL };
-
-static const char *const plain_keys[] = { "id", "bus", NULL };
-
-static VirtioDevice *make_rng(Machine *machine, json_t *options,
-                              GError **error)
-{
-    const char *id = "rng";
-
-    return block_options_string(options, "id", &id, error)
-               ? virtio_rng_new(id, machine->mem)
-               : NULL;
-}
-
-static const DeviceSpec device_specs[] = {
-    { "virtio-blk-device", "virtio-bus", "virtio disk", disk_keys, make_disk },
-    { "virtio-blk", "virtio-bus", "virtio disk", disk_keys, make_disk },
-    { "virtio-rng-device", "virtio-bus", "random bytes of the host",
-      plain_keys, make_rng },
-};
-
-void system_devices_help(void)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(device_specs); i++) {
-        printf("name \"%s\", bus %s, desc \"%s\"\n", device_specs[i].name,
-               device_specs[i].bus, device_specs[i].help);
-    }
-}
-
-static const DeviceSpec *find_device(const char *name, GError **error)
-{
-    g_autoptr(GString) known = g_string_new(NULL);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(device_specs); i++) {
-        if (!g_strcmp0(device_specs[i].name, name)) {
-            return &device_specs[i];
-        }
-        g_string_append_printf(known, "%s%s", known->len ? ", " : "",
-                               device_specs[i].name);
-    }
-    g_set_error(error, TOOL_ERROR, 0, "unknown device '%s'; there are: %s",
-                name ? name : "", known->str);
-    return NULL;
-}
-
-static bool check_keys(const DeviceSpec *spec, json_t *options,
-                       GError **error)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(options, key, value) {
-        if (!g_strv_contains(spec->keys, key)) {
-            g_autofree char *known = g_strjoinv(", ", (char **)spec->keys);
-
-            g_set_error(error, TOOL_ERROR, 0, "unknown option '%s'; there "
-                        "are: %s", key, known);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool plug_device(const BoardClass *board, Machine *machine,
-                        const char *text, GError **error)
-{
-    json_t *options = block_options_parse_any(text, "driver", error);
-    VirtioDevice *vdev = NULL;
-
-    if (options) {
-        g_autofree char *name = take_text(options, "driver");
-        const DeviceSpec *spec = find_device(name, error);
-
-        if (spec && check_keys(spec, options, error)) {
-            vdev = spec->make(machine, options, error);
-        }
-        json_decref(options);
-    }
-    if (vdev && !board->plug_virtio(machine, vdev, error)) {
-        vdev->type->free(vdev);
-        vdev = NULL;
-    }
-    if (!vdev) {
-        g_prefix_error(error, "-device %s: ", text);
-    }
-    return vdev != NULL;
-}
-
-bool system_devices_plug(const SystemOptions *options, Machine *machine,
-                         GError **error)
-{
-    bool ok = true;
-
-    block_graph_lock();
-    for (guint i = 0; ok && i < drive_devices->len; i++) {
-        ok = plug_device(options->board, machine,
-                         g_ptr_array_index(drive_devices, i), error);
-    }
-    for (guint i = 0; ok && i < options->devices->len; i++) {
-        ok = plug_device(options->board, machine,
-                         g_ptr_array_index(options->devices, i), error);
-    }
-    block_graph_unlock();
-    return ok;
-}

@@ -393,7 +393,7 @@ static bool check(SystemOptions *o, GError **error)
         return refuse(error, "-smp: machine '%s' has at most %u CPUs",
                       o->board->name, o->board->max_cpus);
     }
-    if (!o->config.kernel && o->board == &board_virt && !o->accel_qtest) {
+    if (!o->config.kernel && o->board != &board_none && !o->accel_qtest) {
         return refuse(error, "no guest: give an image with -kernel");
     }
     return true;

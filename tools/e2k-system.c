@@ -177,6 +177,7 @@ int main(int argc, char **argv)
     }
     monitor_shutdown();
     machine_free(machine);
+    system_devices_close();
     system_disks_close();
     monitor_block_shutdown();
     if (options.pid_file) {

@@ -3,7 +3,8 @@
  *
  *   e2k-system.c          main(): builds the machine, runs it, ends it
  *   e2k-system-options.c  the table of options and their checks
- *   e2k-system-disks.c    -drive, -blockdev and -device: disks and devices
+ *   e2k-system-disks.c    -drive and -blockdev: disks
+ *   e2k-system-devices.c  -device, device_add, device_del
  *   e2k-system-console.c  the host side of the serial console
  *   e2k-system-control.c  QMP's system commands and events
  *   e2k-system-human.c    commands of the human monitor
@@ -12,6 +13,9 @@
 #ifndef TOOLS_E2K_SYSTEM_H
 #define TOOLS_E2K_SYSTEM_H
 
+#include <jansson.h>
+
+#include "block/backend.h"
 #include "hw/board.h"
 #include "target-e2k/exec.h"
 
@@ -50,12 +54,29 @@ bool system_options_parse(SystemOptions *options, int argc, char **argv,
                           GError **error);
 void system_options_clear(SystemOptions *options);
 
-/* Opens the disks and plugs the devices of the command line. */
+/* Others may use a guest's disk: exports and jobs of a running guest. */
+#define SYSTEM_DISK_SHARED                                                     \
+    (BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE |                           \
+     BLOCK_PERM_WRITE_UNCHANGED | BLOCK_PERM_RESIZE | BLOCK_PERM_GRAPH_MOD)
+
+/* Opens the disks of the command line. */
 bool system_disks_open(const SystemOptions *options, GError **error);
+void system_disks_close(void);
+/* -device texts of the drives that bring a device. */
+const GPtrArray *system_drive_devices(void);
+
+/* Plugs the devices of the command line. */
 bool system_devices_plug(const SystemOptions *options, Machine *machine,
                          GError **error);
-void system_disks_close(void);
 void system_devices_help(void);
+/*
+ * Hot plug and unplug.  options is as of QMP's device_add, consumed; the
+ * machine may run.  del takes the device away at once.
+ */
+bool system_device_add(json_t *options, GError **error);
+bool system_device_del(const char *id, GError **error);
+/* Before the machine is freed, after it ended: gives up the backends. */
+void system_devices_close(void);
 
 /* The serial console. */
 extern const CharSink console_sink;

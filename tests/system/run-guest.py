@@ -1,10 +1,12 @@
 """Runs a guest that checks itself, and looks at what it says.
 
 usage: run-guest.py E2K-SYSTEM GUEST [--engine E] [--smp N] [--cpu MODEL]
-                    [--repeat N] [--disk BYTES]
+                    [--repeat N] [--disk BYTES] [--machine M] [--root]
+                    [--more OPTION...]
 
 The guest NAME.elf must end with the line "NAME passed" and exit status 0, on
-each CPU model given (default: one for each ISA version 3 to 6).
+each CPU model given (default: one for each ISA version 3 to 6).  --root gives
+it a disk that begins with a root block (make-root.py).
 """
 import argparse
 import os
@@ -12,13 +14,15 @@ import subprocess
 import sys
 import tempfile
 
+MAKE_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
+                         "guest", "system", "make-root.py")
 CPUS = ["v3", "v4", "v5", "v6"]
 
 
 def run(args, cpu, disk):
-    command = [args.system, "-M", "virt", "-cpu", cpu, "-accel", args.engine,
+    command = [args.system, "-M", args.machine, "-cpu", cpu, "-accel", args.engine,
                "-smp", str(args.smp), "-kernel", args.guest, "-nographic",
-               "-d", "guest_errors"]
+               "-d", "guest_errors"] + args.more
     if disk:
         command += ["-drive", f"file={disk},format=raw"]
     try:
@@ -47,6 +51,9 @@ def main():
     parser.add_argument("--cpu", action="append")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--disk", type=int)
+    parser.add_argument("--machine", default="virt")
+    parser.add_argument("--root", action="store_true")
+    parser.add_argument("--more", nargs=argparse.REMAINDER, default=[])
     args = parser.parse_args()
     runs = failed = 0
     with tempfile.TemporaryDirectory() as where:
@@ -55,6 +62,10 @@ def main():
             disk = os.path.join(where, "disk.img")
             with open(disk, "wb") as image:
                 image.truncate(args.disk)
+        if args.root:
+            disk = os.path.join(where, "root.img")
+            subprocess.run([sys.executable, MAKE_ROOT, disk, str(8 << 20),
+                            "65536:4"], check=True)
         for _ in range(args.repeat):
             for cpu in args.cpu or CPUS:
                 runs += 1

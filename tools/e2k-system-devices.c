@@ -1,0 +1,529 @@
+/*
+ * -device, device_add and device_del of e2k-system.
+ *
+ *   specs[] --make--> virtio device --bus--> memory bus slot or PCI function
+ *                     AHCI controller, disk on a controller
+ *
+ * What was plugged is kept in a list, by id, for unplugging.  A device is
+ * taken away at once, with the machine stopped for a moment: its requests
+ * end first, then the guest finds its slot empty.
+ */
+#include "tools/e2k-system.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/options.h"
+#include "hw/ahci.h"
+#include "hw/virtio-blk.h"
+#include "hw/virtio-pci.h"
+#include "hw/virtio-rng.h"
+#include "monitor/monitor.h"
+
+/* Something that was plugged. */
+typedef struct Plugged {
+    char *id;             /* NULL: it has none, and stays */
+    BlockBackend *backend; /* made for the device; or NULL */
+    BlockBackend *drive;   /* of a -drive, which outlives the device */
+    PciFunction *function; /* its own, or NULL */
+    PciFunction *controller; /* AHCI disks: where it is */
+    bool on_memory_bus;
+} Plugged;
+
+static GPtrArray *plugged; /* Plugged */
+static Machine *machine;
+static const BoardClass *board;
+
+typedef struct DeviceSpec {
+    const char *name;
+    const char *help;
+    const char *const *keys; /* its options */
+    /* One of these. */
+    VirtioDevice *(*make)(json_t *options, Plugged *p, GError **error);
+    bool (*plug)(json_t *options, Plugged *p, GError **error);
+} DeviceSpec;
+
+/* ---- Disks -------------------------------------------------------------------- */
+
+/* A backend for a device: one of -drive, or a new one on a node. */
+static BlockBackend *find_disk(const char *drive, bool read_only,
+                               bool share_rw, Plugged *p, GError **error)
+{
+    BlockBackend *backend = block_backend_find(drive);
+    BlockNode *node = backend ? NULL : block_node_find(drive);
+
+    if (backend && block_backend_device(backend)) {
+        g_set_error(error, TOOL_ERROR, 0, "drive '%s' is in use by device "
+                    "'%s'", drive, block_backend_device(backend));
+        return NULL;
+    }
+    if (backend) {
+        p->drive = backend;
+        return backend;
+    }
+    if (!node) {
+        g_set_error(error, TOOL_ERROR, 0, "there is no drive or node '%s'",
+                    drive);
+        return NULL;
+    }
+    p->backend = block_backend_new(
+        NULL, drive,
+        BLOCK_PERM_CONSISTENT_READ | (read_only ? 0 : BLOCK_PERM_WRITE),
+        SYSTEM_DISK_SHARED & ~(share_rw ? 0u : (unsigned)BLOCK_PERM_WRITE));
+    return block_backend_attach(p->backend, node, error) ? p->backend : NULL;
+}
+
+static bool disk_is_read_only(const char *drive)
+{
+    BlockBackend *backend = block_backend_find(drive);
+    BlockNode *node =
+        backend ? block_backend_node(backend) : block_node_find(drive);
+
+    return node && block_node_is_read_only(node);
+}
+
+/* Options that all disks have. */
+typedef struct DiskOptions {
+    const char *drive, *serial, *bus;
+    bool share_rw; /* a live disk may be exported writable */
+} DiskOptions;
+
+static bool parse_disk(json_t *options, DiskOptions *disk, GError **error)
+{
+    disk->share_rw = true;
+    if (!block_options_string(options, "drive", &disk->drive, error) ||
+        !block_options_string(options, "serial", &disk->serial, error) ||
+        !block_options_string(options, "bus", &disk->bus, error) ||
+        !block_options_bool(options, "share-rw", &disk->share_rw, error)) {
+        return false;
+    }
+    if (!disk->drive) {
+        g_set_error(error, TOOL_ERROR, 0, "'drive' is missing: name a -drive "
+                    "or -blockdev");
+    }
+    return disk->drive != NULL;
+}
+
+static VirtioDevice *make_disk(json_t *options, Plugged *p, GError **error)
+{
+    DiskOptions o = { 0 };
+    int64_t n_queues = 1, n_workers = 0;
+
+    if (!parse_disk(options, &o, error) ||
+        !block_options_int(options, "num-queues", &n_queues, error) ||
+        !block_options_int(options, "workers", &n_workers, error)) {
+        return NULL;
+    }
+    if (n_queues < 1 || n_queues > VIRTIO_MAX_QUEUES || n_workers < 0 ||
+        n_workers > 64) {
+        g_set_error(error, TOOL_ERROR, 0, "'num-queues' is 1..%u, 'workers' "
+                    "0..64", VIRTIO_MAX_QUEUES);
+        return NULL;
+    }
+    VirtioBlkOptions disk = {
+        .n_queues = n_queues,
+        .n_workers = n_workers,
+        .serial = o.serial,
+        .read_only = disk_is_read_only(o.drive),
+    };
+    BlockBackend *backend =
+        find_disk(o.drive, disk.read_only, o.share_rw, p, error);
+
+    if (!backend) {
+        return NULL;
+    }
+    VirtioDevice *vdev = virtio_blk_new(p->id ? p->id : o.drive, machine->mem,
+                                        backend, &disk, error);
+
+    if (vdev) {
+        block_backend_set_device(backend, p->id ? p->id : o.drive);
+    }
+    return vdev;
+}
+
+/* "NAME.PORT", "NAME" or "ide.PORT": a controller and a port, -1 for any. */
+static PciFunction *find_controller(const char *bus, int *port,
+                                    GError **error)
+{
+    const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
+    const char *dot = bus ? strrchr(bus, '.') : NULL;
+    g_autofree char *name = dot ? g_strndup(bus, dot - bus) : g_strdup(bus);
+
+    *port = dot ? atoi(dot + 1) : -1;
+    for (guint i = 0; bus && i < plugged->len; i++) {
+        Plugged *p = g_ptr_array_index(plugged, i);
+
+        if (p->function && !g_strcmp0(p->id, name) &&
+            !strcmp(p->function->device.class->name, "ahci")) {
+            return p->function;
+        }
+    }
+    if (bus && strcmp(name, "ide")) {
+        Device *device = machine_find_device(machine, name);
+
+        if (!device || strcmp(device->class->name, "ahci")) {
+            g_set_error(error, TOOL_ERROR, 0, "there is no SATA controller "
+                        "'%s'", name);
+            return NULL;
+        }
+        return (PciFunction *)device;
+    }
+    if (!pci || !pci->sata) {
+        g_set_error(error, TOOL_ERROR, 0, "machine '%s' has no SATA "
+                    "controller of its own: add -device ahci,id=NAME and say "
+                    "bus=NAME.0", board->name);
+        return NULL;
+    }
+    return pci->sata;
+}
+
+static bool plug_sata_disk(json_t *options, Plugged *p, GError **error)
+{
+    DiskOptions o = { 0 };
+    int port;
+
+    if (!parse_disk(options, &o, error)) {
+        return false;
+    }
+    PciFunction *controller = find_controller(o.bus, &port, error);
+    BlockBackend *backend =
+        controller ? find_disk(o.drive, disk_is_read_only(o.drive),
+                               o.share_rw, p, error)
+                   : NULL;
+    AhciDiskOptions disk = { p->id ? p->id : o.drive, o.serial };
+
+    if (!backend || ahci_attach(controller, port, backend, &disk, error) < 0) {
+        return false;
+    }
+    block_backend_set_device(backend, disk.id);
+    p->controller = controller;
+    return true;
+}
+
+/* ---- Others -------------------------------------------------------------------- */
+
+static VirtioDevice *make_rng(json_t *options, Plugged *p, GError **error)
+{
+    return virtio_rng_new(p->id ? p->id : "rng", machine->mem);
+}
+
+static bool plug_ahci(json_t *options, Plugged *p, GError **error)
+{
+    const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
+    int64_t ports = 6;
+    unsigned pin;
+
+    if (!block_options_int(options, "ports", &ports, error)) {
+        return false;
+    }
+    if (!pci || ports < 1 || ports > AHCI_MAX_PORTS) {
+        g_set_error(error, TOOL_ERROR, 0, pci ? "'ports' is 1..8"
+                                              : "this machine has no PCI bus");
+        return false;
+    }
+    int slot = board_pci_place(pci, &pin, error);
+
+    if (slot < 0) {
+        return false;
+    }
+    p->function = ahci_new(pci->host, pci->parent, p->id ? p->id : "ahci",
+                           pci_devfn(slot, 0), pin, ports);
+    return true;
+}
+
+static const char *const disk_keys[] = { "drive", "id", "serial",
+                                         "num-queues", "workers", "share-rw",
+                                         "bootindex", "write-cache", "bus",
+                                         "iothread", NULL };
+static const char *const sata_keys[] = { "drive", "id", "serial", "share-rw",
+                                         "bootindex", "write-cache", "bus",
+                                         NULL };
+static const char *const ahci_keys[] = { "id", "ports", "bus", "addr", NULL };
+static const char *const plain_keys[] = { "id", "bus", NULL };
+
+/* Virtio devices also go by NAME-device (memory bus) and NAME-pci. */
+static const DeviceSpec specs[] = {
+    { "virtio-blk", "disk", disk_keys, .make = make_disk },
+    { "virtio-rng", "random bytes of the host", plain_keys,
+      .make = make_rng },
+    { "ahci", "SATA controller", ahci_keys, .plug = plug_ahci },
+    { "ide-hd", "SATA disk: bus=CONTROLLER.PORT", sata_keys,
+      .plug = plug_sata_disk },
+};
+
+typedef enum Bus {
+    BUS_ANY,
+    BUS_MEMORY,
+    BUS_PCI,
+} Bus;
+
+static const char *const bus_suffix[] = { "", "-device", "-pci" };
+static const char *const bus_name[] = { "any", "virtio-bus", "PCI" };
+
+void system_devices_help(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(specs); i++) {
+        for (Bus bus = BUS_ANY; bus <= (specs[i].make ? BUS_PCI : BUS_ANY);
+             bus++) {
+            printf("name \"%s%s\", bus %s, desc \"%s\"\n", specs[i].name,
+                   bus_suffix[bus],
+                   specs[i].make ? bus_name[bus] : "PCI", specs[i].help);
+        }
+    }
+}
+
+static const DeviceSpec *find_device(const char *name, Bus *bus,
+                                     GError **error)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(specs); i++) {
+        for (*bus = BUS_ANY; *bus <= (specs[i].make ? BUS_PCI : BUS_ANY);
+             (*bus)++) {
+            g_autofree char *full =
+                g_strconcat(specs[i].name, bus_suffix[*bus], NULL);
+
+            if (!g_strcmp0(full, name)) {
+                return &specs[i];
+            }
+        }
+        g_string_append_printf(known, "%s%s%s", known->len ? ", " : "",
+                               specs[i].name,
+                               specs[i].make ? "[-device|-pci]" : "");
+    }
+    g_set_error(error, TOOL_ERROR, 0, "unknown device '%s'; there are: %s",
+                name ? name : "", known->str);
+    return NULL;
+}
+
+static bool check_keys(const DeviceSpec *spec, json_t *options,
+                       GError **error)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(options, key, value) {
+        if (!g_strv_contains(spec->keys, key)) {
+            g_autofree char *known = g_strjoinv(", ", (char **)spec->keys);
+
+            g_set_error(error, TOOL_ERROR, 0, "unknown option '%s'; there "
+                        "are: %s", key, known);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- Plugging ------------------------------------------------------------------ */
+
+static bool plug_on_pci(VirtioDevice *vdev, Plugged *p, GError **error)
+{
+    const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
+    unsigned pin;
+
+    if (!pci) {
+        g_set_error(error, TOOL_ERROR, 0, "machine '%s' has no PCI bus",
+                    board->name);
+        return false;
+    }
+    int slot = board_pci_place(pci, &pin, error);
+
+    if (slot >= 0) {
+        p->function = virtio_pci_new(pci->host, pci->parent, vdev,
+                                     pci_devfn(slot, 0), pin);
+    }
+    return slot >= 0;
+}
+
+static bool plug_virtio(VirtioDevice *vdev, Bus bus, Plugged *p,
+                        GError **error)
+{
+    if (bus == BUS_PCI || (bus == BUS_ANY && !board->plug_virtio)) {
+        return plug_on_pci(vdev, p, error);
+    }
+    if (!board->plug_virtio) {
+        g_set_error(error, TOOL_ERROR, 0, "machine '%s' has no virtio slots "
+                    "on its memory bus: use the -pci device", board->name);
+        return false;
+    }
+    p->on_memory_bus = board->plug_virtio(machine, vdev, error);
+    return p->on_memory_bus;
+}
+
+static void plugged_free(void *opaque)
+{
+    Plugged *p = opaque;
+
+    g_clear_pointer(&p->backend, block_backend_unref);
+    g_free(p->id);
+    g_free(p);
+}
+
+static Plugged *find_plugged(const char *id)
+{
+    for (guint i = 0; i < plugged->len; i++) {
+        Plugged *p = g_ptr_array_index(plugged, i);
+
+        if (!g_strcmp0(p->id, id)) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* Graph lock held, machine stopped or not yet running. */
+static bool add(json_t *options, bool hot, GError **error)
+{
+    const char *name = json_string_value(json_object_get(options, "driver"));
+    const char *id = json_string_value(json_object_get(options, "id"));
+    Bus bus;
+    const DeviceSpec *spec = find_device(name, &bus, error);
+
+    if (!spec) {
+        return false;
+    }
+    json_object_del(options, "driver");
+    if (id && find_plugged(id)) {
+        g_set_error(error, TOOL_ERROR, 0, "there is already a device '%s'",
+                    id);
+        return false;
+    }
+    Plugged *p = g_new0(Plugged, 1);
+    bool ok = false;
+
+    p->id = g_strdup(id);
+    if (check_keys(spec, options, error)) {
+        if (spec->plug) {
+            ok = spec->plug(options, p, error);
+        } else {
+            VirtioDevice *vdev = spec->make(options, p, error);
+
+            ok = vdev && plug_virtio(vdev, bus, p, error);
+            if (vdev && !ok) {
+                vdev->type->free(vdev);
+            }
+        }
+    }
+    if (!ok) {
+        plugged_free(p);
+        return false;
+    }
+    if (hot && p->function) {
+        pci_hot_add(p->function);
+    }
+    g_ptr_array_add(plugged, p);
+    return true;
+}
+
+static bool add_text(const char *text, GError **error)
+{
+    json_t *options = block_options_parse_any(text, "driver", error);
+    bool ok = options && add(options, false, error);
+
+    json_decref(options);
+    if (!ok) {
+        g_prefix_error(error, "-device %s: ", text);
+    }
+    return ok;
+}
+
+bool system_devices_plug(const SystemOptions *options, Machine *its_machine,
+                         GError **error)
+{
+    const GPtrArray *drives = system_drive_devices();
+    bool ok = true;
+
+    machine = its_machine;
+    board = options->board;
+    plugged = g_ptr_array_new_with_free_func(plugged_free);
+    block_graph_lock();
+    for (guint i = 0; ok && i < drives->len; i++) {
+        ok = add_text(g_ptr_array_index(drives, i), error);
+    }
+    for (guint i = 0; ok && i < options->devices->len; i++) {
+        ok = add_text(g_ptr_array_index(options->devices, i), error);
+    }
+    block_graph_unlock();
+    return ok;
+}
+
+void system_devices_close(void)
+{
+    block_graph_lock();
+    g_clear_pointer(&plugged, g_ptr_array_unref);
+    block_graph_unlock();
+}
+
+/* ---- Hot plug ------------------------------------------------------------------ */
+
+bool system_device_add(json_t *options, GError **error)
+{
+    bool running = machine_is_running(machine);
+
+    if (running) {
+        machine_stop(machine);
+    }
+    block_graph_lock();
+    bool ok = add(options, true, error);
+
+    block_graph_unlock();
+    if (running) {
+        machine_cont(machine);
+    }
+    return ok;
+}
+
+/* Takes the device out of the machine; its requests end first. */
+static void unplug(Plugged *p)
+{
+    if (p->controller) {
+        ahci_detach(p->controller, p->id);
+    } else if (p->on_memory_bus) {
+        VirtioDevice *vdev = board->unplug_virtio(machine, p->id);
+
+        if (vdev) {
+            vdev->type->free(vdev);
+        }
+    } else {
+        p->function->device.class->quiesce(&p->function->device);
+        pci_remove(p->function);
+    }
+}
+
+bool system_device_del(const char *id, GError **error)
+{
+    Plugged *p = find_plugged(id);
+    bool running = machine_is_running(machine);
+
+    if (!p) {
+        g_set_error(error, MONITOR_ERROR, MONITOR_ERROR_DEVICE_NOT_FOUND,
+                    "Device '%s' not found", id);
+        return false;
+    }
+    for (guint i = 0; i < plugged->len; i++) {
+        const Plugged *other = g_ptr_array_index(plugged, i);
+
+        if (p->function && other->controller == p->function) {
+            g_set_error(error, TOOL_ERROR, 0, "device '%s' has a disk: "
+                        "remove '%s' first", id, other->id);
+            return false;
+        }
+    }
+    if (running) {
+        machine_stop(machine);
+    }
+    unplug(p);
+    block_graph_lock();
+    if (p->drive) {
+        block_backend_set_device(p->drive, NULL);
+    }
+    g_ptr_array_remove(plugged, p);
+    block_graph_unlock();
+    if (running) {
+        machine_cont(machine);
+    }
+    monitor_event("DEVICE_DELETED", json_pack("{s:s, s:s}", "device", id,
+                                              "path", "/machine"));
+    return true;
+}
