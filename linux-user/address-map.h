@@ -25,7 +25,8 @@
 
 #include <glib.h>
 
-#define USER_LIMIT UINT64_C(0x400000000000)
+#define USER_LIMIT_BIT 46
+#define USER_LIMIT (UINT64_C(1) << USER_LIMIT_BIT)
 /*
  * Where the host's user half ends: the emulator is between the two limits, or
  * in holes of the guest's part that its map does not know.

@@ -141,6 +141,7 @@ static void prepare(UserContext *context, UserThread *thread, uint64_t func,
     cpu->frame->cr1_hi = cpu->usd_size >> 4 << 36;
     cpu->ip = func & ~UINT64_C(7);
     cpu->direct_memory = true;
+    cpu->direct_end = USER_LIMIT;
 }
 
 int64_t sys_makecontext(UserThread *thread, const uint64_t *args)

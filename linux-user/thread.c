@@ -64,6 +64,7 @@ UserThread *thread_new(UserProcess *process, GError **error)
     thread->cpu->pcsp_size = CHAIN_STACK_BYTES;
     thread->cpu->guest_base = 0;
     thread->cpu->direct_memory = true;
+    thread->cpu->direct_end = USER_LIMIT;
     g_mutex_lock(&process->threads_lock);
     g_ptr_array_add(process->threads, thread);
     g_mutex_unlock(&process->threads_lock);

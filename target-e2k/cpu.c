@@ -100,6 +100,7 @@ void cpu_reset(E2kCpu *cpu)
     cpu->direct_memory = old->direct_memory;
     cpu->soft_tlb = old->soft_tlb;
     cpu->code_space = old->code_space;
+    cpu->direct_end = old->direct_end;
     cpu->code_epoch = old->code_epoch + 1;
     cpu->regs = old->regs;
     cpu->reg_tags = old->reg_tags;

@@ -298,6 +298,7 @@ struct E2kCpu {
     uint16_t cui;
     uintptr_t guest_base; /* user mode: host = guest + guest_base */
     bool direct_memory;   /* plain accesses go to guest_base + address */
+    uint64_t direct_end;  /* they end here; 0: with the 48-bit address */
     /*
      * System mode.  Accesses of generated code look in soft_tlb[PSR.pm], the
      * TLB of the current address space.

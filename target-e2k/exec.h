@@ -25,6 +25,8 @@ typedef struct EngineConfig {
     bool soft_tlb;           /* jit: plain accesses go through cpu->soft_tlb,
                               * which all CPUs have */
     bool perf_map;           /* jit: write /tmp/perf-PID.map */
+    /* Guest addresses with this bit are the embedder's (tcg.h); 0: none. */
+    unsigned guest_end_bit;
     bool jitdump;
 } EngineConfig;
 

@@ -93,6 +93,12 @@ typedef struct TcgConfig {
     ptrdiff_t tlb_offset;
     bool (*slow_access)(void *cpu, uint64_t address, unsigned width,
                         bool store, void *value);
+    /*
+     * 0, or the one address bit that is set in every user address of the host
+     * that is not the guest's: generated code faults instead of accessing
+     * such an address.  Needs 2 GiB of inaccessible memory from there on.
+     */
+    unsigned guest_end_bit;
     /* Makes a CPU leave generated code soon (any thread); may be NULL.  Used
      * when memory of the code cache is to be reused and a CPU has not been
      * outside for long. */

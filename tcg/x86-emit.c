@@ -471,6 +471,7 @@ static bool emit_blocks(Emit *e, bool *no_room)
     for (e->block = 0; e->block < c->n_blocks; e->block++) {
         const Block *block = &c->blocks[e->block];
 
+        e->n_guarded = 0;
         for (e->op = block->first; e->op < block->end; e->op++) {
             const IrOp *op = &e->ir->ops[e->op];
 
@@ -479,6 +480,7 @@ static bool emit_blocks(Emit *e, bool *no_room)
                 return false;
             }
             emitters[op->opcode](e, op);
+            forget_guarded(e, op);
         }
     }
     return true;
@@ -511,7 +513,8 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     e.labels = ARENA_NEW0(arena, uint8_t *, ir->n_labels + 1);
     e.fixups = ARENA_NEW(arena, Fixup, n_branches + 1);
     e.stubs = ARENA_NEW(arena, Stub, 2 * ir->n_exits + 1);
-    out->faults = ARENA_NEW(arena, FaultSite, n_faults + 1);
+    e.guards = ARENA_NEW(arena, GuardStub, n_faults + 1);
+    out->faults = ARENA_NEW(arena, FaultSite, 2 * n_faults + 1);
     out->fault_globals = ARENA_NEW(arena, FaultGlobal,
                                    (size_t)n_maps * c->n_globals + 1);
     out->landings = ARENA_NEW(arena, uint8_t *, ir->n_exits + 1);
@@ -520,13 +523,14 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     if (!emit_blocks(&e, no_room)) {
         return false;
     }
-    if (end - e.x.p < 64 * (int)(e.n_stubs + 1) +
+    if (end - e.x.p < 64 * (int)(e.n_stubs + e.n_guards + 1) +
                           SLOW_PATH_ROOM * (int)e.n_slow_paths) {
         *no_room = true;
         return false;
     }
     emit_slow_paths(&e);
     emit_stubs(&e);
+    emit_guards(&e);
     for (unsigned i = 0; i < e.n_fixups; i++) {
         x86_fix32(e.fixups[i].at, e.labels[e.fixups[i].label]);
     }

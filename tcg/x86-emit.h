@@ -27,6 +27,14 @@ typedef struct Fixup {
     uint32_t label;
 } Fixup;
 
+/* Where the check of a guest address leads: a fault like the access's. */
+typedef struct GuardStub {
+    uint8_t *jump;      /* displacement that leads here */
+    unsigned site;      /* the access, in Emitted.faults */
+} GuardStub;
+
+enum { MOST_GUARDED = 8 };
+
 typedef struct Stub {
     uint8_t *jump;      /* displacement that leads here */
     TcgSlot *slot;      /* unchained exit */
@@ -61,6 +69,10 @@ typedef struct Emit {
     SlowPath *slow_paths;
     unsigned n_slow_paths;
     TcgSlot *slots;
+    GuardStub *guards;
+    unsigned n_guards;
+    IrReg guarded[MOST_GUARDED]; /* bases checked in this block */
+    unsigned n_guarded;
     Emitted *out;
     unsigned flags_op;   /* setcond whose flags are still set, or UINT_MAX */
     unsigned flags_cc;
@@ -134,6 +146,10 @@ void emit_write_back(Emit *e, const uint64_t *set);
 void emit_load_homes(Emit *e, const uint64_t *set);
 void emit_stubs(Emit *e);
 void emit_slow_paths(Emit *e);
+/* Forgets what was known of the addresses that the operation changes. */
+void forget_guarded(Emit *e, const IrOp *op);
+/* Last: their faults come behind all others. */
+void emit_guards(Emit *e);
 /* A jump to a fixed place in the cache (executable address). */
 void emit_jump_to(Emit *e, const uint8_t *target);
 

@@ -74,6 +74,98 @@ static X86Rm guest_address(Emit *e, const IrOp *op)
     return rm;
 }
 
+/* --- guest addresses must not be the emulator's ----------------------------------
+ *
+ *        bt   base, bit;  jc stub      stub: an access that always faults
+ *        mov  ..., [base + disp]             and counts as this one
+ *
+ * A displacement that is not negative cannot carry a checked base beyond the
+ * inaccessible area behind the guest's end; other addresses are computed
+ * first.  Addresses above the host's user half fault by themselves.
+ */
+
+static bool is_guarded(Emit *e, IrReg base)
+{
+    for (unsigned i = 0; i < e->n_guarded; i++) {
+        if (e->guarded[i] == base) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remember_guarded(Emit *e, const IrOp *op, IrReg base)
+{
+    if (op->dst == base) {
+        return;
+    }
+    if (e->n_guarded == MOST_GUARDED) {
+        e->n_guarded = 0;
+    }
+    e->guarded[e->n_guarded++] = base;
+}
+
+/* Forgets what the operation changes. */
+void forget_guarded(Emit *e, const IrOp *op)
+{
+    switch (op->opcode) {
+    case IR_call:
+    case IR_reload:
+    case IR_label:
+        e->n_guarded = 0;
+        return;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < e->n_guarded; i++) {
+        if (e->guarded[i] == op->dst) {
+            e->guarded[i--] = e->guarded[--e->n_guarded];
+        }
+    }
+}
+
+/* Returns the address to use, maybe computed into RCX. */
+static X86Rm guard_address(Emit *e, const IrOp *op, X86Rm rm)
+{
+    X86 *x = &e->x;
+    unsigned bit = tcg_config.guest_end_bit;
+
+    if (!bit || !opt_on(OPT_GUARD) ||
+        (rm.base == X86_NO_REG && rm.index == X86_NO_REG)) {
+        return rm;
+    }
+    if (rm.index != X86_NO_REG || rm.disp < 0) {
+        x86_lea(x, true, RCX, rm);
+        rm = x86_mem(RCX, 0);
+    } else if (is_guarded(e, op->src[0])) {
+        return rm;
+    } else {
+        remember_guarded(e, op, op->src[0]);
+    }
+    x86_op(x, 0, X86_W, MAP_0F, 0xba, 4, x86_r(rm.base));
+    x86_b(x, bit);
+    e->guards[e->n_guards++] = (GuardStub){ .jump = x86_jcc32(x, CC_B),
+                                            .site = e->out->n_faults };
+    return rm;
+}
+
+/* After the code of all accesses: their list stays in ascending order. */
+void emit_guards(Emit *e)
+{
+    X86 *x = &e->x;
+
+    for (unsigned i = 0; i < e->n_guards; i++) {
+        FaultSite *site = &e->out->faults[e->out->n_faults++];
+
+        x86_fix32(e->guards[i].jump, x->p);
+        *site = e->out->faults[e->guards[i].site];
+        site->host = x->p - e->start;
+        /* mov al, [half way to the kernel's addresses] */
+        x86_b(x, 0xa0);
+        x86_q(x, UINT64_C(1) << 63);
+    }
+}
+
 static void note_fault_site(Emit *e, const IrOp *op, X86Rm rm)
 {
     FaultSite *site = &e->out->faults[e->out->n_faults++];
@@ -170,7 +262,9 @@ void emit_slow_paths(Emit *e)
 
 static X86Rm access_begin(Emit *e, const IrOp *op)
 {
-    return tcg_config.tlb_offset ? probe_tlb(e, op) : guest_address(e, op);
+    return tcg_config.tlb_offset
+               ? probe_tlb(e, op)
+               : guard_address(e, op, guest_address(e, op));
 }
 
 void emit_gld(Emit *e, const IrOp *op)

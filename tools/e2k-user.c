@@ -368,6 +368,7 @@ int main(int argc, char **argv)
         argv[program] = (char *)s.user.argv0;
     }
     g_ptr_array_add(s.environment, NULL);
+    s.config.guest_end_bit = USER_LIMIT_BIT;
     if (!engine_init(s.engine, &s.config, &error)) {
         fail("%s", error->message);
     }
