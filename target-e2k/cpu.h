@@ -400,6 +400,7 @@ struct E2kCpu {
         uint64_t usd_bottom; /* usd_base - usd_size, the same in one stack */
         RegSlot *win_limit;
         ChainFrame *frame_limit;
+        uint8_t *lost_tags; /* of the last call told of, or NULL */
     } jit;
 
     /* Fixed after creation. */

@@ -215,6 +215,7 @@ static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
     cpu->jit.usd_bottom = cpu->usd_base - cpu->usd_size;
     cpu->tcg.mxcsr = (cpu->pfpfr & MXCSR_MODES) | MXCSR_MASKS;
     cpu->frame[1].cr0_lo = cpu->pf; /* TRANS_PF_OFFSET */
+    cpu->jit.lost_tags = NULL;
     unsigned result = tcg_run(cpu, region);
     cpu->pf = cpu->frame[1].cr0_lo;
     cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
@@ -264,8 +265,10 @@ static void set_limits(E2kCpu *cpu)
 {
     /* Two windows of the greatest size have room above the limit. */
     cpu->jit.win_limit = cpu->regs + cpu->n_regs - 2 * WINDOW_REGS;
+    ChainFrame *limit = cpu->frames + cpu->n_frames - 3;
     __atomic_store_n(&cpu->jit.frame_limit,
-                     cpu->frames + cpu->n_frames - 3, __ATOMIC_SEQ_CST);
+                     MIN(limit, cpu->frame + TCG_CALL_DEPTH),
+                     __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -331,6 +334,27 @@ CpuExit jit_run(E2kCpu *cpu)
  * Set-up and events
  */
 
+/*
+ * Code has been left below a call: the caller's tags are stored now.  Its
+ * callers come next, so that the window they are relative to moves down with
+ * each.
+ */
+static void lost_call(void *opaque, uint64_t info)
+{
+    E2kCpu *cpu = opaque;
+    const CallSite *site = (const CallSite *)(uintptr_t)info;
+
+    if (!cpu->jit.lost_tags) {
+        cpu->jit.lost_tags = cpu->win_tags;
+    }
+    cpu->jit.lost_tags -= 2 * site->wbs;
+    for (unsigned i = 0; site->tags && i < site->tags->n; i++) {
+        const TagByte *b = &site->tags->bytes[i];
+        uint8_t *tag = &cpu->jit.lost_tags[b->reg];
+        *tag = (*tag & ~b->mask) | (b->value & b->mask);
+    }
+}
+
 static void kick(void *cpu)
 {
     cpu_request_stop(cpu);
@@ -367,6 +391,8 @@ bool jit_init(const EngineConfig *config, GError **error)
             config && config->soft_tlb ? offsetof(E2kCpu, soft_tlb) : 0,
         .slow_access = slow_access,
         .kick = kick,
+        .bounded_calls = true,
+        .lost_call = lost_call,
         .perf_map = config && config->perf_map,
         .jitdump = config && config->jitdump,
     };

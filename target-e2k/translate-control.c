@@ -530,6 +530,24 @@ static void move_window(Trans *t, IrOpcode opcode)
            trans_imm(t, sizeof(ChainFrame)));
 }
 
+/*
+ * The callee sees its parameters' tags.  Those of the caller's other
+ * registers stay out of memory until something goes wrong; see
+ * jit.c:lost_call().
+ */
+static void flush_parameters(Trans *t)
+{
+    tags_flush(t, 2 * t->node->bundle.wbs, GUEST_REGS);
+}
+
+static void tags_of_call(Trans *t)
+{
+    const TagPatch *patch = tags_patch(t, &t->now);
+    CallSite *site = g_new(CallSite, 1);
+    *site = (CallSite){ t->node->bundle.wbs, patch };
+    ir_call_info(t->ir, (uintptr_t)site);
+}
+
 /* What the return undoes: window, predicates, stack pointer. */
 static void pop_frame(Trans *t)
 {
@@ -559,7 +577,6 @@ static void after_call(Trans *t)
 {
     const Node *node = t->node;
     pop_frame(t);
-    memset(t->now.stale, 0, sizeof(t->now.stale));
     if (t->region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_LOOP, &node->after_call);
     }
@@ -572,10 +589,11 @@ static void emit_call(Trans *t)
     Geometry callee = node->taken.geo;
 
     callee.ctpr_empty = 1;
-    tags_flush(t, 0, GUEST_REGS);
+    flush_parameters(t);
     push_frame(t, node->after_call.geo);
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
+    tags_of_call(t);
     ir_call_region(t->ir, t->region->space | node->taken.ip,
                    key_bits(callee), node->fall_ip, 0);
     after_call(t);
@@ -605,10 +623,11 @@ static void emit_call_indirect(Trans *t)
     Geometry callee = node->taken.geo;
 
     callee.ctpr_empty = 1;
-    tags_flush(t, 0, GUEST_REGS);
+    flush_parameters(t);
     push_frame(t, node->after_call.geo);
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
+    tags_of_call(t);
     ir_call_dynamic(t->ir, t->target, trans_imm(t, key_bits(callee)),
                     node->fall_ip, 0);
     after_call(t);
@@ -636,7 +655,6 @@ static void emit_return(Trans *t)
     IrReg ip = ir_temp(ir);
 
     tags_flush_visible(t, 2 * t->node->at.geo.psize);
-    ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
     /* Registers above the parameters leave the window: nobody sees them.
      * Predicates and stack pointer are those of the frame. */
     ir_reload(ir, 1u << CLASS_PRED | 1u << CLASS_STACK);
@@ -645,6 +663,7 @@ static void emit_return(Trans *t)
             ir_reload_global(ir, t->reg[i]);
         }
     }
+    ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
     ir_ret(ir, ip, trans_imm(t, t->node->at.geo.psize + 1)); /* not 0 */
 }
 

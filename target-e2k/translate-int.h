@@ -206,6 +206,13 @@ typedef struct Site {
     const TagPatch *tags; /* or NULL */
 } Site;
 
+/* A call whose caller has tags that are not in memory; the registers of the
+ * patch are the caller's. */
+typedef struct CallSite {
+    unsigned wbs;
+    const TagPatch *tags;
+} CallSite;
+
 /* cpu->ctpr as it is at the site; window geometry, tags and ip too. */
 void site_to_cpu(E2kCpu *cpu, const Site *site);
 

@@ -10,10 +10,12 @@
  * What is known need not be in memory.  Bits that may be behind there are
  * "stale"; they are stored
  *
- *   - where the region is left on the hot path, or a call is made, for the
- *     registers that stay visible: many at once, most of them never;
+ *   - where the region is left on the hot path, for the registers that stay
+ *     visible, and at calls for the parameters: many at once, most of them
+ *     never;
  *   - on an edge to a node that does not know them;
- *   - by C when code is left for the interpreter: the site has a TagPatch.
+ *   - by C when code is left for the interpreter: the site has a TagPatch,
+ *     and so has each call that had not come back (CallSite).
  *
  * The region's entry tests the registers that are read before they are
  * written, if they are clean when the region is translated.
@@ -125,6 +127,22 @@ static bool is_clean(const TagState *state, const TagUse *use)
            !(state->value[use->reg] & use->mask);
 }
 
+/*
+ * The bits to test for a read.  Where results of 32 bits clear the tag of the
+ * whole register, the upper half is tested with the lower: then a result
+ * changes nothing.
+ */
+static uint8_t read_mask(const Node *node, const TagState *state,
+                         const TagUse *use)
+{
+    uint8_t unknown = ~state->known[use->reg];
+
+    if (node->at.geo.dbl && use->mask == 0x03 && (unknown & 0x03)) {
+        return use->mask | (unknown & 0x0c);
+    }
+    return use->mask;
+}
+
 void tags_set_window(const Node *node, TagState *state)
 {
     const Bundle *b = &node->bundle;
@@ -145,7 +163,7 @@ void tags_after(const Node *node, const TagUses *uses, TagState *state)
     for (unsigned i = 0; i < uses->n_reads; i++) {
         const TagUse *use = &uses->reads[i];
         if (!use->conditional) {
-            set_clean(state, use->reg, use->mask, false);
+            set_clean(state, use->reg, read_mask(node, state, use), false);
         }
     }
     tags_set_window(node, state);
@@ -162,13 +180,12 @@ void tags_after(const Node *node, const TagUses *uses, TagState *state)
     }
 }
 
-/* The callee may have changed everything from the end of the kept part.
- * Before it was called, memory was brought up to date. */
+/* The callee may have changed everything from the end of the kept part. */
 static void forget_after_call(const Node *node, TagState *state)
 {
     unsigned kept = 2 * node->bundle.wbs;
     memset(state->known + kept, 0, GUEST_REGS - kept);
-    memset(state->stale, 0, GUEST_REGS);
+    memset(state->stale + kept, 0, GUEST_REGS - kept);
 }
 
 /* Keeps what both know; true when into has changed. */
@@ -373,15 +390,15 @@ void tags_emit_checks(Trans *t, const TagUses *uses)
     }
     for (unsigned i = 0; i < uses->n_reads; i++) {
         const TagUse *use = &uses->reads[i];
-        uint8_t known = t->now.known[use->reg] & use->mask;
+        uint8_t mask = read_mask(t->node, &t->now, use);
+        uint8_t known = t->now.known[use->reg] & mask;
         if (t->now.value[use->reg] & known) {
             ir_br(t->ir, trans_interp_exit(t));
             ir_label(t->ir, ir_new_label(t->ir));
-        } else if (known != use->mask) {
-            test_tags(t, use->reg, 1, use->mask & ~known,
-                      trans_interp_exit(t));
+        } else if (known != mask) {
+            test_tags(t, use->reg, 1, mask & ~known, trans_interp_exit(t));
         }
-        set_clean(&t->now, use->reg, use->mask, false);
+        set_clean(&t->now, use->reg, mask, false);
     }
 }
 

@@ -412,17 +412,26 @@ void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
 {
     uint32_t exit = exit_new(ir, (IrExit){.ip = ip, .key = key,
                                           .ret_ip = ret_ip,
-                                          .ret_check = ret_check});
+                                          .ret_check = ret_check,
+                                          .call_info = ir->call_info});
 
+    ir->call_info = 0;
     ir_emit(ir, IR_call_region, 8, 0, 0, 0, 0, 0)->aux = exit;
+}
+
+void ir_call_info(Ir *ir, uint64_t info)
+{
+    ir->call_info = info;
 }
 
 void ir_call_dynamic(Ir *ir, IrReg ip, IrReg key, uint64_t ret_ip,
                      uint64_t ret_check)
 {
     uint32_t exit = exit_new(ir, (IrExit){.ret_ip = ret_ip,
-                                          .ret_check = ret_check});
+                                          .ret_check = ret_check,
+                                          .call_info = ir->call_info});
 
+    ir->call_info = 0;
     ir_emit(ir, IR_call_region, 8, 0, ip, key, 0, 0)->aux = exit;
 }
 

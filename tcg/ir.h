@@ -177,6 +177,7 @@ typedef struct IrExit {
     uint64_t ip, key;   /* the region to go to */
     uint64_t ret_ip;    /* call_region: what the return must pass */
     uint64_t ret_check;
+    uint64_t call_info; /* for TcgConfig.lost_call */
 } IrExit;
 
 typedef struct Arena Arena;
@@ -196,6 +197,7 @@ typedef struct Ir {
     uint64_t ip, key;            /* what the region is */
     unsigned tlb;                /* number of the SoftTlb its accesses use */
     unsigned n_bundles;          /* for statistics */
+    uint64_t call_info;          /* of the next call_region */
     /* Constants by hash, for ir_const(). */
     IrReg *const_table;
     unsigned const_mask, n_consts;
@@ -314,6 +316,8 @@ void ir_goto_dynamic(Ir *ir, IrReg ip, IrReg key);
  */
 void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
                     uint64_t ret_check);
+/* What TcgConfig.lost_call is told of the call that comes next. */
+void ir_call_info(Ir *ir, uint64_t info);
 /* The same for a callee known at run time only. */
 void ir_call_dynamic(Ir *ir, IrReg ip, IrReg key, uint64_t ret_ip,
                      uint64_t ret_check);

@@ -593,7 +593,7 @@ static bool choose_through(Compile *c)
     for (unsigned bit = 0; bit < c->n_globals; bit++) {
         const VregInfo *info = &c->info[c->cross[bit]];
 
-        if (info->assigned > 0 && info->assigned <= info->written) {
+        if (info->assigned > 0 && info->assigned < info->written) {
             c->ir->vregs[c->cross[bit]].through = true;
             any = true;
         }

@@ -164,6 +164,13 @@ typedef struct TcgSlot {
     bool is_call;
 } TcgSlot;
 
+/* Where a guest call comes back to. */
+typedef struct TcgLanding {
+    uint8_t *spoil;      /* byte to change so that returns miss (executable) */
+    uint32_t host;       /* offset of the host's return address in the code */
+    uint64_t info;       /* IrExit.call_info */
+} TcgLanding;
+
 enum { FAULT_REGS_MAX = 28 };
 
 /* Registers that hold dirty globals. */
@@ -200,7 +207,7 @@ struct TcgRegion {
     TcgSlot *incoming;   /* slots of other regions that jump here */
     TcgSlot *slots;
     unsigned n_slots;
-    uint8_t **landings;  /* bytes to spoil so that returns miss */
+    TcgLanding *landings; /* by host */
     unsigned n_landings;
     FaultSite *faults;   /* sorted by host */
     unsigned n_faults;
@@ -217,7 +224,7 @@ typedef struct Emitted {
     unsigned bytes;
     TcgSlot *slots;
     unsigned n_slots;
-    uint8_t **landings;
+    TcgLanding *landings;
     unsigned n_landings;
     FaultSite *faults;
     unsigned n_faults;
@@ -235,7 +242,8 @@ typedef struct TcgThunks {
     uint8_t *leave;      /* eax: result */
     uint8_t *unchained;  /* rax: TcgSlot */
     uint8_t *dynamic;    /* rax: ip, rdx: key */
-    uint8_t *return_miss; /* rax: ip */
+    uint8_t *return_miss; /* rax: ip; the host's return address is popped */
+    uint8_t *return_jump; /* rax: ip; not popped */
     uint8_t *fault;
     uint8_t *slow_access; /* called; TcgCpu.slow_address, edx: width,
                            * ecx: a store; all other registers survive */
@@ -246,6 +254,8 @@ extern TcgThunks tcg_thunks;
 
 /* The access whose call of slow_access returns to pc was refused. */
 void tcg_slow_fault(void *cpu, const void *pc);
+/* For each return address from sp up to host_sp: TcgConfig.lost_call. */
+void tcg_lost_calls(void *cpu, const uint64_t *sp);
 
 /* Writes the thunks; returns the bytes used. */
 size_t x86_emit_thunks(uint8_t *write, ptrdiff_t exec_delta);

@@ -219,7 +219,7 @@ void region_kill(TcgRegion *region)
     }
     /* A guest address is never odd: the comparison fails from now on. */
     for (unsigned i = 0; i < region->n_landings; i++) {
-        __atomic_fetch_or(cache_writable(region->landings[i]), 1,
+        __atomic_fetch_or(cache_writable(region->landings[i].spoil), 1,
                           __ATOMIC_RELEASE);
     }
     cache_forget_pages(region);
@@ -262,6 +262,42 @@ bool tcg_invalidate(uint64_t start, uint64_t end)
 bool tcg_code_in_range(uint64_t start, uint64_t end)
 {
     return cache_may_hold(start, end);
+}
+
+/* --- calls that will not be returned to ------------------------------------------ */
+
+static const TcgLanding *find_landing(const TcgRegion *region, uint32_t host)
+{
+    unsigned low = 0, high = region->n_landings;
+
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+
+        if (region->landings[middle].host < host) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < region->n_landings && region->landings[low].host == host
+               ? &region->landings[low]
+               : NULL;
+}
+
+void tcg_lost_calls(void *cpu, const uint64_t *sp)
+{
+    const uint64_t *end = (const uint64_t *)tcg_of(cpu)->host_sp;
+
+    for (; sp < end; sp++) {
+        const TcgRegion *region = cache_find((const void *)*sp);
+        const TcgLanding *landing =
+            region ? find_landing(region, *sp - (uintptr_t)region->code)
+                   : NULL;
+
+        if (landing) {
+            tcg_config.lost_call(cpu, landing->info);
+        }
+    }
 }
 
 /* --- compiling --------------------------------------------------------------------- */
@@ -322,7 +358,7 @@ static TcgRegion *make_region(const Ir *ir, const Emitted *out, unsigned tier,
         .n_ranges = n_ranges,
     };
     region->landings = copy_of(out->landings,
-                                 out->n_landings * sizeof(uint8_t *));
+                                 out->n_landings * sizeof(TcgLanding));
     region->faults = copy_of(out->faults,
                                out->n_faults * sizeof(FaultSite));
     region->fault_globals = copy_of(

@@ -34,6 +34,7 @@
 enum {
     TCG_JUMP_CACHE = 1024, /* entries: dynamic targets of one CPU */
     TCG_SPILL_SLOTS = 128, /* of 16 bytes */
+    TCG_CALL_DEPTH = 32000,
 };
 
 typedef struct TcgRegion TcgRegion;
@@ -103,6 +104,15 @@ typedef struct TcgConfig {
      * when memory of the code cache is to be reused and a CPU has not been
      * outside for long. */
     void (*kick)(void *cpu);
+    /*
+     * The embedder keeps calls from nesting deeper than TCG_CALL_DEPTH in one
+     * tcg_run(); generated code does not look then.  lost_call (or NULL) is
+     * called for each guest call whose callee had not come back when code is
+     * left, the innermost first, with what ir_call_info() was given: its
+     * return will be a TCG_EXIT_LOOKUP.
+     */
+    bool bounded_calls;
+    void (*lost_call)(void *cpu, uint64_t info);
     bool perf_map, jitdump;
     bool validate;          /* check intermediate code around the passes */
 } TcgConfig;

@@ -303,6 +303,12 @@ void load_from(Emit *e, const IrOp *op, X86Rm rm)
         done_vec(e, op->dst, host);
         return;
     }
+    if (e->word_at == e->x.p && op->width == 8 &&
+        rm.base == e->word_rm.base && rm.index == e->word_rm.index &&
+        rm.disp == e->word_rm.disp) {
+        done_gpr(e, op->dst, RAX); /* just written from there */
+        return;
+    }
     host = def_gpr(e, op->dst, RAX);
     x86_load(&e->x, op->width, host, rm);
     done_gpr(e, op->dst, host);
@@ -517,7 +523,7 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     out->faults = ARENA_NEW(arena, FaultSite, 2 * n_faults + 1);
     out->fault_globals = ARENA_NEW(arena, FaultGlobal,
                                    (size_t)n_maps * c->n_globals + 1);
-    out->landings = ARENA_NEW(arena, uint8_t *, ir->n_exits + 1);
+    out->landings = ARENA_NEW(arena, TcgLanding, ir->n_exits + 1);
     e.slow_paths = ARENA_NEW(arena, SlowPath, n_faults + 1);
     out->slots = slots;
     if (!emit_blocks(&e, no_room)) {

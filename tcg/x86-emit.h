@@ -79,6 +79,8 @@ typedef struct Emit {
     unsigned merged_br;  /* a br that the brcond before it has done */
     const uint64_t *last_need; /* of the newest fault map */
     unsigned last_map, last_n_map;
+    const uint8_t *word_at; /* RAX holds word_rm if code is still here */
+    X86Rm word_rm;
 } Emit;
 
 static inline X86Rm tcg_field(size_t offset)

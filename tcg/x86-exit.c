@@ -95,6 +95,8 @@ static void write_back_word(Emit *e, const IrReg *fields, unsigned n)
         }
     }
     x86_store(x, 8, rm, RAX);
+    e->word_at = x->p;
+    e->word_rm = rm;
 }
 
 static bool same_word(const IrVreg *a, const IrVreg *b)
@@ -124,9 +126,7 @@ void emit_write_back(Emit *e, const uint64_t *set)
             }
         }
     }
-    if (n_fields == 1) {
-        store_global(e, fields[0], e->info[fields[0]].reg);
-    } else if (n_fields) {
+    if (n_fields) {
         write_back_word(e, fields, n_fields);
     }
 }
@@ -182,8 +182,13 @@ void emit_exit(Emit *e, const IrOp *op)
 /* Pads so that the displacement of a 5-byte jump is aligned. */
 static void align_jump(Emit *e)
 {
-    while (((uintptr_t)e->x.p + 1) % 4) {
-        x86_b(&e->x, 0x90);
+    static const uint8_t nops[4][3] = {
+        { 0 }, { 0x90 }, { 0x66, 0x90 }, { 0x0f, 0x1f, 0x00 },
+    };
+    unsigned n = -((uintptr_t)e->x.p + 1) % 4;
+
+    for (unsigned i = 0; i < n; i++) {
+        x86_b(&e->x, nops[n][i]);
     }
 }
 
@@ -271,10 +276,11 @@ static uint8_t *compare_const(Emit *e, int reg, uint64_t value)
 
 static void emit_landing(Emit *e, const IrExit *exit)
 {
-    uint8_t *spoil;
+    TcgLanding *landing = &e->out->landings[e->out->n_landings++];
 
-    spoil = compare_const(e, RAX, exit->ret_ip);
-    e->out->landings[e->out->n_landings++] = spoil + e->delta;
+    landing->host = e->x.p - e->start;
+    landing->info = exit->call_info;
+    landing->spoil = compare_const(e, RAX, exit->ret_ip) + e->delta;
     emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
     if (exit->ret_check) {
         compare_const(e, RDX, exit->ret_check);
@@ -299,17 +305,22 @@ void emit_call_region(Emit *e, const IrOp *op)
     write_back_needed(e);
     if (op->src[0]) {
         X86Rm rm = lookup_target(e, op->src[0], op->src[1]);
+        if (tcg_config.bounded_calls) {
+            x86_op(x, 0, 0, MAP_0, 0xff, 2, rm);
+            emit_landing(e, exit);
+            return;
+        }
         /* Too deep: jump there with the host stack emptied. */
-        uint8_t *deep;
-
         x86_load(x, 8, RCX, rm);
-        deep = check_stack(e);
+        uint8_t *deep = check_stack(e);
         x86_op(x, 0, 0, MAP_0, 0xff, 2, x86_r(RCX));
         emit_landing(e, exit);
         e->stubs[e->n_stubs++] = (Stub){.jump = deep, .fresh_stack = true};
         return;
     }
-    new_slot(e, op, check_stack(e), true);
+    if (!tcg_config.bounded_calls) {
+        new_slot(e, op, check_stack(e), true);
+    }
     align_jump(e);
     x86_b(x, 0xe8);
     x86_d(x, 0);
@@ -329,7 +340,7 @@ void emit_ret(Emit *e, const IrOp *op)
     if (opt_on(OPT_RETURN)) {
         x86_b(&e->x, 0xc3);
     } else {
-        emit_jump_to(e, tcg_thunks.return_miss);
+        emit_jump_to(e, tcg_thunks.return_jump);
     }
 }
 

@@ -7,10 +7,11 @@
  *     saved registers
  *     pad, pad
  *     address of the "return miss" thunk   <- host_sp, 16-aligned
- *     return addresses of guest calls, 16 bytes each ...
+ *     return addresses of guest calls, 8 bytes each ...
  *
  * so a guest return that has no matching call lands in the thunk.  Leaving
- * drops the whole stack back to host_sp from wherever it is.
+ * drops the whole stack back to host_sp from wherever it is, after the
+ * embedder has been told of the calls on it.
  */
 #include <cpuid.h>
 
@@ -107,10 +108,30 @@ static void emit_enter(X86 *x, uint8_t **sentinel)
     x86_op(x, 0, 0, MAP_0, 0xff, 4, x86_r(RSI));
 }
 
+/* Calls that have not come back are told of before their return addresses
+ * are dropped. */
+static void emit_lost_calls(X86 *x)
+{
+    x86_alu(x, true, ALU_CMP, RSP, TCG_FIELD(host_sp));
+    uint8_t *none = x86_jcc32(x, CC_AE);
+
+    x86_mov(x, false, RBX, RAX); /* pinned registers are stored already */
+    x86_mov(x, true, RDI, RBP);
+    x86_mov(x, true, RSI, RSP);
+    x86_alu_imm(x, true, ALU_AND, x86_r(RSP), -16);
+    x86_mov_imm(x, RAX, (uintptr_t)tcg_lost_calls);
+    x86_op(x, 0, 0, MAP_0, 0xff, 2, x86_r(RAX));
+    x86_mov(x, false, RAX, RBX);
+    x86_fix32(none, x->p);
+}
+
 static void emit_leave(X86 *x)
 {
-    x86_load(x, 8, RSP, TCG_FIELD(host_sp));
     pinned(x, true);
+    if (tcg_config.lost_call) {
+        emit_lost_calls(x);
+    }
+    x86_load(x, 8, RSP, TCG_FIELD(host_sp));
     mxcsr(x, 3, TCG_FIELD(mxcsr));
     mxcsr(x, 2, TCG_FIELD(host_mxcsr));
     x86_alu_imm(x, true, ALU_ADD, x86_r(RSP), SAVED_PAD);
@@ -205,7 +226,10 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
     x86_load(&x, 8, RAX, x86_mem(RCX, offsetof(TcgSlot, ip)));
     jump_to(&x, lookup);
 
+    /* Back on the stack: the call has not been returned to. */
     tcg_thunks.return_miss = x.p + delta;
+    x86_alu_imm(&x, true, ALU_SUB, x86_r(RSP), 8);
+    tcg_thunks.return_jump = x.p + delta;
     x86_fix32(sentinel, x.p);
     x86_store(&x, 8, TCG_FIELD(next_check), RDX);
     x86_mov_imm(&x, RDX, TCG_KEY_UNKNOWN);
@@ -225,6 +249,7 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
     x86_mov(&x, true, RBP, RDI);
     x86_mov(&x, false, RAX, RSI);
     pinned(&x, false);
+    x86_load(&x, 8, RSP, TCG_FIELD(call_sp));
     jump_to(&x, leave);
     return x.p - write;
 }
