@@ -360,6 +360,52 @@ int block_backend_pwritev(BlockBackend *backend, uint64_t offset,
     return ret;
 }
 
+/* True: done, and counted. */
+static bool batch_counted(BlockBackendStats *stats, const BlockBatchItem *item)
+{
+    if (item->ret == BLOCK_BATCH_ALONE) {
+        return false;
+    }
+    if (item->write) {
+        count(item->ret < 0 ? &stats->failed_write_ops : &stats->write_ops, 1);
+        count(&stats->write_bytes, item->ret < 0 ? 0 : item->bytes);
+    } else {
+        count(item->ret < 0 ? &stats->failed_read_ops : &stats->read_ops, 1);
+        count(&stats->read_bytes, item->ret < 0 ? 0 : item->bytes);
+    }
+    return true;
+}
+
+void block_backend_batch(BlockBackend *backend, BlockBatchItem *items,
+                         unsigned n)
+{
+    BlockNode *node = block_backend_enter(backend);
+    bool writable = (backend->perm & BLOCK_PERM_WRITE) &&
+                    !backend->writethrough;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool plain = node && (writable || !items[i].write) &&
+                     in_range(node, items[i].offset, items[i].bytes);
+
+        items[i].ret = plain ? BLOCK_BATCH_TODO : BLOCK_BATCH_ALONE;
+    }
+    if (node) {
+        block_batch(node, items, n);
+        block_backend_leave(backend);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        BlockBatchItem *item = &items[i];
+
+        if (!batch_counted(my_stats(backend), item)) {
+            item->ret = item->write
+                ? block_backend_pwrite(backend, item->offset, item->bytes,
+                                       item->buf, 0)
+                : block_backend_pread(backend, item->offset, item->bytes,
+                                      item->buf, 0);
+        }
+    }
+}
+
 int block_backend_pread(BlockBackend *backend, uint64_t offset,
                         uint64_t bytes, void *buf, unsigned flags)
 {

@@ -75,6 +75,9 @@ int block_backend_preadv(BlockBackend *backend, uint64_t offset,
 int block_backend_pwritev(BlockBackend *backend, uint64_t offset,
                           uint64_t bytes, const struct iovec *iov, int niov,
                           unsigned flags);
+/* All items are done on return, each with its own ret: 0 or -errno. */
+void block_backend_batch(BlockBackend *backend, BlockBatchItem *items,
+                         unsigned n);
 int block_backend_pread(BlockBackend *backend, uint64_t offset,
                         uint64_t bytes, void *buf, unsigned flags);
 int block_backend_pwrite(BlockBackend *backend, uint64_t offset,

@@ -68,6 +68,36 @@ static int ops_pwrite(void *opaque, uint64_t offset, uint32_t bytes,
                                 flags & NBD_IO_FUA ? BLOCK_REQ_FUA : 0);
 }
 
+static bool ops_batches(void *opaque)
+{
+    BlockExport *e = opaque;
+    BlockNode *node = block_backend_enter(e->backend);
+    bool pays = node && block_batches(node);
+
+    if (node) {
+        block_backend_leave(e->backend);
+    }
+    return pays;
+}
+
+static void ops_batch(void *opaque, NbdIo *io, unsigned n)
+{
+    BlockExport *e = opaque;
+    BlockBatchItem items[BLOCK_BATCH_MAX];
+
+    g_assert(n <= BLOCK_BATCH_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        items[i] = (BlockBatchItem){ .offset = io[i].offset,
+                                     .bytes = io[i].bytes,
+                                     .write = io[i].write,
+                                     .buf = io[i].buf };
+    }
+    block_backend_batch(e->backend, items, n);
+    for (unsigned i = 0; i < n; i++) {
+        io[i].ret = items[i].ret;
+    }
+}
+
 static int ops_zero(void *opaque, uint64_t offset, uint64_t bytes,
                     unsigned flags)
 {
@@ -226,6 +256,8 @@ static const NbdExportOps export_ops = {
     .cache = ops_cache,
     .status = ops_status,
     .pread_pipe = ops_pread_pipe,
+    .batch = ops_batch,
+    .batches = ops_batches,
     .deleted = ops_deleted,
 };
 

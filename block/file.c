@@ -5,8 +5,16 @@
  * them.  A second, read-only descriptor holds the image locks, so that a
  * reopen (which replaces the first) never lets go of them.
  *
- * All I/O is blocking calls in the requesting thread.  aio= is accepted in all
- * its spellings and chooses nothing: there is no io_uring engine.
+ * A single request is one blocking call in the requesting thread.  Requests
+ * that come together (block_batch()) go to the kernel together, by io_uring,
+ * where that is wanted and possible:
+ *
+ *     aio=threads            never; callers use threads to overlap requests
+ *     aio=io_uring, native   always; threads where the kernel has no io_uring
+ *     nothing said           with cache.direct=on; what lies in the page
+ *                            cache is copied faster by plain calls
+ *
+ * Creating and resizing files is in file-create.c.
  */
 #include "block/driver.h"
 
@@ -20,22 +28,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/file-int.h"
 #include "block/file-lock.h"
 #include "block/iov.h"
 #include "block/node-int.h"
 #include "block/options.h"
+#include "util/uring.h"
 
 #define MAX_IOV 1024
-
-typedef struct FileState {
-    int fd;
-    int lock_fd; /* -1: no locking */
-    unsigned used, unshared; /* locks held */
-    bool block_device;
-    /* Learnt from the first refusal; atomic, only ever turn true. */
-    bool no_zero_range, no_punch_hole, no_dsync, no_seek;
-    int sync_error; /* a failed flush lost data: all later ones fail too */
-} FileState;
 
 static const BlockOption file_options[] = {
     { "filename", BLOCK_OPT_STRING, .required = true },
@@ -45,18 +45,6 @@ static const BlockOption file_options[] = {
     { "pr-manager", BLOCK_OPT_STRING },
     { "drop-cache", BLOCK_OPT_BOOL },
     { "x-check-cache-dropped", BLOCK_OPT_BOOL },
-    { NULL },
-};
-
-static const BlockOption file_create_options[] = {
-    { "filename", BLOCK_OPT_STRING, .required = true },
-    { "size", BLOCK_OPT_SIZE, .required = true, .help = "Virtual disk size" },
-    { "preallocation", BLOCK_OPT_ENUM, "off/falloc/full",
-      "Preallocation mode (allowed values: off, falloc, full)" },
-    { "nocow", BLOCK_OPT_BOOL, .help = "Turn off copy-on-write (valid only "
-                                       "on btrfs)" },
-    { "extent-size-hint", BLOCK_OPT_SIZE,
-      .help = "Extent size hint for the image file, 0 to disable" },
     { NULL },
 };
 
@@ -201,25 +189,41 @@ static bool setup_locking(BlockNode *node, FileState *s, json_t *options,
     return true;
 }
 
+/* Which engine: the option decides, else the flags, else what is faster. */
+static bool choose_engine(BlockNode *node, FileState *s, json_t *options,
+                          GError **error)
+{
+    enum { THREADS, NATIVE, URING, UNSAID };
+    bool direct = node->flags & BLOCK_OPEN_DIRECT;
+    int aio = node->flags & BLOCK_OPEN_AIO_THREADS  ? THREADS
+              : node->flags & BLOCK_OPEN_AIO_NATIVE ? NATIVE
+              : node->flags & BLOCK_OPEN_AIO_URING  ? URING : UNSAID;
+
+    if (!block_options_enum(options, "aio", "threads/native/io_uring", &aio,
+                            error)) {
+        return false;
+    }
+    if (aio == NATIVE && !direct) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "aio=native was specified, "
+                    "but it requires cache.direct=on, which was not "
+                    "specified.");
+        return false;
+    }
+    s->uring = (aio == UNSAID ? direct : aio != THREADS) && uring_available();
+    return true;
+}
+
 static bool file_open(BlockNode *node, json_t *options, GError **error)
 {
     FileState *s = node->state;
     const char *filename = NULL;
-    int aio = 0;
 
     block_options_string(options, "filename", &filename, NULL);
     if (g_str_has_prefix(filename, "file:")) {
         filename += 5;
     }
     node->filename = g_strdup(filename);
-    if (!block_options_enum(options, "aio", "threads/native/io_uring", &aio,
-                            error)) {
-        return false;
-    }
-    if (aio == 1 && !(node->flags & BLOCK_OPEN_DIRECT)) {
-        g_set_error(error, BLOCK_ERROR, EINVAL, "aio=native was specified, "
-                    "but it requires cache.direct=on, which was not "
-                    "specified.");
+    if (!choose_engine(node, s, options, error)) {
         return false;
     }
     s->fd = open_fd(filename, node->flags, &node->read_only, error);
@@ -562,75 +566,41 @@ static int file_map_fd(BlockNode *node, uint64_t offset, uint64_t bytes,
     return 0;
 }
 
-/* ---- Control ------------------------------------------------------------ */
+/* ---- Batches ------------------------------------------------------------- */
 
-static bool write_full(int fd, uint64_t from, uint64_t to)
+static bool file_batches(BlockNode *node)
 {
-    g_autofree char *zeroes = g_malloc0(1 << 20);
-
-    while (from < to) {
-        ssize_t n = pwrite(fd, zeroes, MIN(to - from, 1 << 20), from);
-
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        from += MAX(n, 0);
-    }
-    return true;
+    return ((FileState *)node->state)->uring;
 }
 
-static bool resize_fd(int fd, const char *filename, uint64_t from,
-                      uint64_t to, BlockPreallocation prealloc,
-                      GError **error)
-{
-    bool ok = to <= INT64_MAX;
-
-    if (!ok) {
-        errno = EFBIG;
-    } else if (prealloc == BLOCK_PREALLOC_OFF || to <= from) {
-        ok = ftruncate(fd, to) == 0;
-    } else if (prealloc == BLOCK_PREALLOC_FALLOC) {
-        ok = fallocate(fd, 0, from, to - from) == 0;
-    } else if (prealloc == BLOCK_PREALLOC_FULL) {
-        ok = write_full(fd, from, to) && fsync(fd) == 0;
-    } else {
-        ok = false;
-        errno = ENOTSUP;
-    }
-    if (!ok) {
-        int errnum = errno;
-
-        if (to > from && errnum != EFBIG && ftruncate(fd, from) < 0) {
-            errnum = errno;
-        }
-        block_error_set_errno(error, errnum, "Failed to resize '%s'",
-                              filename);
-    }
-    return ok;
-}
-
-static bool file_truncate(BlockNode *node, uint64_t size, bool exact,
-                          BlockPreallocation prealloc, GError **error)
+static void file_batch(BlockNode *node, BlockBatchItem *items, unsigned n)
 {
     FileState *s = node->state;
+    UringOp ops[URING_DEPTH];
+    BlockBatchItem *of[URING_DEPTH];
 
-    if (s->block_device) {
-        int64_t length = node->length;
+    for (unsigned i = 0; s->uring && i < n;) {
+        unsigned count = 0;
 
-        if ((exact && (int64_t)size != length) || (int64_t)size > length) {
-            g_set_error(error, BLOCK_ERROR, ENOTSUP,
-                        exact ? "Cannot resize device files"
-                              : "Cannot grow device files");
-            return false;
+        for (; i < n && count < URING_DEPTH; i++) {
+            if (items[i].ret == BLOCK_BATCH_TODO) {
+                ops[count] = (UringOp){ s->fd, items[i].write, items[i].buf,
+                                        items[i].bytes, items[i].offset, 0 };
+                of[count++] = &items[i];
+            }
         }
-        return true;
+        if (!uring_run(ops, count)) {
+            return;
+        }
+        for (unsigned k = 0; k < count; k++) {
+            /* Short (the end of the file) or interrupted: the plain way. */
+            bool again = ops[k].result == -EINTR || ops[k].result == -EAGAIN ||
+                         (ops[k].result >= 0 &&
+                          (uint32_t)ops[k].result < ops[k].bytes);
+
+            of[k]->ret = again ? BLOCK_BATCH_ALONE : MIN(ops[k].result, 0);
+        }
     }
-    if (!resize_fd(s->fd, node->filename, node->length, size, prealloc,
-                   error)) {
-        return false;
-    }
-    block_node_set_length(node, size);
-    return true;
 }
 
 static int64_t file_allocated_size(BlockNode *node)
@@ -641,60 +611,6 @@ static int64_t file_allocated_size(BlockNode *node)
     return fstat(s->fd, &st) < 0 ? -errno : (int64_t)st.st_blocks * 512;
 }
 
-/* Refuses to empty an image that somebody has open. */
-static bool lock_for_create(int fd, const char *filename, GError **error)
-{
-    unsigned used = 0;
-    unsigned unshared = 0;
-    unsigned perm = BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE;
-
-    return !file_lock_supported(fd) ||
-           file_lock_change(fd, filename, &used, &unshared, perm,
-                            BLOCK_PERM_RESIZE, error);
-}
-
-static bool file_create(json_t *options, GError **error)
-{
-    const char *filename = NULL;
-    uint64_t size = 0;
-    int prealloc = 0;
-    bool ok;
-    int fd;
-
-    if (!block_options_string(options, "filename", &filename, error) ||
-        !block_options_size(options, "size", &size, error) ||
-        !block_options_enum(options, "preallocation", "off/falloc/full",
-                            &prealloc, error)) {
-        return false;
-    }
-    if (g_str_has_prefix(filename, "file:")) {
-        filename += 5;
-    }
-    fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        block_error_set_errno(error, errno, "Could not create '%s'",
-                              filename);
-        return false;
-    }
-    ok = lock_for_create(fd, filename, error);
-    if (ok) {
-        struct stat st;
-
-        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-            ftruncate(fd, 0) < 0) {
-            block_error_set_errno(error, errno, "Could not clear '%s'",
-                                  filename);
-            ok = false;
-        } else if (S_ISREG(st.st_mode)) {
-            ok = resize_fd(fd, filename, 0, size,
-                           prealloc ? prealloc + 1 : BLOCK_PREALLOC_OFF,
-                           error);
-        }
-    }
-    close(fd);
-    return ok;
-}
-
 static const char *const file_protocols[] = { "file", NULL };
 static const char *const host_device_protocols[] = { "host_device", NULL };
 
@@ -703,15 +619,16 @@ static const char *const host_device_protocols[] = { "host_device", NULL };
     .flags = BLOCK_DRIVER_PROTOCOL | BLOCK_DRIVER_GROWABLE |                 \
              BLOCK_DRIVER_ZERO_PAST_END,                                     \
     .state_size = sizeof(FileState), .options = file_options,                \
-    .create_options = file_create_options,                                   \
+    .create_options = block_file_create_options,                                   \
     .parse_filename = file_parse_filename, .open = file_open,                \
-    .close = file_close, .create = file_create,                              \
+    .close = file_close, .create = block_file_create,                              \
     .reopen_prepare = file_reopen_prepare,                                   \
     .reopen_commit = file_reopen_commit, .reopen_abort = file_reopen_abort,  \
     .set_perm = file_set_perm, .preadv = file_preadv,                        \
     .pwritev = file_pwritev, .pwrite_zeroes = file_pwrite_zeroes,            \
     .pdiscard = file_pdiscard, .flush = file_flush, .status = file_status,   \
-    .map_fd = file_map_fd, .fua_native = true, .truncate = file_truncate,    \
+    .batch = file_batch, .batches = file_batches,                            \
+    .map_fd = file_map_fd, .fua_native = true, .truncate = block_file_truncate,    \
     .allocated_size = file_allocated_size
 
 const BlockDriver block_driver_file = { FILE_DRIVER("file", file_protocols) };

@@ -142,6 +142,11 @@ BlockNode *block_open_probed(json_t *file_options, const char *format,
 /* Opens the backing image the header or options name; sets node->backing. */
 bool block_open_backing(BlockNode *node, json_t *options, GError **error);
 
+/* request.c: before and after bytes of a node change, inside its gate. */
+int block_write_check(BlockNode *node, uint64_t offset, uint64_t bytes);
+void block_write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
+                      unsigned flags, int ret);
+
 /* dirty-bitmap.c, called on the write path after the data is written. */
 void block_bitmaps_record(BlockNode *node, uint64_t offset, uint64_t bytes);
 bool block_bitmaps_truncate(BlockNode *node, uint64_t size, GError **error);

@@ -81,6 +81,11 @@ typedef enum BlockOpenFlags {
     BLOCK_OPEN_DETECT_ZEROES = 1 << 11, /* turn zero writes into zeroing */
     BLOCK_OPEN_DETECT_UNMAP = 1 << 12,  /* and those into unmapping */
     BLOCK_OPEN_PROBED = 1 << 13, /* raw by guess: block 0 is restricted */
+    /* The engine of files, at most one of them; none: the file decides. */
+    BLOCK_OPEN_AIO_THREADS = 1 << 14,
+    BLOCK_OPEN_AIO_NATIVE = 1 << 15,
+    BLOCK_OPEN_AIO_URING = 1 << 16,
+    BLOCK_OPEN_AIO_MASK = 7 << 14,
 } BlockOpenFlags;
 
 /* Flags of read and write requests. */
@@ -256,6 +261,24 @@ int64_t block_length(BlockNode *node);
  */
 int block_map_fd(BlockNode *node, uint64_t offset, uint64_t bytes, int *fd,
                  uint64_t *fd_offset, uint64_t *n);
+
+/*
+ * Reads and writes made together.  Items begin as BLOCK_BATCH_TODO; on return
+ * ret is 0, -errno, or BLOCK_BATCH_ALONE: not done, use the calls above.
+ * Worth the trouble only where block_batches() says so: files that the kernel
+ * reads and writes side by side.
+ */
+#define BLOCK_BATCH_MAX 64
+enum { BLOCK_BATCH_TODO = 1, BLOCK_BATCH_ALONE = 2 };
+typedef struct BlockBatchItem {
+    uint64_t offset;
+    uint32_t bytes;
+    bool write;
+    void *buf;
+    int ret;
+} BlockBatchItem;
+void block_batch(BlockNode *node, BlockBatchItem *items, unsigned n);
+bool block_batches(BlockNode *node);
 
 /* ---- Control requests (graph lock) -------------------------------------- */
 

@@ -186,6 +186,28 @@ static int raw_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
                          flags);
 }
 
+static bool raw_batches(BlockNode *node)
+{
+    return block_batches(below(node));
+}
+
+static void raw_batch(BlockNode *node, BlockBatchItem *items, unsigned n)
+{
+    RawState *s = node->state;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (s->guard_head && items[i].write && items[i].offset < SECTOR &&
+            items[i].ret == BLOCK_BATCH_TODO) {
+            items[i].ret = BLOCK_BATCH_ALONE;
+        }
+        items[i].offset += s->offset;
+    }
+    block_batch(below(node), items, n);
+    for (unsigned i = 0; i < n; i++) {
+        items[i].offset -= s->offset;
+    }
+}
+
 static int raw_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
                              unsigned flags)
 {
@@ -354,6 +376,8 @@ const BlockDriver block_driver_raw = {
     .pwrite_zeroes = raw_pwrite_zeroes,
     .pdiscard = raw_pdiscard,
     .status = raw_status,
+    .batch = raw_batch,
+    .batches = raw_batches,
     .map_fd = raw_map_fd,
     .fua_native = true,
     .truncate = raw_truncate,

@@ -207,8 +207,8 @@ static void threshold_exceeded(BlockNode *node, uint64_t end)
 }
 
 /* Bookkeeping of everything that changed bytes, whether it failed or not. */
-static void write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
-                       unsigned flags, int ret)
+void block_write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
+                      unsigned flags, int ret)
 {
     BlockNodeCore *core = block_core(node);
 
@@ -228,7 +228,7 @@ static void write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
 }
 
 /* May this node be written at all, and there? */
-static int write_check(BlockNode *node, uint64_t offset, uint64_t bytes)
+int block_write_check(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     BlockNodeCore *core = block_core(node);
 
@@ -378,7 +378,7 @@ int block_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
         return node->read_only ? -EPERM : -ENOTSUP;
     }
     block_gate_enter(&core->gate);
-    ret = write_check(node, offset, bytes);
+    ret = block_write_check(node, offset, bytes);
     if (ret < 0 || (bytes == 0 && !(flags & BLOCK_REQ_COMPRESSED))) {
         goto out;
     }
@@ -391,7 +391,7 @@ int block_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
     } else {
         ret = write_aligned_or_not(node, offset, bytes, iov, niov, flags);
     }
-    write_done(node, offset, bytes, given, ret);
+    block_write_done(node, offset, bytes, given, ret);
     if (ret == 0 && flush) {
         ret = flush_inside(node);
     }
@@ -506,12 +506,12 @@ int block_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
         return node->read_only ? -EPERM : -ENOTSUP;
     }
     block_gate_enter(&core->gate);
-    ret = write_check(node, offset, bytes);
+    ret = block_write_check(node, offset, bytes);
     if (ret == 0 && bytes) {
         flush = fua_by_flush(node, &flags);
         ret = zero_inside(node, offset, bytes, flags);
         if (!(ret == -ENOTSUP && (flags & BLOCK_REQ_NO_FALLBACK))) {
-            write_done(node, offset, bytes, given, ret);
+            block_write_done(node, offset, bytes, given, ret);
         }
         if (ret == 0 && flush) {
             ret = flush_inside(node);
@@ -528,7 +528,7 @@ int block_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
     int ret;
 
     block_gate_enter(&core->gate);
-    ret = write_check(node, offset, bytes);
+    ret = block_write_check(node, offset, bytes);
     if (ret < 0 || !bytes || !(node->flags & BLOCK_OPEN_UNMAP) ||
         !node->driver->pdiscard) {
         goto out;
@@ -544,7 +544,7 @@ int block_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
     if (ret == -ENOTSUP) {
         ret = 0;
     } else {
-        write_done(node, offset, bytes, 0, ret);
+        block_write_done(node, offset, bytes, 0, ret);
     }
 out:
     block_gate_leave(&core->gate);

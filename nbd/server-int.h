@@ -5,6 +5,7 @@
  *   server-handshake.c  from the first byte to the transmission phase
  *   server-meta.c       LIST_META_CONTEXT and SET_META_CONTEXT
  *   server-io.c         the loop that receives and executes requests
+ *   server-batch.c      requests that arrived together
  *   server-read.c       READ: holes, zero-copy, plain
  *   server-reply.c      headers of replies and the sink they go through
  *   server-cost.c       which requests are slow
@@ -48,6 +49,7 @@ struct NbdExport {
 };
 
 typedef struct NbdPool NbdPool;
+typedef struct NbdBatch NbdBatch;
 
 struct NbdServer {
     NbdServerParams params;
@@ -93,6 +95,7 @@ typedef struct NbdConnection {
     uint64_t data_start, data_end; /* known to be data: skip status calls */
     int pipe[2];                   /* -1 until first use */
     bool pipe_useless;
+    NbdBatch *batch; /* NULL until first use */
 
     /* Requests at the workers. */
     GMutex lock;
@@ -174,8 +177,19 @@ void nbd_server_serve(NbdConnection *conn);
 void nbd_execute(NbdSink *sink, NbdRequest *request, const uint8_t *payload,
                  const bool *wanted);
 
+/* ---- server-batch.c ---- */
+/* Should this request wait for others?  It is whole in the input buffer. */
+bool nbd_batch_wants(NbdSink *sink, const NbdRequest *request);
+/* Takes it, payload and all. */
+void nbd_batch_add(NbdSink *sink, const NbdRequest *request);
+/* Executes what was added and replies; nothing to do is fine. */
+void nbd_batch_run(NbdSink *sink);
+void nbd_batch_free(NbdBatch *batch);
+
 /* ---- server-read.c ---- */
 void nbd_execute_read(NbdSink *sink, NbdRequest *request);
+/* True when the range is to be sent as bytes, not as holes. */
+bool nbd_read_is_data(NbdSink *sink, const NbdRequest *request);
 
 /* ---- server-reply.c ---- */
 void nbd_sink_init(NbdSink *sink, NbdConnection *conn);

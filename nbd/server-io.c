@@ -443,17 +443,27 @@ void nbd_server_serve(NbdConnection *conn)
     bool alive = true;
 
     nbd_sink_init(&sink, conn);
-    while (alive && fill(&sink, size)) {
+    while (alive) {
+        if (available(conn) < size) {
+            nbd_batch_run(&sink);
+        }
+        if (!fill(&sink, size)) {
+            break;
+        }
         alive = nbd_request_parse(&conn->rules, conn->in + conn->in_pos,
                                   &request);
         conn->in_pos += size;
         if (!alive) {
             nbd_connection_complain(conn, "Disconnect client, due to: "
                                     "invalid request");
+        } else if (nbd_batch_wants(&sink, &request)) {
+            nbd_batch_add(&sink, &request);
         } else {
+            nbd_batch_run(&sink);
             alive = handle(&sink, &request);
         }
     }
+    nbd_batch_run(&sink);
     nbd_pool_wait(conn, 0);
     nbd_sink_flush(&sink);
     g_free(sink.buf);

@@ -266,6 +266,19 @@ static void learn_data(NbdConnection *conn, const NbdRequest *r)
     nbd_extents_clear(&extents);
 }
 
+bool nbd_read_is_data(NbdSink *sink, const NbdRequest *r)
+{
+    NbdConnection *conn = sink->conn;
+
+    if (!conn->structured || known_data(conn, r)) {
+        return true;
+    }
+    if (sink->own_thread) {
+        learn_data(conn, r);
+    }
+    return known_data(conn, r);
+}
+
 static int read_extents(NbdSink *sink, const NbdRequest *r)
 {
     NbdExport *e = sink->conn->export;
@@ -314,15 +327,10 @@ void nbd_execute_read(NbdSink *sink, NbdRequest *r)
     }
     if (!conn->structured || (r->flags & NBD_CMD_FLAG_DF)) {
         ret = read_one_piece(sink, r);
-    } else if (known_data(conn, r)) {
+    } else if (nbd_read_is_data(sink, r)) {
         ret = read_data(sink, r, true, r->offset, r->length);
     } else {
-        if (sink->own_thread) {
-            learn_data(conn, r);
-        }
-        ret = known_data(conn, r)
-                  ? read_data(sink, r, true, r->offset, r->length)
-                  : read_extents(sink, r);
+        ret = read_extents(sink, r);
     }
     if (ret < 0) {
         nbd_reply_error(sink, r, -ret, read_failed);

@@ -293,6 +293,7 @@ static void connection_free(NbdConnection *conn)
         changed(server, export, on_export, on_server);
         nbd_export_unref(export);
     }
+    nbd_batch_free(conn->batch);
     if (conn->pipe[0] >= 0) {
         close(conn->pipe[0]);
         close(conn->pipe[1]);

@@ -43,6 +43,14 @@ enum {
     NBD_IO_FAST = 1 << 2,    /* zero: at once or -ENOTSUP */
 };
 
+typedef struct NbdIo {
+    uint64_t offset;
+    uint32_t bytes;
+    bool write;
+    void *buf;
+    int ret; /* filled: 0 or -errno */
+} NbdIo;
+
 /* All return 0 or -errno.  pread is required; other NULL ones: see there. */
 typedef struct NbdExportOps {
     int (*pread)(void *opaque, uint64_t offset, uint32_t bytes, void *buf);
@@ -71,6 +79,13 @@ typedef struct NbdExportOps {
      */
     ssize_t (*pread_pipe)(void *opaque, uint64_t offset, uint32_t bytes,
                           int pipe_fd);
+    /*
+     * Several reads and writes at once, each with its own ret; buffers are
+     * aligned to 4096 bytes.  Used while batches() says that it pays.  Both
+     * or none.
+     */
+    void (*batch)(void *opaque, NbdIo *io, unsigned n);
+    bool (*batches)(void *opaque);
     /* Connections come and go; called from their threads. */
     void (*connected)(void *opaque, unsigned now);
     /* The export is gone, nothing is called after this.  May be NULL. */
@@ -115,6 +130,7 @@ enum {
     NBD_TUNE_NO_INLINE = 1 << 2, /* always in the workers */
     NBD_TUNE_NO_BATCH = 1 << 3,  /* one send per reply */
     NBD_TUNE_NO_SPARSE = 1 << 4, /* holes are sent as zero bytes */
+    NBD_TUNE_NO_URING = 1 << 5,  /* never several requests in one call */
 };
 
 typedef struct NbdServerParams {

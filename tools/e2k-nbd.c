@@ -207,10 +207,14 @@ static void take_nocache(NbdToolOptions *o, const char *value)
 
 static void take_aio(NbdToolOptions *o, const char *value)
 {
-    if (strcmp(value, "threads") && strcmp(value, "native") &&
-        strcmp(value, "io_uring")) {
+    unsigned flag = !strcmp(value, "threads")    ? BLOCK_OPEN_AIO_THREADS
+                    : !strcmp(value, "native")   ? BLOCK_OPEN_AIO_NATIVE
+                    : !strcmp(value, "io_uring") ? BLOCK_OPEN_AIO_URING : 0;
+
+    if (!flag) {
         die("Invalid aio mode '%s'", value);
     }
+    o->open_flags = (o->open_flags & ~(unsigned)BLOCK_OPEN_AIO_MASK) | flag;
 }
 
 static void take_discard(NbdToolOptions *o, const char *value)
@@ -288,6 +292,7 @@ static const struct {
     { "no-pipe", NBD_TUNE_NO_PIPE },     { "no-pool", NBD_TUNE_NO_POOL },
     { "no-inline", NBD_TUNE_NO_INLINE }, { "no-batch", NBD_TUNE_NO_BATCH },
     { "no-sparse", NBD_TUNE_NO_SPARSE },
+    { "no-uring", NBD_TUNE_NO_URING },
 };
 
 static void take_tune(NbdToolOptions *o, const char *value)
@@ -438,7 +443,7 @@ static const ToolOption tool_options[] = {
     { 0, "detect-zeroes", "MODE", take_detect_zeroes, "off, on, unmap" },
     { 0, "tune", "LIST", take_tune,
       "switch optimisations off: no-pipe, no-pool, no-inline, no-batch, "
-      "no-sparse" },
+      "no-sparse, no-uring" },
 };
 
 static void print_help(NbdToolOptions *o, const char *value)

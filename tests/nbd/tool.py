@@ -476,7 +476,7 @@ class Engine(Case):
     def test_every_switch_keeps_the_data(self):
         file = self.image(data=self.pattern(MIB), size=2 * MIB)
         data = self.pattern(MIB) + bytes(MIB)
-        for tune in range(32):
+        for tune in range(64):
             server = self.plain("--tune", str(tune), "file", file)
             with w.Wire(server.sock) as c:
                 c.greet().structured_reply()
@@ -495,6 +495,58 @@ class Engine(Case):
                     self.assertEqual(w.whole(pieces),
                                      data[1000 * i:1000 * i + 300000])
             server.stop()
+
+
+class Engines(Case):
+    def test_every_engine_keeps_the_data(self):
+        """Small requests that arrive together, mixed, with every engine."""
+        rng = random.Random(seed := random.randrange(1 << 32))
+        print("seed", seed)
+        file = self.image(data=self.pattern(MIB), size=MIB)
+        for options in (["--aio=threads"], ["--aio=io_uring"],
+                        ["--cache=none"], ["--cache=none", "--aio=threads"],
+                        ["--cache=none", "--aio=native"],
+                        ["--cache=none", "--tune=no-uring"],
+                        ["--cache=directsync"]):
+            with open(file, "rb") as f:
+                model = bytearray(f.read())
+            try:
+                server = self.serve(*options, "-f", "raw", file)
+            except RuntimeError:
+                if options[0] == "--cache=none":
+                    continue  # no O_DIRECT on this file system
+                raise
+            with w.Wire(server.sock) as c:
+                c.greet()
+                c.go()
+                for _ in range(20):
+                    self.mixed_burst(c, rng, model)
+            self.assertEqual(server.stop(), 0)
+            with open(file, "rb") as f:
+                self.assertEqual(f.read(), bytes(model), options)
+
+    def mixed_burst(self, c, rng, model):
+        """48 requests in one send, on blocks of their own."""
+        burst = b""
+        wanted = {}
+        for cookie, block in enumerate(rng.sample(range(64), 48)):
+            at = block * 16384 + rng.choice((0, 0, 512, 7))
+            length = rng.choice((4096, 8192, 512, 33))
+            if rng.random() < 0.5:
+                burst += c.header(w.READ, at, length, cookie=cookie)
+                wanted[cookie] = bytes(model[at:at + length])
+            else:
+                data = rng.randbytes(length)
+                burst += c.header(w.WRITE, at, length, cookie=cookie) + data
+                model[at:at + length] = data
+                wanted[cookie] = b""
+        c.send(burst)
+        for _ in range(48):
+            error, cookie, _ = c.simple()
+            self.assertEqual(error, 0)
+            self.assertEqual(c.recv(len(wanted[cookie])), wanted[cookie])
+            del wanted[cookie]
+        self.assertEqual(wanted, {})
 
 
 class Kernel(Case):

@@ -125,15 +125,17 @@ class Wire:
 
     # ---- Requests ----
 
+    def header(self, kind, offset=0, length=0, flags=0, cookie=7, magic=None):
+        if self.extended:
+            return struct.pack(">IHHQQQ", magic or EXT_REQUEST_MAGIC, flags,
+                               kind, cookie, offset, length)
+        return struct.pack(">IHHQQI", magic or REQUEST_MAGIC, flags, kind,
+                           cookie, offset, length)
+
     def request(self, kind, offset=0, length=0, flags=0, cookie=7, data=b"",
                 magic=None):
-        if self.extended:
-            head = struct.pack(">IHHQQQ", magic or EXT_REQUEST_MAGIC, flags,
-                               kind, cookie, offset, length)
-        else:
-            head = struct.pack(">IHHQQI", magic or REQUEST_MAGIC, flags, kind,
-                               cookie, offset, length)
-        self.send(head + data)
+        self.send(self.header(kind, offset, length, flags, cookie, magic) +
+                  data)
 
     def chunk(self):
         """(flags, type, cookie, payload) of a structured chunk."""
