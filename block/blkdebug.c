@@ -21,6 +21,41 @@ typedef enum IoType {
     IO_READ, IO_WRITE, IO_ZEROES, IO_DISCARD, IO_FLUSH, IO_STATUS,
 } IoType;
 
+/* The points drivers pass: block_debug_event() says these names. */
+static const char *const event_names[] = {
+    "none",
+    "l1_update", "l1_grow_alloc_table", "l1_grow_write_table",
+    "l1_grow_activate_table", "l1_shrink_write_table",
+    "l1_shrink_free_l2_clusters",
+    "l2_load", "l2_update", "l2_update_compressed", "l2_alloc_cow_read",
+    "l2_alloc_write",
+    "read_aio", "read_backing_aio", "read_compressed",
+    "write_aio", "write_compressed", "vmstate_load", "vmstate_save",
+    "cow_read", "cow_write", "cor_write",
+    "reftable_load", "reftable_grow", "reftable_update",
+    "refblock_load", "refblock_update", "refblock_update_part",
+    "refblock_alloc", "refblock_alloc_hookup", "refblock_alloc_write",
+    "refblock_alloc_write_blocks", "refblock_alloc_write_table",
+    "refblock_alloc_switch_table",
+    "cluster_alloc", "cluster_alloc_bytes", "cluster_alloc_space",
+    "cluster_free",
+    "flush_to_os", "flush_to_disk",
+    "pwritev_rmw_head", "pwritev_rmw_after_head", "pwritev_rmw_tail",
+    "pwritev_rmw_after_tail", "pwritev", "pwritev_zero", "pwritev_done",
+    "empty_image_prepare",
+    NULL
+};
+
+static bool check_event(const char *event, GError **error)
+{
+    if (g_strv_contains(event_names, event)) {
+        return true;
+    }
+    g_set_error(error, BLOCK_ERROR, EINVAL, "Invalid event name \"%s\"",
+                event);
+    return false;
+}
+
 typedef struct Rule {
     char *event;
     int64_t state;  /* 0: any */
@@ -33,18 +68,24 @@ typedef struct Rule {
     bool active, spent;
 } Rule;
 
+/* Stops the next request that passes the event, once. */
 typedef struct Break {
     char *event, *tag;
-    unsigned waiting;
-    bool resumed;
 } Break;
+
+/* A request that stands at a break; lives on its thread's stack. */
+typedef struct Stopped {
+    char *tag;
+    bool resumed;
+} Stopped;
 
 typedef struct DebugState {
     GMutex lock;
     GCond changed;
     int64_t state;
     GArray *rules;
-    GPtrArray *breaks;
+    GPtrArray *breaks;  /* of Break */
+    GPtrArray *stopped; /* of Stopped, borrowed */
     bool any_active; /* atomic: lets requests skip the lock */
 } DebugState;
 
@@ -96,6 +137,7 @@ static bool add_rule(DebugState *s, json_t *json, bool inject, GError **error)
     if (!block_options_check(json, inject ? inject_options : state_options,
                              error) ||
         !block_options_string(json, "event", &event, error) ||
+        !check_event(event, error) ||
         !block_options_int(json, "state", &rule.state, error) ||
         !block_options_int(json, "new_state", &rule.new_state, error) ||
         !block_options_int(json, "errno", &errnum, error) ||
@@ -176,44 +218,63 @@ static bool read_config(DebugState *s, const char *filename, GError **error)
     return ok;
 }
 
+static bool matches(const DebugState *s, const Rule *r, const char *event)
+{
+    return !strcmp(r->event, event) && (!r->state || r->state == s->state);
+}
+
+/* Waits while a break of the event says so; lock held, dropped meanwhile. */
+static void stop_at_break(DebugState *s, const char *event)
+{
+    for (guint i = 0; i < s->breaks->len; i++) {
+        Break *b = g_ptr_array_index(s->breaks, i);
+        Stopped here = { NULL, false };
+
+        if (strcmp(b->event, event)) {
+            continue;
+        }
+        here.tag = g_strdup(b->tag);
+        g_ptr_array_remove_index(s->breaks, i);
+        g_ptr_array_add(s->stopped, &here);
+        g_cond_broadcast(&s->changed);
+        while (!here.resumed) {
+            g_cond_wait(&s->changed, &s->lock);
+        }
+        g_ptr_array_remove(s->stopped, &here);
+        g_free(here.tag);
+        return;
+    }
+}
+
 static void debug_event(BlockNode *node, const char *event)
 {
     DebugState *s = node->state;
     int64_t new_state;
+    bool wakes = false;
     bool any = false;
 
     g_mutex_lock(&s->lock);
     new_state = s->state;
+    /* An event that wakes injections puts those of earlier events to rest. */
     for (guint i = 0; i < s->rules->len; i++) {
         Rule *r = &g_array_index(s->rules, Rule, i);
 
-        if (strcmp(r->event, event) ||
-            (r->state && r->state != s->state)) {
-            any |= r->active && !r->spent;
-            continue;
-        }
-        if (r->inject) {
-            r->active = true;
-            any |= !r->spent;
-        } else {
+        wakes |= r->inject && matches(s, r, event);
+        if (!r->inject && matches(s, r, event)) {
             new_state = r->new_state;
         }
     }
+    for (guint i = 0; i < s->rules->len; i++) {
+        Rule *r = &g_array_index(s->rules, Rule, i);
+
+        if (wakes) {
+            r->active = r->inject && matches(s, r, event);
+        }
+        any |= r->active && !r->spent;
+    }
     s->state = new_state;
     __atomic_store_n(&s->any_active, any, __ATOMIC_RELEASE);
-    for (guint i = 0; i < s->breaks->len; i++) {
-        Break *b = g_ptr_array_index(s->breaks, i);
-
-        if (!strcmp(b->event, event) && !b->resumed) {
-            b->waiting++;
-            g_cond_broadcast(&s->changed);
-            while (!b->resumed) {
-                g_cond_wait(&s->changed, &s->lock);
-            }
-            b->waiting--;
-            break;
-        }
-    }
+    stop_at_break(s, event);
     g_mutex_unlock(&s->lock);
 }
 
@@ -244,52 +305,83 @@ static int inject(BlockNode *node, IoType type, uint64_t offset,
 
 /* ---- Breaks -------------------------------------------------------------- */
 
-static Break *find_break(DebugState *s, const char *tag)
+static Stopped *find_stopped(DebugState *s, const char *tag)
 {
-    for (guint i = 0; i < s->breaks->len; i++) {
-        Break *b = g_ptr_array_index(s->breaks, i);
+    for (guint i = 0; i < s->stopped->len; i++) {
+        Stopped *here = g_ptr_array_index(s->stopped, i);
 
-        if (!b->resumed && !strcmp(b->tag, tag)) {
-            return b;
+        if (!here->resumed && !strcmp(here->tag, tag)) {
+            return here;
         }
     }
     return NULL;
 }
 
-/* Resumed breaks stay in the list until close: somebody may be leaving. */
+static bool resume_one(DebugState *s, const char *tag)
+{
+    Stopped *here = find_stopped(s, tag);
+
+    if (here) {
+        here->resumed = true;
+        g_cond_broadcast(&s->changed);
+    }
+    return here != NULL;
+}
+
+/* Takes away all breaks of a tag and lets go of who stands there. */
+static bool remove_breaks(DebugState *s, const char *tag)
+{
+    bool any = false;
+
+    for (guint i = s->breaks->len; i-- > 0;) {
+        Break *b = g_ptr_array_index(s->breaks, i);
+
+        if (!strcmp(b->tag, tag)) {
+            g_ptr_array_remove_index(s->breaks, i);
+            any = true;
+        }
+    }
+    while (resume_one(s, tag)) {
+        any = true;
+    }
+    return any;
+}
+
+static void add_break(DebugState *s, const char *event, const char *tag)
+{
+    Break *b = g_new0(Break, 1);
+
+    b->event = g_strdup(event);
+    b->tag = g_strdup(tag);
+    g_ptr_array_add(s->breaks, b);
+}
+
 static bool debug_command(BlockNode *node, const char *command,
                           const char *argument, const char *tag,
                           GError **error)
 {
     DebugState *s = node->state;
-    Break *b;
     bool ok = true;
 
+    if (!strcmp(command, "break") && !check_event(argument, error)) {
+        return false;
+    }
     g_mutex_lock(&s->lock);
-    b = find_break(s, tag);
     if (!strcmp(command, "break")) {
-        b = g_new0(Break, 1);
-        b->event = g_strdup(argument);
-        b->tag = g_strdup(tag);
-        g_ptr_array_add(s->breaks, b);
-    } else if (!b) {
-        g_set_error(error, BLOCK_ERROR, ENOENT, "No break with tag '%s'",
-                    tag);
-        ok = false;
-    } else if (!strcmp(command, "resume") ||
-               !strcmp(command, "remove_break")) {
-        b->resumed = true;
-        g_cond_broadcast(&s->changed);
+        add_break(s, argument, tag);
     } else if (!strcmp(command, "wait_break")) {
-        while (!b->waiting) {
+        while (!find_stopped(s, tag)) {
             g_cond_wait(&s->changed, &s->lock);
         }
     } else {
-        g_set_error(error, BLOCK_ERROR, EINVAL, "Unknown debug command '%s'",
-                    command);
-        ok = false;
+        ok = !strcmp(command, "resume") ? resume_one(s, tag)
+                                        : remove_breaks(s, tag);
     }
     g_mutex_unlock(&s->lock);
+    if (!ok) {
+        g_set_error(error, BLOCK_ERROR, ENOENT, "No break with tag '%s'",
+                    tag);
+    }
     return ok;
 }
 
@@ -304,14 +396,29 @@ static void break_free(gpointer data)
 
 /* ---- Opening ------------------------------------------------------------- */
 
+/* A size of the options that must be a multiple of align. */
+static bool get_limit(json_t *options, const char *name, uint64_t align,
+                      uint64_t most, uint64_t *value, GError **error)
+{
+    *value = 0;
+    if (!block_options_size(options, name, value, error)) {
+        return false;
+    }
+    if (*value % align || *value > most) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "Cannot meet constraints "
+                    "with %s %" G_GUINT64_FORMAT, name, *value);
+        return false;
+    }
+    return true;
+}
+
 static bool set_limits(BlockNode *node, json_t *options, GError **error)
 {
-    uint64_t align = 0;
-    uint64_t max = 0;
+    BlockLimits *limits = &node->limits;
+    uint64_t align = 0, max, zeroes, discard;
 
     node->limits = node->file->node->limits;
-    if (!block_options_size(options, "align", &align, error) ||
-        !block_options_size(options, "max-transfer", &max, error)) {
+    if (!block_options_size(options, "align", &align, error)) {
         return false;
     }
     if (align && (align > 65536 || (align & (align - 1)))) {
@@ -321,16 +428,23 @@ static bool set_limits(BlockNode *node, json_t *options, GError **error)
         return false;
     }
     if (align) {
-        node->limits.request_alignment = align;
+        limits->request_alignment = align;
     }
-    if (max % node->limits.request_alignment) {
-        g_set_error(error, BLOCK_ERROR, EINVAL, "Cannot meet constraints "
-                    "with max-transfer %" G_GUINT64_FORMAT, max);
+    align = limits->request_alignment;
+    if (!get_limit(options, "max-transfer", align, INT32_MAX, &max, error) ||
+        !get_limit(options, "opt-write-zero", align, INT32_MAX, &zeroes,
+                   error) ||
+        !get_limit(options, "max-write-zero", MAX(zeroes, align), INT32_MAX,
+                   &limits->max_zeroes, error) ||
+        !get_limit(options, "opt-discard", align, INT32_MAX, &discard,
+                   error) ||
+        !get_limit(options, "max-discard", MAX(discard, align), INT32_MAX,
+                   &limits->max_discard, error)) {
         return false;
     }
-    if (max) {
-        node->limits.max_transfer = max;
-    }
+    limits->max_transfer = max ? max : limits->max_transfer;
+    limits->zeroes_alignment = zeroes;
+    limits->discard_alignment = discard;
     return true;
 }
 
@@ -347,6 +461,7 @@ static void debug_close(BlockNode *node)
 
     g_array_unref(s->rules);
     g_ptr_array_unref(s->breaks);
+    g_ptr_array_unref(s->stopped);
     g_mutex_clear(&s->lock);
     g_cond_clear(&s->changed);
 }
@@ -369,6 +484,7 @@ static bool debug_open(BlockNode *node, json_t *options, GError **error)
     s->rules = g_array_new(false, false, sizeof(Rule));
     g_array_set_clear_func(s->rules, rule_clear);
     s->breaks = g_ptr_array_new_with_free_func(break_free);
+    s->stopped = g_ptr_array_new();
     if (!set_limits(node, options, error) ||
         !block_options_string(options, "config", &config, error) ||
         (config && *config && !read_config(s, config, error)) ||

@@ -158,13 +158,9 @@ BlockJob *block_job_new(const BlockJobDriver *driver,
     const char *id = params->id ? params->id : params->device;
     BlockJob *job;
 
-    if (!id || !*id) {
-        g_set_error(error, BLOCK_ERROR, EINVAL,
-                    "An explicit job ID is required for this node");
-        return NULL;
-    }
-    if (!block_name_wellformed(id) && !params->internal) {
-        g_set_error(error, BLOCK_ERROR, EINVAL, "Invalid job ID '%s'", id);
+    if (!id || (!block_name_wellformed(id) && !params->internal)) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "Invalid job ID '%s'",
+                    id ? id : "");
         return NULL;
     }
     if (block_job_find(id)) {
@@ -210,6 +206,13 @@ void block_job_take_node(BlockJob *job, BlockNode *node)
 {
     block_node_set_job(node, job->driver->type);
     g_ptr_array_add(job->nodes, block_node_ref(node));
+}
+
+void block_job_take_chain(BlockJob *job, BlockNode *top, BlockNode *end)
+{
+    for (BlockNode *n = top; n && n != end; n = block_node_below(n)) {
+        block_job_take_node(job, n);
+    }
 }
 
 static void give_back_nodes(BlockJob *job)

@@ -108,6 +108,8 @@ bool block_job_error_action(BlockJob *job, BlockErrorPolicy policy,
 
 /* Marks the node as the job's until it ends; keeps a reference. */
 void block_job_take_node(BlockJob *job, BlockNode *node);
+/* The same for every node from top down to end (not included). */
+void block_job_take_chain(BlockJob *job, BlockNode *top, BlockNode *end);
 
 /* ---- Life ---------------------------------------------------------------- */
 

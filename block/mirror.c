@@ -410,7 +410,10 @@ static bool check_params(const BlockMirrorParams *p, GError **error)
                     "Parameter 'granularity' expects a power of 2");
         return false;
     }
-    if (!block_node_check_job(p->source, error) ||
+    if (!block_chain_check_jobs(p->source, p->commit
+                                               ? p->target
+                                               : block_node_below(p->source),
+                                error) ||
         !block_node_check_job(p->target, error)) {
         return false;
     }
@@ -517,7 +520,9 @@ BlockJob *block_mirror_new(const BlockMirrorParams *p, GError **error)
         block_job_abandon(job);
         return NULL;
     }
-    block_job_take_node(job, s->source);
+    block_job_take_chain(job, s->source, p->commit
+                                             ? s->target
+                                             : block_node_below(s->source));
     block_job_take_node(job, s->target);
     return job;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/driver.h"
+#include "block/backend.h"
 #include "block/node-int.h"
 
 bool block_node_monitor_owned(const BlockNode *node)
@@ -51,15 +52,54 @@ void block_node_set_job(BlockNode *node, const char *job_type)
     block_core(node)->in_job = job_type;
 }
 
+/* People know a disk by its device rather than by a made-up node name. */
+static const char *device_or_name(BlockNode *node)
+{
+    for (BlockBackend *backend = block_backend_next(NULL); backend;
+         backend = block_backend_next(backend)) {
+        if (block_backend_node(backend) == node &&
+            *block_backend_name(backend)) {
+            return block_backend_name(backend);
+        }
+    }
+    return node->name;
+}
+
 bool block_node_check_job(BlockNode *node, GError **error)
 {
     const char *job = block_core(node)->in_job;
 
     if (job) {
         g_set_error(error, BLOCK_ERROR, EBUSY, "Node '%s' is busy: block "
-                    "device is in use by block job: %s", node->name, job);
+                    "device is in use by block job: %s", device_or_name(node),
+                    job);
     }
     return !job;
+}
+
+BlockNode *block_node_below(BlockNode *node)
+{
+    BlockNode *filtered = block_node_filtered(node);
+
+    return filtered ? filtered : block_node_backing(node);
+}
+
+bool block_chain_check_jobs(BlockNode *top, BlockNode *end, GError **error)
+{
+    for (BlockNode *n = top; n && n != end; n = block_node_below(n)) {
+        if (!block_node_check_job(n, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool block_chain_has(BlockNode *top, BlockNode *node)
+{
+    while (top && top != node) {
+        top = block_node_below(top);
+    }
+    return top != NULL;
 }
 
 void block_node_set_write_threshold(BlockNode *node, uint64_t bytes)

@@ -24,6 +24,13 @@ bool block_node_append(BlockNode *overlay, BlockNode *node, GError **error);
 /* A job keeps others from changing the graph around a node. */
 void block_node_set_job(BlockNode *node, const char *job_type);
 bool block_node_check_job(BlockNode *node, GError **error);
+/* The next node of a chain: what a filter filters, or the backing node. */
+BlockNode *block_node_below(BlockNode *node);
+/* No job uses a node from top down to end, which is not looked at; NULL: to
+ * the end of the chain. */
+bool block_chain_check_jobs(BlockNode *top, BlockNode *end, GError **error);
+/* Is node below top, or top itself? */
+bool block_chain_has(BlockNode *top, BlockNode *node);
 
 void block_node_set_write_threshold(BlockNode *node, uint64_t bytes);
 

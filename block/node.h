@@ -123,6 +123,9 @@ typedef struct BlockLimits {
     uint32_t opt_transfer;      /* preferred size, 0 = unknown */
     uint32_t cluster_size;      /* allocation unit, 0 = none */
     uint32_t memory_alignment;  /* of buffers, >= 1 */
+    /* Of zero writes and discards: 0 means any. */
+    uint32_t zeroes_alignment, discard_alignment;
+    uint64_t max_zeroes, max_discard;
 } BlockLimits;
 
 typedef enum BlockPreallocation {
@@ -162,6 +165,11 @@ BlockNode *block_node_open(json_t *options, unsigned flags, GError **error);
 BlockNode *block_node_open_filename(const char *filename, const char *format,
                                     json_t *options, unsigned flags,
                                     GError **error);
+
+/* An overlay on base in a file without a name: what is written there is lost
+ * with the node.  base stays the caller's. */
+BlockNode *block_node_open_temporary(BlockNode *base, unsigned flags,
+                                     GError **error);
 
 /* Opens "driver=...,key=value,..." as --image-opts does. */
 BlockNode *block_node_open_image_opts(const char *text, unsigned flags,

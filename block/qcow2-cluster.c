@@ -335,6 +335,7 @@ static int read_edge(Qcow2 *s, const Run *run, uint64_t offset,
     if (!zero) {
         struct iovec iov = { *buf, bytes };
 
+        block_debug_event(qcow2_file(s), "cow_read");
         return qcow2_read_range(s, offset, bytes, &iov, 1, 0);
     }
     return 0;
@@ -372,6 +373,7 @@ static int perform(Qcow2 *s, const Run *run, const struct iovec *iov,
     if (tail) {
         all[n++] = (struct iovec){ tail_buf, tail };
     }
+    block_debug_event(qcow2_file(s), "write_aio");
     ret = block_pwritev(qcow2_data(s), host, head + run->bytes + tail, all, n,
                         0);
     block_iov_room_free(&room);
@@ -460,8 +462,10 @@ static int write_in_place(Qcow2 *s, uint64_t host, uint64_t bytes,
     BlockIovRoom room;
     struct iovec *part = block_iov_room(&room, niov);
     int n = block_iov_slice(iov, niov, skip, bytes, part);
-    int ret = block_pwritev(qcow2_data(s), host, bytes, part, n, 0);
+    int ret;
 
+    block_debug_event(qcow2_file(s), "write_aio");
+    ret = block_pwritev(qcow2_data(s), host, bytes, part, n, 0);
     block_iov_room_free(&room);
     return ret;
 }

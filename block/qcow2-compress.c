@@ -146,6 +146,7 @@ int qcow2_read_compressed(Qcow2 *s, uint64_t word, uint64_t in_cluster,
     if (!packed || !cluster) {
         return -ENOMEM;
     }
+    block_debug_event(qcow2_file(s), "read_compressed");
     ret = block_pread(qcow2_file(s), offset, size, packed, 0);
     if (ret == 0) {
         ret = qcow2_decompress(s->header.compression_type, cluster,
@@ -203,6 +204,7 @@ static int store_compressed(Qcow2 *s, uint64_t guest, const void *data,
     qcow2_in_flight_begin(s, &f, guest, guest + s->cluster_size);
     g_mutex_unlock(&s->lock);
 
+    block_debug_event(qcow2_file(s), "write_compressed");
     ret = block_pwrite(qcow2_file(s), host, size, data, 0);
 
     g_mutex_lock(&s->lock);

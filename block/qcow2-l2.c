@@ -115,6 +115,7 @@ static int write_slot(Qcow2 *s, Qcow2Slot *slot)
     ret = qcow2_check_overlap(s, slot->host, n * 8,
                               QCOW2_META_ACTIVE_L2);
     if (ret == 0) {
+        block_debug_event(qcow2_file(s), "l2_update");
         ret = block_pwrite(qcow2_file(s), slot->host, n * 8, disk, 0);
     }
     return ret;
@@ -144,6 +145,7 @@ static int write_l1_range(Qcow2 *s, uint32_t first, uint32_t end)
     for (uint32_t i = first; i < end; i++) {
         stq_be_p(&disk[i - first], s->l1[i]);
     }
+    block_debug_event(qcow2_file(s), "l1_update");
     return block_pwrite(qcow2_file(s), s->header.l1_offset + first * 8ull,
                         (end - first) * 8ull, disk, 0);
 }
@@ -276,6 +278,7 @@ static int load_slice(Qcow2 *s, uint64_t slice, uint64_t host,
     Qcow2Slot *slot;
     int ret;
 
+    block_debug_event(qcow2_file(s), "l2_load");
     ret = block_pread(qcow2_file(s), host, n * 8, disk, 0);
     if (ret < 0) {
         return ret;
@@ -383,12 +386,15 @@ static int make_private_table(Qcow2 *s, uint64_t index)
     if (old) {
         g_autofree void *copy = g_try_malloc(s->cluster_size);
 
+        block_debug_event(file, "l2_alloc_cow_read");
         ret = copy ? block_pread(file, old, s->cluster_size, copy, 0)
                    : -ENOMEM;
         if (ret == 0) {
+            block_debug_event(file, "l2_alloc_write");
             ret = block_pwrite(file, table, s->cluster_size, copy, 0);
         }
     } else {
+        block_debug_event(file, "l2_alloc_write");
         ret = block_pwrite_zeroes(file, table, s->cluster_size, 0);
     }
     if (ret == 0 && s->lazy) {

@@ -113,6 +113,7 @@ bool qcow2_refcount_init(Qcow2 *s, GError **error)
                     "Could not initialize refcount handling");
         return false;
     }
+    block_debug_event(qcow2_file(s), "reftable_load");
     ret = entries ? block_pread(qcow2_file(s), s->header.reftable_offset,
                                 entries * 8, s->reftable, 0)
                   : 0;
@@ -143,6 +144,7 @@ static int write_refblock(Qcow2 *s, Qcow2RefBlock *block)
                                   QCOW2_META_REFBLOCK);
 
     if (ret == 0) {
+        block_debug_event(qcow2_file(s), "refblock_update_part");
         ret = block_pwrite(qcow2_file(s), block->host, s->cluster_size,
                            block->data, 0);
     }
@@ -251,6 +253,7 @@ static int get_refblock(Qcow2 *s, uint64_t index, Qcow2RefBlock **result)
         return ret;
     }
     block = add_refblock(s, index, host);
+    block_debug_event(qcow2_file(s), "refblock_load");
     ret = host < QCOW2_MAX_HOST_OFFSET
               ? block_pread(qcow2_file(s), host, s->cluster_size, block->data,
                             0)
@@ -265,7 +268,7 @@ static int get_refblock(Qcow2 *s, uint64_t index, Qcow2RefBlock **result)
 
 int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *count)
 {
-    Qcow2RefBlock *block;
+    Qcow2RefBlock *block = NULL;
     int ret = get_refblock(s, cluster >> s->refblock_bits, &block);
 
     *count = 0;
@@ -282,7 +285,7 @@ int qcow2_refcount_get(Qcow2 *s, uint64_t cluster, uint64_t *count)
 
 int qcow2_refcount_set(Qcow2 *s, uint64_t cluster, uint64_t count)
 {
-    Qcow2RefBlock *block;
+    Qcow2RefBlock *block = NULL;
     int ret = get_refblock(s, cluster >> s->refblock_bits, &block);
 
     if (ret < 0) {
@@ -340,6 +343,7 @@ static int write_table_entry(Qcow2 *s, uint64_t index)
         stq_be_p(&disk[i], first + i < s->reftable_size
                                ? s->reftable[first + i] : 0);
     }
+    block_debug_event(qcow2_file(s), "refblock_alloc_hookup");
     return block_pwrite(qcow2_file(s), s->header.reftable_offset + first * 8,
                         MIN(sizeof(disk), (s->reftable_size - first) * 8),
                         disk, 0);
@@ -356,6 +360,7 @@ static int publish_blocks(Qcow2 *s, uint64_t first, uint64_t last,
         Qcow2RefBlock *block = g_hash_table_lookup(s->refblocks, &i);
 
         if (is_new[i - first] && block && block->dirty) {
+            block_debug_event(file, "refblock_alloc_write");
             ret = write_refblock(s, block);
         }
     }
@@ -426,9 +431,11 @@ static int grow_reftable(Qcow2 *s, uint64_t min_entries)
             qcow2_refblock_store(block->data, s->refcount_order, k, 1);
         }
         qcow2_meta_add(s, block->host, s->cluster_size, QCOW2_META_REFBLOCK);
+        block_debug_event(qcow2_file(s), "refblock_alloc_write_blocks");
         ret = write_refblock(s, block);
     }
     if (ret == 0) {
+        block_debug_event(qcow2_file(s), "refblock_alloc_write_table");
         ret = block_pwrite(qcow2_file(s), start << s->cluster_bits, size * 8,
                            disk, 0);
     }
@@ -436,6 +443,7 @@ static int grow_reftable(Qcow2 *s, uint64_t min_entries)
         ret = block_flush(qcow2_file(s));
     }
     if (ret == 0) {
+        block_debug_event(qcow2_file(s), "refblock_alloc_switch_table");
         s->header.reftable_offset = start << s->cluster_bits;
         s->header.reftable_clusters = table_clusters;
         ret = qcow2_write_header(s, NULL);
@@ -620,8 +628,10 @@ int qcow2_alloc_clusters(Qcow2 *s, uint64_t want, Qcow2MetaKind kind,
     uint64_t mask = (UINT64_C(1) << s->refblock_bits) - 1;
     Qcow2RefBlock *block;
     uint64_t c, n = 1;
-    int ret = find_free(s, &c);
+    int ret;
 
+    block_debug_event(qcow2_file(s), "cluster_alloc");
+    ret = find_free(s, &c);
     if (ret == 0) {
         ret = get_refblock(s, c >> s->refblock_bits, &block);
     }
@@ -715,6 +725,7 @@ int qcow2_alloc_bytes(Qcow2 *s, uint64_t size, uint64_t *offset)
     uint64_t cluster, got;
     int ret;
 
+    block_debug_event(qcow2_file(s), "cluster_alloc_bytes");
     if (s->free_byte) {
         uint64_t left = s->cluster_size - in_cluster;
         uint64_t first = s->free_byte >> s->cluster_bits;
@@ -763,6 +774,7 @@ void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes, bool discard)
     Qcow2Free entry = { start, end - start, epoch, s->commit_seq + 1,
                         discard };
 
+    block_debug_event(qcow2_file(s), "cluster_free");
     if (s->frees->len) {
         Qcow2Free *last =
             &g_array_index(s->frees, Qcow2Free, s->frees->len - 1);

@@ -47,6 +47,7 @@ static int move_l1(Qcow2 *s, uint64_t entries)
     for (uint64_t i = 0; i < entries; i++) {
         stq_be_p(&disk[i], grown[i]);
     }
+    block_debug_event(qcow2_file(s), "l1_grow_write_table");
     ret = block_pwrite(qcow2_file(s), offset, entries * 8, disk, 0);
     if (ret == 0) {
         ret = qcow2_settle(s);
@@ -57,6 +58,7 @@ static int move_l1(Qcow2 *s, uint64_t entries)
         s->l1 = grown;
         s->l1_size = entries;
         s->header.l1_offset = offset;
+        block_debug_event(qcow2_file(s), "l1_grow_activate_table");
         ret = qcow2_write_header(s, NULL);
         if (ret < 0) {
             s->l1 = old;
@@ -283,8 +285,10 @@ bool qcow2_make_empty(BlockNode *node, GError **error)
 {
     Qcow2 *s = qcow2_state(node);
     uint64_t end = qcow2_clusters(s, s->header.size) << s->cluster_bits;
-    int ret = end ? qcow2_discard_all(s, 0, end) : 0;
+    int ret;
 
+    block_debug_event(qcow2_file(s), "empty_image_prepare");
+    ret = end ? qcow2_discard_all(s, 0, end) : 0;
     g_mutex_lock(&s->lock);
     if (ret == 0) {
         ret = qcow2_settle(s);

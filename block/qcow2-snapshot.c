@@ -744,8 +744,11 @@ int qcow2_vmstate_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
 {
     Qcow2 *s = qcow2_state(node);
     unsigned token = qcow2_enter(s);
-    int ret = qcow2_read_range(s, vm_state_offset(s) + offset, bytes, iov,
-                               niov, 0);
+    int ret;
+
+    block_debug_event(qcow2_file(s), "vmstate_load");
+    ret = qcow2_read_range(s, vm_state_offset(s) + offset, bytes, iov, niov,
+                           0);
 
     qcow2_leave(s, token);
     return ret;
@@ -767,6 +770,7 @@ int qcow2_vmstate_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
     if (ret < 0) {
         return ret;
     }
+    block_debug_event(qcow2_file(s), "vmstate_save");
     token = qcow2_enter(s);
     ret = qcow2_write_range(s, start, bytes, iov, niov);
     qcow2_leave(s, token);

@@ -627,6 +627,7 @@ static int read_extent(Qcow2 *s, const Qcow2Extent *e, uint64_t offset,
 
     switch (e->type) {
     case QCOW2_NORMAL:
+        block_debug_event(qcow2_file(s), "read_aio");
         return block_preadv(qcow2_data(s), e->host, e->bytes, iov, niov,
                             flags);
     case QCOW2_COMPRESSED:
@@ -638,6 +639,7 @@ static int read_extent(Qcow2 *s, const Qcow2Extent *e, uint64_t offset,
     case QCOW2_UNALLOC_HOST:
         backing = block_node_backing(s->node);
         if (backing) {
+            block_debug_event(qcow2_file(s), "read_backing_aio");
             return block_preadv(backing, offset, e->bytes, iov, niov, flags);
         }
         break;

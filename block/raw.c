@@ -146,6 +146,7 @@ static int raw_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
 {
     RawState *s = node->state;
 
+    block_debug_event(below(node), "read_aio");
     return block_preadv(below(node), s->offset + offset, bytes, iov, niov,
                         flags);
 }
@@ -182,6 +183,7 @@ static int raw_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
         disguises(node, offset, bytes, iov, niov)) {
         return -EPERM;
     }
+    block_debug_event(below(node), "write_aio");
     return block_pwritev(below(node), s->offset + offset, bytes, iov, niov,
                          flags);
 }

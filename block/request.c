@@ -310,12 +310,16 @@ static int write_bounced(BlockNode *node, uint64_t offset, uint64_t bytes,
         struct iovec whole = { buf, span };
 
         if (at != start) {
+            block_debug_event(node, "pwritev_rmw_head");
             ret = read_past_end(node, start, align, &head, 1, 0);
+            block_debug_event(node, "pwritev_rmw_after_head");
         }
         if (ret == 0 && at + n != start + span &&
             !(at != start && span == align)) {
+            block_debug_event(node, "pwritev_rmw_tail");
             ret = read_past_end(node, start + span - align, align, &tail, 1,
                                 0);
+            block_debug_event(node, "pwritev_rmw_after_tail");
         }
         if (ret == 0) {
             if (iov) {
@@ -389,7 +393,9 @@ int block_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
                           flags | (node->flags & BLOCK_OPEN_DETECT_UNMAP
                                        ? BLOCK_REQ_MAY_UNMAP : 0));
     } else {
+        block_debug_event(node, "pwritev");
         ret = write_aligned_or_not(node, offset, bytes, iov, niov, flags);
+        block_debug_event(node, "pwritev_done");
     }
     block_write_done(node, offset, bytes, given, ret);
     if (ret == 0 && flush) {
@@ -440,16 +446,35 @@ static int write_plain_zeroes(BlockNode *node, uint64_t offset,
     return ret;
 }
 
-/* Aligned. */
-static int zero_whole(BlockNode *node, uint64_t offset, uint64_t bytes,
+/*
+ * How far a request at offset may go in one piece: up to the next boundary of
+ * the alignment when it does not start on one or is shorter, then as much as
+ * the limit and the alignment allow.
+ */
+static uint64_t piece(uint64_t offset, uint64_t bytes, uint64_t alignment,
+                      uint64_t max)
+{
+    uint64_t ahead = alignment ? offset % alignment : 0;
+
+    max = max ? max : UINT64_MAX;
+    if (ahead) {
+        return MIN(bytes, alignment - ahead);
+    }
+    if (alignment && bytes > alignment) {
+        bytes -= bytes % alignment;
+        max = MAX(max - max % alignment, alignment);
+    }
+    return MIN(bytes, max);
+}
+
+static int zero_piece(BlockNode *node, uint64_t offset, uint64_t bytes,
                       unsigned flags)
 {
+    uint64_t alignment = node->limits.zeroes_alignment;
     int ret = -ENOTSUP;
 
-    if (!(node->flags & BLOCK_OPEN_UNMAP)) {
-        flags &= ~(unsigned)BLOCK_REQ_MAY_UNMAP;
-    }
-    if (node->driver->pwrite_zeroes) {
+    if (node->driver->pwrite_zeroes &&
+        !(alignment && (offset | bytes) % alignment)) {
         ret = node->driver->pwrite_zeroes(node, offset, bytes, flags);
     }
     if (ret != -ENOTSUP || (flags & BLOCK_REQ_NO_FALLBACK)) {
@@ -457,6 +482,26 @@ static int zero_whole(BlockNode *node, uint64_t offset, uint64_t bytes,
     }
     return write_plain_zeroes(node, offset, bytes,
                               flags & BLOCK_REQ_FUA);
+}
+
+/* Aligned. */
+static int zero_whole(BlockNode *node, uint64_t offset, uint64_t bytes,
+                      unsigned flags)
+{
+    const BlockLimits *l = &node->limits;
+    int ret = 0;
+
+    if (!(node->flags & BLOCK_OPEN_UNMAP)) {
+        flags &= ~(unsigned)BLOCK_REQ_MAY_UNMAP;
+    }
+    while (bytes && ret == 0) {
+        uint64_t n = piece(offset, bytes, l->zeroes_alignment, l->max_zeroes);
+
+        ret = zero_piece(node, offset, n, flags);
+        offset += n;
+        bytes -= n;
+    }
+    return ret;
 }
 
 /* Splits off unaligned ends, which are read, changed and written. */
@@ -509,6 +554,7 @@ int block_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
     ret = block_write_check(node, offset, bytes);
     if (ret == 0 && bytes) {
         flush = fua_by_flush(node, &flags);
+        block_debug_event(node, "pwritev_zero");
         ret = zero_inside(node, offset, bytes, flags);
         if (!(ret == -ENOTSUP && (flags & BLOCK_REQ_NO_FALLBACK))) {
             block_write_done(node, offset, bytes, given, ret);
@@ -518,6 +564,24 @@ int block_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
         }
     }
     block_gate_leave(&core->gate);
+    return ret;
+}
+
+/* Pieces shorter than what can be discarded are left alone: it is a hint. */
+static int discard_pieces(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    const BlockLimits *l = &node->limits;
+    uint64_t alignment = l->discard_alignment;
+    int ret = 0;
+
+    while (bytes && ret == 0) {
+        uint64_t n = piece(offset, bytes, alignment, l->max_discard);
+
+        ret = alignment && (offset | n) % alignment
+                  ? 0 : node->driver->pdiscard(node, offset, n);
+        offset += n;
+        bytes -= n;
+    }
     return ret;
 }
 
@@ -540,7 +604,7 @@ int block_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
         goto out;
     }
     bytes -= offset;
-    ret = node->driver->pdiscard(node, offset, bytes);
+    ret = discard_pieces(node, offset, bytes);
     if (ret == -ENOTSUP) {
         ret = 0;
     } else {
@@ -581,9 +645,13 @@ static int flush_inside(BlockNode *node)
     }
     g_mutex_lock(&core->flush_lock);
     if (__atomic_exchange_n(&core->unflushed, 0, __ATOMIC_SEQ_CST)) {
+        BlockNode *below = block_node_primary(node);
+
+        block_debug_event(below, "flush_to_os");
         if (node->driver->flush) {
             ret = node->driver->flush(node);
         }
+        block_debug_event(below, "flush_to_disk");
         if (ret == 0 && !(node->flags & BLOCK_OPEN_NO_FLUSH)) {
             ret = flush_children(node);
         }

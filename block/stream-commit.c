@@ -17,7 +17,7 @@
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
 
-#define CHUNK (1024 * 1024)
+#define CHUNK (512 * 1024)
 
 static const char *format_of(BlockNode *node)
 {
@@ -26,8 +26,13 @@ static const char *format_of(BlockNode *node)
 
 /* ---- stream -------------------------------------------------------------- */
 
+/*
+ * Others may change what is below bottom while the job runs, for example end
+ * a commit into base: what is kept below the image is looked up at the end.
+ */
 typedef struct StreamState {
-    BlockNode *top, *base, *filter; /* own references; base may be NULL */
+    BlockNode *top, *bottom, *filter; /* own references */
+    bool to_base; /* something stays below bottom */
     char *backing_file;
     BlockErrorPolicy on_error;
     bool was_read_only;
@@ -38,6 +43,7 @@ static int stream_run(BlockJob *job)
     StreamState *s = block_job_state(job);
     uint64_t length = MAX(block_length(s->top), 0);
     BlockGate *gate = &block_core(s->filter)->gate;
+    int ignored = 0;
 
     block_job_set_total(job, length);
     for (uint64_t at = 0; at < length;) {
@@ -60,23 +66,27 @@ static int stream_run(BlockJob *job)
             if (retry) {
                 continue;
             }
+            ignored = ignored ? ignored : ret;
         }
         at += n;
         block_job_add_progress(job, n);
         block_job_throttle(job, copied);
     }
-    return block_flush(s->top);
+    /* What could not be copied is still below: that must stay. */
+    return ignored ? ignored : block_flush(s->top);
 }
 
 static bool stream_prepare(BlockJob *job, GError **error)
 {
     StreamState *s = block_job_state(job);
+    BlockNode *base = s->to_base ? block_node_backing(s->bottom) : NULL;
+    BlockNode *image = base ? block_node_skip_filters(base) : NULL;
     const char *name = s->backing_file ? s->backing_file
-                       : s->base ? block_node_filename(s->base) : NULL;
+                       : image ? block_node_filename(image) : NULL;
 
-    return block_node_change_backing_file(s->top, name, format_of(s->base),
+    return block_node_change_backing_file(s->top, name, format_of(image),
                                           error) &&
-           block_node_set_backing(s->top, s->base, error);
+           block_node_set_backing(s->top, base, error);
 }
 
 static void stream_clean(BlockJob *job)
@@ -90,7 +100,7 @@ static void stream_clean(BlockJob *job)
     if (s->was_read_only) {
         block_node_reopen_read_only(s->top, true, NULL);
     }
-    block_node_unref(s->base);
+    block_node_unref(s->bottom);
     block_node_unref(s->top);
     g_free(s->backing_file);
 }
@@ -103,17 +113,26 @@ static const BlockJobDriver stream_driver = {
     .clean = stream_clean,
 };
 
-static BlockNode *stream_filter(const BlockStreamParams *p, GError **error)
+/* The lowest image above base: what those below it provide is not copied. */
+static BlockNode *find_bottom(BlockNode *top, BlockNode *base)
+{
+    BlockNode *bottom = top;
+
+    for (BlockNode *n = top; n && n != base; n = block_node_below(n)) {
+        if (!block_node_filtered(n)) {
+            bottom = n;
+        }
+    }
+    return bottom;
+}
+
+static BlockNode *stream_filter(const BlockStreamParams *p, BlockNode *bottom,
+                                GError **error)
 {
     json_t *options = json_pack("{s:s, s:s}", "driver", "copy-on-read",
                                 "file", p->top->name);
-    BlockNode *bottom = p->top;
     BlockNode *filter;
 
-    /* What base and those below it provide is not copied. */
-    while (p->base && block_node_backing(bottom) != p->base) {
-        bottom = block_node_backing(bottom);
-    }
     if (p->base) {
         json_object_set_new(options, "bottom", json_string(bottom->name));
     }
@@ -137,14 +156,13 @@ BlockJob *block_stream_new(const BlockStreamParams *p, GError **error)
     BlockJob *job;
     StreamState *s;
 
-    if (!block_node_check_job(p->top, error) ||
-        (p->base && !block_node_check_job(p->base, error))) {
+    if (p->base && (p->base == p->top ||
+                    !block_chain_has(p->top, p->base))) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "Node '%s' is not a backing "
+                    "image of '%s'", p->base->name, p->top->name);
         return NULL;
     }
-    if (p->base && (p->base == p->top ||
-                    !block_node_reaches(p->top, p->base))) {
-        g_set_error(error, BLOCK_ERROR, EINVAL, "Can't find '%s' in the "
-                    "backing chain", p->base->name);
+    if (!block_chain_check_jobs(p->top, p->base, error)) {
         return NULL;
     }
     job = block_job_new(&stream_driver, &p->job, error);
@@ -153,7 +171,8 @@ BlockJob *block_stream_new(const BlockStreamParams *p, GError **error)
     }
     s = block_job_state(job);
     s->top = block_node_ref(p->top);
-    s->base = p->base ? block_node_ref(p->base) : NULL;
+    s->bottom = block_node_ref(find_bottom(p->top, p->base));
+    s->to_base = p->base != NULL;
     s->backing_file = g_strdup(p->backing_file);
     s->on_error = p->on_error;
     if (s->top->read_only) {
@@ -163,12 +182,13 @@ BlockJob *block_stream_new(const BlockStreamParams *p, GError **error)
             return NULL;
         }
     }
-    s->filter = stream_filter(p, error);
+    s->filter = stream_filter(p, s->bottom, error);
     if (!s->filter) {
         block_job_abandon(job);
         return NULL;
     }
-    block_job_take_node(job, s->top);
+    block_job_take_node(job, s->filter);
+    block_job_take_chain(job, s->top, p->base);
     return job;
 }
 
@@ -312,8 +332,7 @@ BlockJob *block_commit_new(const BlockCommitParams *p, GError **error)
     CommitState *s;
 
     while (overlay && block_node_backing(overlay) != p->top) {
-        overlay = block_node_filtered(overlay) ? block_node_filtered(overlay)
-                                               : block_node_backing(overlay);
+        overlay = block_node_below(overlay);
     }
     if (!overlay) {
         g_set_error(error, BLOCK_ERROR, EINVAL,
@@ -321,7 +340,8 @@ BlockJob *block_commit_new(const BlockCommitParams *p, GError **error)
                     p->top->name);
         return NULL;
     }
-    if (!block_node_check_job(p->top, error) ||
+    if (!block_node_check_job(p->active, error) ||
+        !block_chain_check_jobs(p->top, p->base, error) ||
         !block_node_check_job(p->base, error) ||
         !block_node_check_job(overlay, error)) {
         return NULL;
@@ -340,7 +360,11 @@ BlockJob *block_commit_new(const BlockCommitParams *p, GError **error)
         block_job_abandon(job);
         return NULL;
     }
-    block_job_take_node(job, s->top);
+    if (overlay != p->active) {
+        block_job_take_node(job, overlay);
+    }
+    block_job_take_node(job, p->active);
+    block_job_take_chain(job, s->top, s->base);
     block_job_take_node(job, s->base);
     return job;
 }

@@ -409,36 +409,45 @@ static const QmpArg stream_args[] = {
 static BlockNode *find_below(BlockNode *top, const char *node_name,
                              const char *filename)
 {
-    BlockNode *next;
-
-    for (BlockNode *n = top; n; n = next) {
-        next = block_node_filtered(n) ? block_node_filtered(n)
-                                      : block_node_backing(n);
-        if (node_name ? !strcmp(block_node_name(n), node_name)
-                      : !strcmp(block_node_filename(n), filename)) {
+    for (BlockNode *n = top; n; n = block_node_below(n)) {
+        if (node_name ? !g_strcmp0(block_node_name(n), node_name)
+                      : !g_strcmp0(block_node_filename(n), filename)) {
             return n;
         }
     }
     return NULL;
 }
 
-/* An optional node of the chain under two argument names; false: error. */
-static bool chain_arg(json_t *args, BlockNode *top, const char *by_file,
-                      const char *by_node, BlockNode **found, GError **error)
+/* A node of the chain by its file name; below: not top itself. */
+static BlockNode *chain_file(BlockNode *top, const char *name, bool below,
+                             GError **error)
 {
-    const char *file = qmp_str(args, by_file);
-    const char *node = qmp_str(args, by_node);
+    BlockNode *from = below ? block_node_below(top) : top;
+    BlockNode *node = from ? find_below(from, NULL, name) : NULL;
+
+    if (!node) {
+        fail(error, "Can't find '%s' in the backing chain", name);
+    }
+    return node;
+}
+
+/* base or base-node of a stream, NULL if not given; false: error. */
+static bool stream_base(json_t *args, BlockNode *top, BlockNode **base,
+                        GError **error)
+{
+    const char *file = qmp_str(args, "base");
+    const char *node = qmp_str(args, "base-node");
 
     if (file && node) {
-        return fail(error, "'%s' and '%s' cannot be specified at the same "
-                           "time", by_file, by_node);
+        return fail(error, "'base' and 'base-node' cannot be specified at "
+                           "the same time");
     }
-    if (!file && !node) {
-        return true;
+    if (file) {
+        *base = chain_file(top, file, true, error);
+    } else if (node) {
+        *base = block_node_lookup(NULL, node, error);
     }
-    *found = find_below(top, node, file);
-    return *found || fail(error, "Can't find '%s' in the backing chain",
-                          file ? file : node);
+    return *base || (!file && !node);
 }
 
 static json_t *run_stream(void *opaque, json_t *args, GError **error)
@@ -452,7 +461,7 @@ static json_t *run_stream(void *opaque, json_t *args, GError **error)
 
     block_graph_lock();
     p.top = block_node_lookup(device, device, error);
-    ok = p.top && chain_arg(args, p.top, "base", "base-node", &p.base, error);
+    ok = p.top && stream_base(args, p.top, &p.base, error);
     if (ok && bottom) {
         BlockNode *node = find_below(p.top, bottom, NULL);
 
@@ -532,6 +541,65 @@ static BlockJob *new_commit(json_t *args, BlockNode *active, BlockNode *top,
     }, error);
 }
 
+/* A node that must be in the chain below active, by node name. */
+static BlockNode *commit_node(BlockNode *active, const char *name,
+                              GError **error)
+{
+    BlockNode *node = block_node_lookup(NULL, name, error);
+
+    if (node && !block_chain_has(active, node)) {
+        fail(error, "'%s' is not in this backing file chain", name);
+        node = NULL;
+    }
+    return node;
+}
+
+static BlockNode *commit_top(json_t *args, BlockNode *active, GError **error)
+{
+    const char *file = qmp_str(args, "top");
+    const char *name = qmp_str(args, "top-node");
+    BlockNode *top = active;
+
+    if (file && name) {
+        fail(error, "'top-node' and 'top' are mutually exclusive");
+        return NULL;
+    }
+    if (name) {
+        return commit_node(active, name, error);
+    }
+    if (file && !(top = find_below(active, NULL, file))) {
+        fail(error, "Top image file %s not found", file);
+    }
+    return top;
+}
+
+static BlockNode *commit_base(json_t *args, BlockNode *active,
+                              BlockNode *top, GError **error)
+{
+    const char *file = qmp_str(args, "base");
+    const char *name = qmp_str(args, "base-node");
+    BlockNode *base;
+
+    if (file && name) {
+        fail(error, "'base-node' and 'base' are mutually exclusive");
+        return NULL;
+    }
+    if (file) {
+        return chain_file(top, file, true, error);
+    }
+    base = name ? commit_node(active, name, error) : chain_end(top);
+    if (base && base != top && !block_chain_has(top, base)) {
+        fail(error, "'%s' is not in this backing file chain",
+             block_node_name(base));
+        return NULL;
+    }
+    if (base == top) {
+        fail(error, "cannot commit an image into itself");
+        return NULL;
+    }
+    return base;
+}
+
 static json_t *run_commit(void *opaque, json_t *args, GError **error)
 {
     const char *device = qmp_str(args, "device");
@@ -541,15 +609,10 @@ static json_t *run_commit(void *opaque, json_t *args, GError **error)
 
     block_graph_lock();
     active = block_node_lookup(device, device, error);
-    top = active;
-    base = active ? chain_end(active) : NULL;
-    if (active && chain_arg(args, active, "top", "top-node", &top, error) &&
-        chain_arg(args, top, "base", "base-node", &base, error)) {
-        if (base == top) {
-            fail(error, "cannot commit an image into itself");
-        } else {
-            start(new_commit(args, active, top, base, error));
-        }
+    top = active ? commit_top(args, active, error) : NULL;
+    base = top ? commit_base(args, active, top, error) : NULL;
+    if (base) {
+        start(new_commit(args, active, top, base, error));
     }
     block_graph_unlock();
     return NULL;

@@ -22,6 +22,21 @@ static BlockNode *wrap_copy_on_read(BlockNode *node, unsigned flags,
     return top;
 }
 
+static BlockNode *wrap_temporary(BlockNode *node, unsigned flags,
+                                 GError **error)
+{
+    BlockNode *top = block_node_open_temporary(node, flags, error);
+
+    block_node_unref(node);
+    return top;
+}
+
+/* The image itself is only read below a temporary overlay. */
+static unsigned image_flags(const IoOpenArgs *a)
+{
+    return a->temporary ? a->flags & ~(unsigned)BLOCK_OPEN_RDWR : a->flags;
+}
+
 bool io_open_image(const char *name, const IoOpenArgs *a)
 {
     GError *error = NULL;
@@ -33,12 +48,15 @@ bool io_open_image(const char *name, const IoOpenArgs *a)
         return false;
     }
     if (a->image_opts) {
-        node = block_node_open_image_opts(name, a->flags, &error);
+        node = block_node_open_image_opts(name, image_flags(a), &error);
     } else if (!name) {
-        node = block_node_open(a->options, a->flags, &error);
+        node = block_node_open(a->options, image_flags(a), &error);
     } else {
-        node = block_node_open_filename(name, a->format, a->options, a->flags,
-                                        &error);
+        node = block_node_open_filename(name, a->format, a->options,
+                                        image_flags(a), &error);
+    }
+    if (node && a->temporary) {
+        node = wrap_temporary(node, a->flags, &error);
     }
     if (node && a->copy_on_read) {
         node = wrap_copy_on_read(node, a->flags, &error);
@@ -61,6 +79,31 @@ bool io_open_image(const char *name, const IoOpenArgs *a)
     }
     block_node_unref(node);
     return io_image != NULL;
+}
+
+bool io_check_aio(const char *engine)
+{
+    static const char *const engines[] = { "threads", "native", "io_uring",
+                                           NULL };
+
+    if (g_strv_contains(engines, engine)) {
+        return true;
+    }
+    tool_error("Invalid aio option: %s", engine);
+    return false;
+}
+
+bool io_discard_flags(const char *mode, unsigned *flags)
+{
+    bool unmap = !strcmp(mode, "unmap") || !strcmp(mode, "on");
+
+    if (!unmap && strcmp(mode, "ignore") && strcmp(mode, "off")) {
+        tool_error("Invalid discard option: %s", mode);
+        return false;
+    }
+    *flags &= ~(unsigned)BLOCK_OPEN_UNMAP;
+    *flags |= unmap ? BLOCK_OPEN_UNMAP : 0;
+    return true;
 }
 
 static int cmd_close(int argc, char **argv)
@@ -112,10 +155,20 @@ static int cmd_open(int argc, char **argv)
             json_decref(more);
             break;
         }
-        case 'k':
-        case 'i':
-        case 'd':
         case 's':
+            a.temporary = true;
+            break;
+        case 'k':
+            break;
+        case 'i':
+            if (!io_check_aio(optarg)) {
+                return -EINVAL;
+            }
+            break;
+        case 'd':
+            if (!io_discard_flags(optarg, &a.flags)) {
+                return -EINVAL;
+            }
             break;
         default:
             io_usage(io_find("open"));

@@ -69,13 +69,15 @@ static void print_help(void)
            "  --image-opts         FILE is driver=...,key=value,...\n"
            "  --object TYPE,...    an object the image needs\n"
            "  -r, --read-only      open read-only\n"
+           "  -s, --snapshot       what is written is lost at the end\n"
            "  -n, --nocache        bypass the host page cache\n"
            "  -C, --copy-on-read   copy what is read into the image\n"
            "  -t, --cache MODE     none, writeback, writethrough, "
            "directsync, unsafe\n"
            "  -d, --discard MODE   unmap or ignore\n"
            "  -U, --force-share    open beside other users\n"
-           "  -m, -k, -i AIO, -T   accepted for compatibility\n"
+           "  -i, --aio ENGINE     threads, native or io_uring\n"
+           "  -m, -k, -T           accepted for compatibility\n"
            "  -h, --help           this text\n"
            "  -V, --version        version\n\n"
            "'%s -c help' lists the commands.\n", tool_name(), tool_name());
@@ -111,16 +113,7 @@ static bool main_option(MainArgs *m, int opt, int *status)
         m->open.flags |= BLOCK_OPEN_FORCE_SHARE;
         return true;
     case 'd':
-        if (strcmp(optarg, "unmap") && strcmp(optarg, "on") &&
-            strcmp(optarg, "ignore") && strcmp(optarg, "off")) {
-            tool_error("Invalid discard option: %s", optarg);
-            return false;
-        }
-        m->open.flags &= ~(unsigned)BLOCK_OPEN_UNMAP;
-        if (optarg[0] == 'u' || !strcmp(optarg, "on")) {
-            m->open.flags |= BLOCK_OPEN_UNMAP;
-        }
-        return true;
+        return io_discard_flags(optarg, &m->open.flags);
     case 't':
         if (!tool_cache_flags(optarg, &m->open.flags)) {
             tool_error("Invalid cache option: %s", optarg);
@@ -132,14 +125,15 @@ static bool main_option(MainArgs *m, int opt, int *status)
     case 'I':
         m->open.image_opts = true;
         return true;
+    case 'i':
+        return io_check_aio(optarg);
+    case 's':
+        m->open.temporary = true;
+        return true;
     case 'm':
     case 'k':
-    case 'i':
     case 'T':
         return true;
-    case 's':
-        tool_error("temporary snapshots (-s) are not supported");
-        return false;
     case 'V':
         printf("%s version " E2K_VERSION " (e2k-emu)\n", tool_name());
         *status = 0;

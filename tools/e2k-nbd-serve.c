@@ -31,37 +31,6 @@ static gint seen_client;
 
 /* ---- Opening images -------------------------------------------------------- */
 
-/* A qcow2 overlay in an unnamed file, for -s. */
-static BlockNode *open_temporary(BlockNode *base, unsigned flags,
-                                 GError **error)
-{
-    g_autofree char *path = NULL;
-    int64_t length = block_length(base);
-    int fd = g_file_open_tmp("e2k-nbd-XXXXXX", &path, error);
-    BlockNode *overlay = NULL;
-    json_t *options;
-    bool ok;
-
-    if (fd < 0) {
-        return NULL;
-    }
-    close(fd);
-    options = json_pack("{s:s, s:{s:s, s:s}, s:I}", "driver", "qcow2", "file",
-                        "driver", "file", "filename", path, "size",
-                        (json_int_t)length);
-    ok = block_node_create(options, error);
-    json_decref(options);
-    if (ok) {
-        options = json_pack("{s:s, s:{s:s, s:s}, s:s}", "driver", "qcow2",
-                            "file", "driver", "file", "filename", path,
-                            "backing", block_node_name(base));
-        overlay = block_node_open(options, flags | BLOCK_OPEN_RDWR, error);
-        json_decref(options);
-    }
-    unlink(path);
-    return overlay;
-}
-
 /* A raw node on top that begins at an offset, for -o. */
 static BlockNode *open_offset(BlockNode *file, uint64_t offset, unsigned flags,
                               GError **error)
@@ -107,7 +76,8 @@ static BlockNode *open_image(const NbdToolOptions *o, const NbdToolExport *e,
         return NULL;
     }
     if (e->temporary || e->offset) {
-        top = e->temporary ? open_temporary(node, o->open_flags, error)
+        top = e->temporary ? block_node_open_temporary(node, o->open_flags,
+                                                     error)
                            : open_offset(node, e->offset, flags, error);
         block_node_unref(node);
         node = top;

@@ -203,6 +203,30 @@ const GPtrArray *system_drive_devices(void)
     return drive_devices;
 }
 
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Two lines in the shape that test suites read. */
+void system_formats_help(void)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (const BlockDriver *d = block_driver_next(NULL); d;
+         d = block_driver_next(d)) {
+        g_ptr_array_add(names, (char *)d->name);
+    }
+    g_ptr_array_sort(names, compare_names);
+    for (unsigned line = 0; line < 2; line++) {
+        printf("Supported formats%s:", line ? " (read-only)" : "");
+        for (guint i = 0; i < names->len; i++) {
+            printf(" %s", (char *)g_ptr_array_index(names, i));
+        }
+        printf("\n");
+    }
+}
+
 bool system_disks_open(const SystemOptions *options, GError **error)
 {
     bool ok = true;

@@ -221,6 +221,16 @@ static bool add_device(SystemOptions *o, const char *text, GError **error)
     return true;
 }
 
+static bool add_drive(SystemOptions *o, const char *text, GError **error)
+{
+    if (!strcmp(text, "format=help") || !strcmp(text, "format=?")) {
+        system_formats_help();
+        exit(EXIT_SUCCESS);
+    }
+    g_ptr_array_add(o->drives, (char *)text);
+    return true;
+}
+
 static bool accept_any(SystemOptions *o, const char *text, GError **error)
 {
     return true;
@@ -258,7 +268,6 @@ FLAG(no_reboot)
 FLAG(no_shutdown)
 FLAG(trap_exit)
 LIST(blockdevs)
-LIST(drives)
 LIST(monitors)
 LIST(pretty_monitors)
 LIST(human_monitors)
@@ -316,7 +325,7 @@ static const OptionSpec specs[] = {
     { "initrd", "FILE", set_initrd, "initial RAM disk" },
     { "dtb", "FILE", set_dtb, "device tree in place of the built one" },
     { "dump-dtb", "FILE", set_dump_dtb, "write the built device tree" },
-    { "drive", "file=F[,format=F][,if=virtio|none][,id=ID]...", add_drives,
+    { "drive", "file=F[,format=F][,if=virtio|none][,id=ID]...", add_drive,
       "disk image, and the device it is seen through" },
     { "blockdev", "OPTIONS", add_blockdevs, "node of the block graph" },
     { "device", "NAME[,OPTION=VALUE]...", add_device,

@@ -77,6 +77,7 @@ bool system_device_add(json_t *options, GError **error);
 bool system_device_del(const char *id, GError **error);
 /* Before the machine is freed, after it ended: gives up the backends. */
 void system_devices_close(void);
+void system_formats_help(void);
 
 /* The serial console. */
 extern const CharSink console_sink;

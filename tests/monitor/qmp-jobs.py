@@ -185,7 +185,7 @@ def test_backup_refusals(program):
         refused("Parameter 'speed' expects a non-negative value",
                 sync="full", speed=-1)
         refused("Invalid job ID '1'", sync="full", job_id="1")
-        d.fails("An explicit job ID is required for this node",
+        d.fails("Invalid job ID ''",
                 "blockdev-backup", device="n", target="t", sync="full")
         refused("Parameter 'sync' does not accept value 'half'", sync="half")
         assert d.cmd("query-jobs") == []
@@ -193,6 +193,46 @@ def test_backup_refusals(program):
         assert b["recording"] and not b["busy"], b
         graph = d.cmd("x-debug-query-block-graph")
         assert len(graph["nodes"]) == 6, graph  # no filter is left
+
+
+def test_chains_in_use(program):
+    """Two jobs never work on one image of a chain, filters included."""
+    with Daemon(program) as d:
+        for i in range(6):
+            path = d.file(f"n{i}.img", 0)
+            d.cmd("blockdev-create", job_id="c", options={
+                "driver": "qcow2", "size": SIZE,
+                "file": {"driver": "file", "filename": path}})
+            d.qmp.event("JOB_STATUS_CHANGE", id="c", status="concluded")
+            d.cmd("job-dismiss", id="c")
+            d.cmd("blockdev-add", driver="qcow2", node_name=f"n{i}",
+                  file={"driver": "file", "filename": path},
+                  backing=f"n{i - 1}" if i else None)
+        d.cmd("block-stream", device="n3", base_node="n0", job_id="s",
+              filter_node_name="f", speed=1, auto_finalize=False)
+
+        def refused(text, command, **args):
+            d.fails(text, command, job_id="x", **args)
+        busy = "Node '%s' is busy: block device is in use by block job: stream"
+        refused(busy % "f", "block-stream", device="n4", base_node="n1")
+        refused(busy % "n2", "block-stream", device="n2")
+        refused(busy % "f", "block-commit", device="n5", base_node="n3")
+        refused(busy % "n2", "block-commit", device="n5", base_node="n1",
+                top_node="n2")
+        refused("Node 'n5' is not a backing image of 'n4'", "block-stream",
+                device="n4", base_node="n5")
+        refused("Cannot find device='' nor node-name='none'", "block-stream",
+                device="n4", base_node="none")
+        refused("'n4' is not in this backing file chain", "block-commit",
+                device="n5", top_node="n0", base_node="n4")
+        refused("Top image file none not found", "block-commit",
+                device="n5", top="none")
+        refused("'top-node' and 'top' are mutually exclusive", "block-commit",
+                device="n5", top_node="n3", top="x")
+        d.cmd("block-job-cancel", device="s")
+        d.qmp.event("JOB_STATUS_CHANGE", id="s", status="null")
+        d.cmd("block-stream", device="n2", job_id="s2")
+        finished(d, "s2")
 
 
 def test_pull_mode(program):
