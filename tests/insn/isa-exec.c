@@ -18,19 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "target-e2k/bundle.h"
-#include "target-e2k/encode.h"
-#include "tests/insn/box.h"
 #include "tests/insn/elf-run.h"
+#include "tests/insn/one-op.h"
 
 enum {
-    CODE = 0x10000,
-    REG_S1 = 0,   /* registers of the operands */
-    REG_S2 = 2,
-    REG_S3 = 4,
-    REG_D = 6,
-    PRED_D = 1,
-    PRED_COND = 2,
     MAX_SHOWN = 200,
 };
 
@@ -229,115 +220,42 @@ static bool parse_line(char *line, bool tagged, Vector *v)
 }
 
 /* ------------------------------------------------------------------------
- * One bundle
+ * One operation
  */
 
-/* The row of the operation that exists in this channel and version. */
-static const InsnRow *find_row(InsnId insn, unsigned isa, unsigned channel)
+static OneValue register_value(const Number *n, unsigned width)
 {
-    for (unsigned i = 0; i < INSN_ROWS; i++) {
-        const InsnRow *row = &insn_rows[i];
-        if (row->insn == insn && !(row->flags & F_ALIAS) &&
-            (row->channels[isa - 1] >> channel & 1)) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
-static Operand window_register(unsigned n)
-{
-    return (Operand){.kind = OPERAND_WINDOW, .index = n, .byte = 0x80 + n};
-}
-
-/* The operation in a bundle of its own; returns the length in bytes. */
-static unsigned encode_operation(const Vector *v, const InsnRow *row,
-                                 unsigned channel, unsigned isa,
-                                 bool speculative, uint8_t bytes[64])
-{
-    Bundle b = {0};
-    AlcOp *op = &b.alc[channel];
-
-    op->present = true;
-    op->speculative = speculative;
-    op->insn = v->insn;
-    op->row = row - insn_rows;
-    op->channel = channel;
-    op->imm8 = v->imm;
-    op->src1 = window_register(REG_S1);
-    op->src2 = window_register(REG_S2);
-    op->src3 = window_register(REG_S3);
-    op->dst = window_register(REG_D);
-    if (row->dst == WIDTH_PRED) {
-        op->dst = (Operand){.kind = OPERAND_PRED, .index = PRED_D,
-                            .byte = PRED_D};
-    }
-    b.alc_mask = 1 << channel;
-    if (v->cond >= 0) {
-        unsigned opcode = channel < 3 ? 2 : 3;
-        b.n_cds = 1;
-        b.cds[0] = (opcode << 14 | 1u << (10 + channel % 3) | 0x60 |
-                    PRED_COND) << 16;
-    }
-    return bundle_encode(&b, isa, bytes, NULL);
-}
-
-static void put_register(E2kCpu *cpu, unsigned n, const Number *v,
-                         unsigned width)
-{
-    if (!v->present) {
-        return;
-    }
-    cpu->win[n].lo = v->lo;
-    cpu->win[n].ext = width == WIDTH_X || v->digits > 16 ? v->hi : 0;
-    cpu->win_tags[n] = v->tag > 0 ? v->tag : 0;
-}
-
-static void set_state(Box *box, const Vector *v, const InsnRow *row)
-{
-    E2kCpu *cpu = box->cpu;
-
-    box_reset(box, 8);
-    put_register(cpu, REG_S1, &v->s1, row->src1);
-    put_register(cpu, REG_S2, &v->s2, row->src2);
-    put_register(cpu, REG_S3, &v->s3, row->src3);
-    put_register(cpu, REG_D, &v->before, row->dst);
-    if (v->cond > 0) {
-        cpu->pf |= UINT64_C(1) << 2 * PRED_COND;
-    }
-    if (v->has_pfpfr) {
-        cpu->pfpfr = v->pfpfr;
-    }
-    if (v->has_fpcr) {
-        cpu->fpcr = v->fpcr;
-    }
-    cpu->ip = CODE;
+    return (OneValue){
+        .present = n->present, .lo = n->lo,
+        .ext = width == WIDTH_X || n->digits > 16 ? n->hi : 0,
+        .tag = n->tag > 0 ? n->tag : 0,
+    };
 }
 
 /* Why the state is not as expected, or NULL. */
-static char *compare_result(const Vector *v, const E2kCpu *cpu, unsigned width)
+static char *compare_result(const Vector *v, const OneResult *r,
+                            unsigned width)
 {
-    unsigned flags = v->has_fpcr ? cpu->fpsr & 0x3d : cpu->pfpfr & 0x3d;
+    unsigned flags = (v->has_fpcr ? r->fpsr : r->pfpfr) & 0x3d;
 
     if (v->pred >= 0) {
-        unsigned got = cpu->pf >> 2 * PRED_D & 3;
-        if ((v->tagged && (got >> 1) != v->pred_invalid) ||
-            (!v->pred_invalid && (got & 1) != (unsigned)v->pred)) {
-            return g_strdup_printf("pred %u%s", got & 1,
-                                   got & 2 ? " invalid" : "");
+        if ((v->tagged && (r->pred >> 1) != v->pred_invalid) ||
+            (!v->pred_invalid && (r->pred & 1) != (unsigned)v->pred)) {
+            return g_strdup_printf("pred %u%s", r->pred & 1,
+                                   r->pred & 2 ? " invalid" : "");
         }
     } else if (v->after.present) {
-        uint64_t hi = v->after.digits > 16 ? cpu->win[REG_D].ext : 0;
+        uint64_t hi = v->after.digits > 16 ? r->d.ext : 0;
+
         if (width == WIDTH_X) {
             hi &= 0xffff;
         }
-        if (cpu->win[REG_D].lo != v->after.lo || hi != v->after.hi) {
+        if (r->d.lo != v->after.lo || hi != v->after.hi) {
             return g_strdup_printf("result %016" PRIx64 "%016" PRIx64, hi,
-                                   cpu->win[REG_D].lo);
+                                   r->d.lo);
         }
-        unsigned tag = cpu->win_tags[REG_D] & 15;
-        if (tag != (unsigned)MAX(v->after.tag, 0)) {
-            return g_strdup_printf("tag %x", tag);
+        if ((r->d.tag & 15) != (unsigned)MAX(v->after.tag, 0)) {
+            return g_strdup_printf("tag %x", r->d.tag & 15);
         }
     }
     if (v->flags >= 0 && flags != (unsigned)v->flags) {
@@ -349,36 +267,28 @@ static char *compare_result(const Vector *v, const E2kCpu *cpu, unsigned width)
 static char *run_once(Runner *r, const Vector *v, const InsnRow *row,
                       unsigned channel, unsigned isa, bool speculative)
 {
-    Box *box = r->boxes[isa];
-    uint8_t bytes[64] = {0};
-    unsigned length = encode_operation(v, row, channel, isa, speculative,
-                                       bytes);
+    OneOp op = {
+        .insn = v->insn, .imm = v->imm, .cond = v->cond,
+        .s1 = register_value(&v->s1, row->src1),
+        .s2 = register_value(&v->s2, row->src2),
+        .s3 = register_value(&v->s3, row->src3),
+        .before = register_value(&v->before, row->dst),
+        .pfpfr = v->pfpfr, .fpcr = v->fpcr, .speculative = speculative,
+    };
     bool traps = v->traps || (v->tagged && !speculative && v->nosm_traps);
     Exception wanted = v->traps ? v->exception : EXC_DIAG_OPERAND;
+    OneResult result;
 
-    if (length == 0) {
+    if (!one_op_run(r->boxes[isa], &op, isa, channel, &result)) {
         return g_strdup("cannot be encoded");
     }
-    /* A bundle that cannot be decoded follows: the engine stops there. */
-    memcpy(box_at(box, CODE), bytes, length);
-    memset((uint8_t *)box_at(box, CODE) + length, 0xff, 64);
-    engine_invalidate(CODE, 128);
-    set_state(box, v, row);
-    CpuExit exit = cpu_run(box->cpu);
-    if (exit != CPU_EXIT_EXCEPTION) {
-        return g_strdup_printf("exit %d", exit);
+    if (result.exit != CPU_EXIT_EXCEPTION) {
+        return g_strdup_printf("exit %d", result.exit);
     }
-    if (traps) {
-        return box->cpu->ip == CODE && box->cpu->exception == wanted
-                   ? NULL
-                   : g_strdup_printf("exception %d at +%d",
-                                     box->cpu->exception,
-                                     (int)(box->cpu->ip - CODE));
+    if (result.exception != (traps ? wanted : EXC_NONE)) {
+        return g_strdup_printf("exception %d", result.exception);
     }
-    if (box->cpu->ip != CODE + length) {
-        return g_strdup_printf("exception %d", box->cpu->exception);
-    }
-    return compare_result(v, box->cpu, row->dst);
+    return traps ? NULL : compare_result(v, &result, row->dst);
 }
 
 static void count(Runner *r, const Vector *v, const char *engine, unsigned isa,
@@ -404,7 +314,7 @@ static void run_isa(Runner *r, const Vector *v, unsigned isa)
     static const char *const names[] = {"interp", "jit"};
 
     for (unsigned channel = 0; channel < 6; channel++) {
-        const InsnRow *row = find_row(v->insn, isa, channel);
+        const InsnRow *row = one_op_row(v->insn, isa, channel);
         if (!row) {
             continue;
         }
@@ -533,7 +443,7 @@ int main(int argc, char **argv)
     box_init();
     for (unsigned isa = ISA_MIN; isa <= ISA_MAX; isa++) {
         r.boxes[isa] = box_new(box_model_of_isa(isa));
-        box_map(r.boxes[isa], CODE, 4096);
+        box_map(r.boxes[isa], ONE_OP_CODE, 4096);
     }
     for (; i < argc; i++) {
         if (g_str_has_suffix(argv[i], ".elf")) {
