@@ -3,7 +3,10 @@
  * their initial and expected state, in both engines and on every ISA version
  * they name.
  *
- *   conformance FILE...
+ *   conformance [--tested] FILE...
+ *
+ * --tested prints "tested NAME" for each operation that some case is about:
+ * the case passes in both engines and fails when the operation is left out.
  *
  *   # comment: the rule, with its section of the architecture's description
  *   case what this shows
@@ -28,7 +31,9 @@
 #include <string.h>
 
 #include "target-e2k/asm.h"
+#include "target-e2k/encode.h"
 #include "tests/insn/box.h"
+#include "util/bytes.h"
 
 enum {
     CODE = 0x10000,
@@ -56,6 +61,8 @@ typedef struct Program {
 
 static Box *boxes[ISA_MAX + 1];
 static unsigned n_passed, n_failed;
+static bool print_tested;
+static bool tested[INSN_COUNT];
 
 static void complain(const Case *c, unsigned isa, const char *engine,
                      const char *what)
@@ -404,9 +411,78 @@ static char *run_case(Box *box, const Case *c, const Program *p)
     return why || ended ? why : check_end(box, p, exit);
 }
 
+/* ------------------------------------------------------------------------
+ * Which operations a case is about
+ */
+
+/* Writes the bundle without the operation, with filler in its place. */
+static bool leave_out(uint8_t *at, Bundle *b, unsigned channel, unsigned isa)
+{
+    uint8_t bytes[BUNDLE_MAX_BYTES];
+    unsigned length = b->length;
+    unsigned tail = 4 * (b->n_lts + b->n_pls + b->n_cds);
+
+    for (unsigned i = channel; i < BUNDLE_CHANNELS; i++) {
+        if (i == channel || (b->alc[i].pair_second &&
+                             b->alc[i].insn == b->alc[channel].insn)) {
+            b->alc[i].present = false;
+            b->alc_mask &= ~(1u << i);
+        }
+    }
+    unsigned shorter = bundle_encode(b, isa, bytes, NULL);
+
+    if (!shorter || shorter > length || tail > shorter) {
+        return false;
+    }
+    memset(at, 0, length);
+    memcpy(at, bytes, shorter - tail);
+    memcpy(at + length - tail, bytes + shorter - tail, tail);
+    stl_le_p(at, (ldl_le_p(at) & ~(7u << 4)) | (length / 8 - 1) << 4);
+    return true;
+}
+
+/* Whether the case fails without the operation of a channel of bundle i. */
+static bool notices(const Case *c, const Program *p, unsigned isa, unsigned i,
+                    unsigned channel)
+{
+    Program changed = *p;
+    unsigned offset = p->address[i] - CODE;
+    Bundle b;
+
+    bundle_decode(&b, p->bytes + offset, p->address[i + 1] - p->address[i],
+                  isa);
+    if (!leave_out(changed.bytes + offset, &b, channel, isa)) {
+        return false;
+    }
+    g_autofree char *why = run_case(boxes[isa], c, &changed);
+
+    return why != NULL;
+}
+
+static void find_tested(const Case *c, const Program *p, unsigned isa)
+{
+    box_use_engine(ENGINE_INTERP);
+    for (unsigned i = 0; i < p->n; i++) {
+        unsigned size = p->address[i + 1] - p->address[i];
+        Bundle b;
+        DecodeError error = bundle_decode(&b, p->bytes + p->address[i] - CODE,
+                                          size, isa);
+
+        for (unsigned k = 0; k < BUNDLE_CHANNELS && !error; k++) {
+            const AlcOp *op = &b.alc[k];
+
+            if (op->present && !op->pair_second && !tested[op->insn]) {
+                tested[op->insn] = notices(c, p, isa, i, k);
+            }
+        }
+    }
+}
+
 static void run_everywhere(const Case *c)
 {
     static const char *const names[] = {"interp", "jit"};
+    unsigned failed_before = n_failed;
+    Program first;
 
     for (unsigned isa = c->isa_first; isa <= c->isa_last; isa++) {
         Program p;
@@ -416,6 +492,9 @@ static void run_everywhere(const Case *c)
             g_free(why);
             n_failed++;
             continue;
+        }
+        if (isa == c->isa_first) {
+            first = p;
         }
         for (unsigned e = 0; e < 2; e++) {
             box_use_engine(e ? ENGINE_JIT : ENGINE_INTERP);
@@ -428,6 +507,9 @@ static void run_everywhere(const Case *c)
                 n_passed++;
             }
         }
+    }
+    if (print_tested && n_failed == failed_before) {
+        find_tested(c, &first, c->isa_first);
     }
 }
 
@@ -523,8 +605,14 @@ static void run_file(const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        fprintf(stderr, "usage: conformance FILE...\n");
+    int start = 1;
+
+    if (argc > 1 && strcmp(argv[1], "--tested") == 0) {
+        print_tested = true;
+        start = 2;
+    }
+    if (start >= argc) {
+        fprintf(stderr, "usage: conformance [--tested] FILE...\n");
         return 2;
     }
     box_init();
@@ -534,8 +622,13 @@ int main(int argc, char **argv)
         box_map(boxes[isa], DATA1, PAGE);
         box_map(boxes[isa], DATA2, PAGE);
     }
-    for (int i = 1; i < argc; i++) {
+    for (int i = start; i < argc; i++) {
         run_file(argv[i]);
+    }
+    for (unsigned i = 1; i < INSN_COUNT; i++) {
+        if (tested[i]) {
+            printf("tested %s\n", insn_name(i));
+        }
     }
     printf("%u passed, %u failed\n", n_passed, n_failed);
     return n_failed != 0 || n_passed == 0;

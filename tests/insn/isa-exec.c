@@ -1,7 +1,7 @@
 /*
  * isa-exec: runs execution vectors and state programs in the engines.
  *
- *   isa-exec [--engine interp|jit|both] [--all-isa] [-v] FILE...
+ *   isa-exec [--engine interp|jit|both] [--all-isa] [--tested] [-v] FILE...
  *
  * A FILE that ends in .elf is a program with its expected words in the
  * .expect file beside it; any other file has one operation per line, in one
@@ -9,6 +9,9 @@
  * eight fields and the confidence, separated by " | "; in the second form
  * values carry tags).  Every line runs in every legal channel, on the first
  * and the last ISA version it names (--all-isa: on all).
+ *
+ * --tested prints "tested NAME" for operations of which some line ran in both
+ * engines and none failed.
  *
  * Prints each difference and, last, "N passed, N failed".  Exit status 1 when
  * something failed.
@@ -60,6 +63,9 @@ typedef struct Runner {
     bool all_isa;
     bool verbose;
     unsigned passed, failed;
+    struct {
+        unsigned passed[2], failed; /* by engine */
+    } by_insn[INSN_COUNT];
 } Runner;
 
 /* ------------------------------------------------------------------------
@@ -294,10 +300,14 @@ static char *run_once(Runner *r, const Vector *v, const InsnRow *row,
 static void count(Runner *r, const Vector *v, const char *engine, unsigned isa,
                   unsigned channel, bool speculative, char *difference)
 {
+    bool jit = strcmp(engine, "jit") == 0;
+
     if (!difference) {
         r->passed++;
+        r->by_insn[v->insn].passed[jit]++;
         return;
     }
+    r->by_insn[v->insn].failed++;
     if (r->failed++ < MAX_SHOWN || r->verbose) {
         printf("%s:%u: %s,%u%s (v%u, %s): %s, expected "
                "%016" PRIx64 "%016" PRIx64 " tag %d pred %d fl %d%s\n",
@@ -407,7 +417,7 @@ static void run_program(Runner *r, const char *path)
 static void usage(void)
 {
     fprintf(stderr, "usage: isa-exec [--engine interp|jit|both] [--all-isa] "
-                    "[-v] FILE...\n");
+                    "[--tested] [-v] FILE...\n");
     exit(2);
 }
 
@@ -423,7 +433,8 @@ static void select_engines(Runner *r, const char *name)
 
 int main(int argc, char **argv)
 {
-    Runner r = {.engines = {true, true}};
+    static Runner r = {.engines = {true, true}};
+    bool print_tested = false;
     int i = 1;
 
     for (; i < argc && argv[i][0] == '-'; i++) {
@@ -431,6 +442,8 @@ int main(int argc, char **argv)
             select_engines(&r, argv[++i]);
         } else if (strcmp(argv[i], "--all-isa") == 0) {
             r.all_isa = true;
+        } else if (strcmp(argv[i], "--tested") == 0) {
+            print_tested = true;
         } else if (strcmp(argv[i], "-v") == 0) {
             r.verbose = true;
         } else {
@@ -450,6 +463,12 @@ int main(int argc, char **argv)
             run_program(&r, argv[i]);
         } else {
             run_text(&r, argv[i]);
+        }
+    }
+    for (unsigned k = 1; print_tested && k < INSN_COUNT; k++) {
+        if (r.by_insn[k].passed[0] && r.by_insn[k].passed[1] &&
+            !r.by_insn[k].failed) {
+            printf("tested %s\n", insn_name(k));
         }
     }
     printf("%u passed, %u failed\n", r.passed, r.failed);
