@@ -1,8 +1,6 @@
 /*
- * Which function executes which operation, and the families that are left
- * as illegal opcodes: protected-mode objects, trap-cellar and translator
- * support, and v7 operations whose meaning is not documented (shared facts
- * "isa/ops.md" sections 6.1, 8 and 11).
+ * Which function executes which operation, and the families that stay illegal
+ * opcodes.
  */
 #include "target-e2k/interp-fns.h"
 #include "target-e2k/interp.h"
@@ -61,65 +59,28 @@ bool interp_needs_fp(InsnId insn)
     return family_flags[insn_infos[insn].sem] & FP;
 }
 
-#define ILLEGAL(name)                                                         \
-    void interp_##name(Interp *in, InterpOp *c)                               \
-    {                                                                         \
-        interp_raise(in, c, EXC_ILLEGAL_OPCODE);                              \
-    }
-
-ILLEGAL(getsap)
-ILLEGAL(cudtoap)
-ILLEGAL(gdtoap)
-ILLEGAL(vfsi)
-ILLEGAL(vfbgv)
-ILLEGAL(modbgv)
-ILLEGAL(mkfsw)
-ILLEGAL(gettc)
-ILLEGAL(puttc)
-ILLEGAL(puttst)
-ILLEGAL(invtc)
-ILLEGAL(gettd)
-ILLEGAL(aptoap)
-ILLEGAL(aptoapb)
-ILLEGAL(getva)
-ILLEGAL(tdtomp)
-ILLEGAL(odtoap)
-ILLEGAL(cast)
-ILLEGAL(getsod)
-ILLEGAL(load_prot)
-ILLEGAL(store_prot)
-ILLEGAL(qpcheck)
-ILLEGAL(qpmgme)
-ILLEGAL(qpinss)
-ILLEGAL(qpinsd)
-ILLEGAL(byte_flags)
-
-static bool is_left_illegal(SemFamily sem)
+/* The families of operations that are not emulated; see sems.def. */
+void interp_no_meaning(Interp *in, InterpOp *c)
 {
-    switch (sem) {
-    case SEM_getsap: case SEM_cudtoap: case SEM_gdtoap: case SEM_vfsi:
-    case SEM_vfbgv: case SEM_modbgv: case SEM_mkfsw: case SEM_gettc:
-    case SEM_puttc: case SEM_puttst: case SEM_invtc: case SEM_gettd:
-    case SEM_aptoap: case SEM_aptoapb: case SEM_getva: case SEM_tdtomp:
-    case SEM_odtoap: case SEM_cast: case SEM_getsod: case SEM_load_prot:
-    case SEM_store_prot: case SEM_qpcheck: case SEM_qpmgme:
-    case SEM_qpinss: case SEM_qpinsd: case SEM_byte_flags:
-        return true;
-    default:
-        return false;
-    }
+    interp_raise(in, c, EXC_ILLEGAL_OPCODE);
+}
+
+void interp_no_protected(Interp *in, InterpOp *c)
+{
+    interp_raise(in, c, EXC_ILLEGAL_OPCODE);
+}
+
+void interp_no_privileged(Interp *in, InterpOp *c)
+{
+    interp_raise(in, c, EXC_ILLEGAL_OPCODE);
 }
 
 bool interp_has(InsnId insn)
 {
-    switch (insn) {
-    case INSN_qps2cmh: case INSN_qps2cmw: case INSN_qps2cmd:
-    case INSN_qpsbgltrlo: case INSN_qpsbgltrhi: case INSN_qpkuzebgn:
-    case INSN_qpkuzltr:
-        return false;
-    default:
-        return !is_left_illegal(insn_infos[insn].sem);
-    }
+    SemFamily sem = insn_infos[insn].sem;
+
+    return sem != SEM_no_meaning && sem != SEM_no_protected &&
+           sem != SEM_no_privileged;
 }
 
 /* The transfer itself is the end of the bundle's; see interp-control.c. */
