@@ -384,7 +384,7 @@ static void fill_symbols(Link *link)
             s.section = (section->output ? section->output : section)
                             ->elf_index;
         }
-        if (s.type == STT_TLS) {
+        if (s.type == STT_TLS && section) {
             s.value -= link->tls_start;
         }
         elf_put_symbol(table, &s);

@@ -155,8 +155,14 @@ static uint32_t dynamic_type(Link *link, const ObjSection *section,
                                      : NULL;
 
     if (!link->dynamic || !(section->flags & SHF_ALLOC) ||
-        info->value != VALUE_ABS || info->field == FIELD_NONE) {
+        info->field == FIELD_NONE) {
         return R_E2K_NONE;
+    }
+    if (info->value != VALUE_ABS) {
+        /* Facts of a symbol of another object, in data. */
+        bool fact = r->type == R_E2K_64_SIZE || r->type == R_E2K_TLS_64_DTPREL;
+
+        return fact && !local ? r->type : R_E2K_NONE;
     }
     if (local && !link->pic) {
         return R_E2K_NONE;
