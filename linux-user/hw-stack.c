@@ -286,6 +286,16 @@ static void read_chain_stack(const E2kCpu *cpu, uint64_t offset, uint8_t *to,
     }
 }
 
+void hw_stack_copy(const E2kCpu *cpu, bool chain, uint64_t offset,
+                   uint8_t *to, uint64_t size)
+{
+    if (chain) {
+        read_chain_stack(cpu, offset, to, size);
+    } else {
+        read_proc_stack(cpu, offset, to, size);
+    }
+}
+
 /* Only addresses and window fields of user frames may change. */
 static void write_chain_stack(E2kCpu *cpu, uint64_t offset,
                               const uint8_t *from, uint64_t size)

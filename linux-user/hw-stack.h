@@ -23,6 +23,13 @@ void hw_stack_pop(E2kCpu *cpu);
  */
 void hw_stack_keep_identity(E2kCpu *cpu, const E2kCpu *own);
 
+/*
+ * Bytes of the chain or the procedure stack in memory format, from a byte
+ * offset; offset and size are multiples of 32 (16 for the last register).
+ */
+void hw_stack_copy(const E2kCpu *cpu, bool chain, uint64_t offset,
+                   uint8_t *to, uint64_t size);
+
 /* Whether the current frame is the bottom one, which nothing returns past. */
 bool hw_stack_at_bottom(const E2kCpu *cpu);
 

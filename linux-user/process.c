@@ -254,6 +254,7 @@ static bool load(UserProcess *process, ElfImage *program, char **argv,
     uint64_t sp;
 
     process->is_32bit = program->is_32bit;
+    process->elf_flags = program->header.e_flags;
     if (program->is_32bit) {
         g_set_error(error, process_error_quark(), 0,
                     "%s: 32-bit pointer mode is not supported", program->path);
@@ -348,6 +349,21 @@ static bool at_trampoline(UserThread *thread)
     return false;
 }
 
+static void park(UserThread *thread)
+{
+    sigset_t all;
+
+    if (thread->process->parking == thread->tid) {
+        return;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    thread->parked = true;
+    for (;;) {
+        pause();
+    }
+}
+
 void thread_loop(UserThread *thread)
 {
     E2kCpu *cpu = thread->cpu;
@@ -355,7 +371,9 @@ void thread_loop(UserThread *thread)
     for (;;) {
         switch (debug_active() ? debug_run(thread) : cpu_run(cpu)) {
         case CPU_EXIT_SYSCALL:
+            thread->in_call = true;
             syscall_dispatch(thread);
+            thread->in_call = false;
             break;
         case CPU_EXIT_EXCEPTION:
             if (!at_trampoline(thread)) {
@@ -370,6 +388,37 @@ void thread_loop(UserThread *thread)
         if (thread->signal_pending) {
             signal_deliver_pending(thread);
         }
+        if (G_UNLIKELY(thread->process->parking)) {
+            park(thread);
+        }
+    }
+}
+
+void process_park_others(UserThread *thread)
+{
+    UserProcess *process = thread->process;
+    enum { ROUNDS = 100, ROUND_US = 2000 };
+
+    if (!__sync_bool_compare_and_swap(&process->parking, 0, thread->tid)) {
+        park(thread); /* another one is dying already */
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        bool all = true;
+
+        g_mutex_lock(&process->threads_lock);
+        for (guint i = 0; i < process->threads->len; i++) {
+            UserThread *other = g_ptr_array_index(process->threads, i);
+
+            if (other != thread && !other->parked && !other->in_call) {
+                all = false;
+                cpu_request_stop(other->cpu);
+            }
+        }
+        g_mutex_unlock(&process->threads_lock);
+        if (all) {
+            return;
+        }
+        g_usleep(ROUND_US);
     }
 }
 

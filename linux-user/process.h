@@ -57,7 +57,6 @@ typedef struct UserOptions {
     const char *uname_release; /* NULL: default */
     uint64_t stack_bytes;     /* data stack of the main thread */
     bool strace;
-    bool core_dumps;
 } UserOptions;
 
 /* Sigaction as the guest gave it (kernel layout, 64-bit). */
@@ -80,6 +79,7 @@ struct UserProcess {
     char *exe;                /* absolute path of the program */
     bool is_32bit;
     uint64_t entry;
+    uint32_t elf_flags;      /* of the program, for core files */
     uint64_t load_start;      /* lowest address of the program's text */
     uint64_t brk_start;
     uint64_t brk;
@@ -96,6 +96,7 @@ struct UserProcess {
     GMutex contexts_lock;
     GHashTable *contexts;     /* key (stack top) -> UserContext * */
     uint64_t next_hw_stack;
+    volatile int parking;     /* tid for which all others stand still, or 0 */
 };
 
 struct UserThread {
@@ -118,6 +119,8 @@ struct UserThread {
         uint64_t size;
         int flags;
     } altstack;
+    volatile bool parked;     /* stands still for process->parking */
+    volatile bool in_call;    /* inside a host call, CPU at rest */
     volatile sig_atomic_t signal_pending; /* a host handler has run */
     siginfo_t pending_info;   /* of the one signal a host handler took */
     SignalRecord *records;    /* stack of interrupted states, newest first */
@@ -154,6 +157,12 @@ void process_exit(UserProcess *process, int status) G_GNUC_NORETURN;
 
 /* CpuOps of user mode; see user-cpu.c. */
 extern const CpuOps user_cpu_ops;
+
+/*
+ * Brings all other threads to a stop, for good: their CPUs are at rest between
+ * two bundles or in a system call.  Waits for a moment at most.
+ */
+void process_park_others(UserThread *thread);
 
 /* Sends a state dump of the thread to standard error. */
 void thread_dump(UserThread *thread, const char *why);

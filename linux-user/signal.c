@@ -17,6 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "linux-user/core-file.h"
 #include "linux-user/debug.h"
 #include "linux-user/syscall.h"
 #include "tcg/host-access.h"
@@ -256,8 +257,10 @@ void signal_init(UserProcess *process)
 /* ------------------------------------------------------------------ */
 /* Default actions */
 
-static void die_of(UserThread *thread, int number, const char *what)
+static void die_of(UserThread *thread, const siginfo_t *info,
+                   const char *what)
 {
+    int number = info->si_signo;
     HostSigaction action = { .handler = (void *)SIG_DFL };
     uint64_t mask = ~SIGBIT(number);
 
@@ -267,6 +270,7 @@ static void die_of(UserThread *thread, int number, const char *what)
                             what ? ": " : "", what ? what : "");
 
         thread_dump(thread, why);
+        core_file_write(thread, info);
     }
     debug_exiting(number, true);
     fflush(NULL);
@@ -442,7 +446,9 @@ static void deliver_to_handler(UserThread *thread,
     fill_frame(thread, frame, info, old_mask);
     if (address < stack_low || address > top || !hw_stacks_have_room(cpu) ||
         !guest_write(address, frame, FRAME_BYTES)) {
-        die_of(thread, SIGSEGV, "no room for a signal frame");
+        die_of(thread, &(siginfo_t){ .si_signo = SIGSEGV,
+                                     .si_code = SI_KERNEL },
+               "no room for a signal frame");
     }
     record = g_new(SignalRecord, 1);
     record->next = thread->records;
@@ -487,7 +493,10 @@ void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
     }
     if (action.handler == 0) {
         if (forced || !default_ignores(number)) {
-            die_of(thread, number, what);
+            siginfo_t last = *info;
+
+            last.si_signo = number;
+            die_of(thread, &last, what);
         }
     } else if (action.handler != 1) {
         deliver_to_handler(thread, &action, info);
@@ -573,7 +582,7 @@ void signal_return(UserThread *thread)
     bool restart;
 
     if (!record) {
-        die_of(thread, SIGKILL, NULL);
+        die_of(thread, &(siginfo_t){ .si_signo = SIGKILL }, NULL);
     }
     thread->records = record->next;
     restore(cpu, &record->saved);

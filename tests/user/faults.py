@@ -2,6 +2,7 @@
 
 usage: faults.py E2K-USER FAULTS-GUEST ENGINE
 """
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ CASES = [
 
 def main():
     user, guest, engine = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_CORE,
+                       (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     failed = 0
     print(f"1..{len(CASES)}")
     for number, (name, wanted, text) in enumerate(CASES, 1):

@@ -1,0 +1,163 @@
+"""Core files: notes and memory as a debugger for e2k finds them.
+
+usage: core.py E2K-USER FAULTS-GUEST ENGINE
+"""
+import glob
+import os
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+
+PRSTATUS, PRPSINFO, AUXV = 1, 3, 6
+SIGINFO, FILES = 0x53494749, 0x46494c45
+REGS = 112
+tests = failed = 0
+
+
+def check(condition, text, detail=""):
+    global tests, failed
+    tests += 1
+    print(f"{'ok' if condition else 'not ok'} {tests} - {text}", flush=True)
+    if not condition:
+        failed += 1
+        print(f"# {detail}")
+
+
+def symbols(path):
+    """Name -> value, from the symbol table of an ELF64 file."""
+    with open(path, "rb") as f:
+        data = f.read()
+    shoff, = struct.unpack_from("<Q", data, 40)
+    count, = struct.unpack_from("<H", data, 60)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + 64 * i)
+                for i in range(count)]
+    table = {}
+    for section in sections:
+        if section[1] == 2:  # SHT_SYMTAB
+            strings = data[sections[section[6]][4]:]
+            for at in range(section[4], section[4] + section[5], 24):
+                name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", data,
+                                                             at)
+                table[strings[name:strings.index(b"\0", name)].decode()] = \
+                    value
+    return table
+
+
+class Core:
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            self.data = f.read()
+        self.kind, self.machine = struct.unpack_from("<HH", self.data, 16)
+        count, = struct.unpack_from("<H", self.data, 56)
+        self.headers = [struct.unpack_from("<IIQQQQQQ", self.data,
+                                           64 + 56 * i) for i in range(count)]
+        self.notes = {}
+        for header in self.headers:
+            if header[0] == 4:
+                self.read_notes(header[2], header[5])
+
+    def read_notes(self, at, size):
+        end = at + size
+        while at < end:
+            name, bytes_, kind = struct.unpack_from("<III", self.data, at)
+            at += 12 + (name + 3 & ~3)
+            self.notes.setdefault(kind, []).append(self.data[at:at + bytes_])
+            at += bytes_ + 3 & ~3
+
+    def memory(self, address, size):
+        for kind, _, offset, start, _, in_file, _, _ in self.headers:
+            if kind == 1 and start <= address < start + in_file:
+                return self.data[offset + address - start:][:size]
+        return None
+
+    def word(self, address):
+        return struct.unpack("<Q", self.memory(address, 8))[0]
+
+
+def run(user, guest, engine, directory, limit):
+    def limits():
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        want = hard if limit is None else limit
+        resource.setrlimit(resource.RLIMIT_CORE, (want, hard))
+
+    process = subprocess.run([user, "-accel", engine, guest, "unmapped"],
+                             cwd=directory, preexec_fn=limits, check=False,
+                             capture_output=True, text=True, timeout=60)
+    return process, glob.glob(os.path.join(directory, "*.core"))
+
+
+def look(core, guest):
+    symbol = symbols(guest)
+    check((core.kind, core.machine) == (4, 175), "a core file of e2k")
+    check(set(core.notes) == {PRSTATUS, PRPSINFO, AUXV, SIGINFO, FILES},
+          "its notes", set(core.notes))
+    status = core.notes[PRSTATUS][0]
+    check(struct.unpack_from("<I", status)[0] == signal.SIGSEGV and
+          struct.unpack_from("<H", status, 12)[0] == signal.SIGSEGV,
+          "the signal")
+    regs = status[REGS:]
+    check(struct.unpack_from("<Q", regs)[0] == 4784,
+          "registers of the kernel's layout")
+    ip, = struct.unpack_from("<Q", regs, 2680)
+    check(symbol["main"] <= ip < symbol["main"] + 0x1000,
+          "the instruction pointer is in main", hex(ip))
+    chain, = struct.unpack_from("<Q", regs, 4728)
+    index = struct.unpack_from("<Q", regs, 448)[0] & 0xffffffff
+    back = core.word(chain + index + 8)
+    check(symbol["_start"] <= back < symbol["main"] + 0x4000,
+          "the chain stack leads to _start", hex(back))
+    number, _, code, address = struct.unpack_from("<iii4xQ",
+                                                  core.notes[SIGINFO][0])
+    check((number, code, address) == (signal.SIGSEGV, 1, 0x123456789000),
+          "siginfo", (number, code, hex(address)))
+    auxv = dict(struct.iter_unpack("<QQ", core.notes[AUXV][0]))
+    check(auxv.get(9) == symbol["_start"], "the auxiliary vector", auxv)
+    name = core.notes[PRPSINFO][0][40:56].rstrip(b"\0").decode()
+    check(name == os.path.basename(guest)[:15], "the program's name", name)
+    check(core.notes[PRPSINFO][0][56:].startswith(guest.encode()[:20]),
+          "and its arguments")
+    count, page = struct.unpack_from("<QQ", core.notes[FILES][0])
+    check(count >= 2 and page == 4096 and guest.encode() in
+          core.notes[FILES][0], "the files that were mapped")
+    check(core.memory(symbol["_start"] & ~0xfff, 4) == b"\x7fELF",
+          "the program's first page")
+    check(core.memory(auxv[31], 8) is not None and
+          core.memory(auxv[31], len(guest)) == guest.encode(),
+          "strings on the stack")
+
+
+def main():
+    user, guest, engine = sys.argv[1:]
+    user, guest = os.path.realpath(user), os.path.realpath(guest)
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        print("1..0 # SKIP no core files are allowed here")
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        process, cores = run(user, guest, engine, directory, None)
+        check(process.returncode == -signal.SIGSEGV, "the program died",
+              process)
+        check(len(cores) == 1 and os.path.basename(cores[0]) in
+              process.stderr, "and left a core file, which is named", cores)
+        look(Core(cores[0]), guest)
+        if shutil.which("readelf"):
+            text = subprocess.run(["readelf", "-n", cores[0]], check=False,
+                                  capture_output=True, text=True).stdout
+            check(all(word in text for word in
+                      ("NT_PRSTATUS", "NT_PRPSINFO", "NT_SIGINFO", "NT_AUXV",
+                       "NT_FILE")), "readelf agrees", text)
+    with tempfile.TemporaryDirectory() as directory:
+        _, cores = run(user, guest, engine, directory, 0)
+        check(not cores, "no core file when the limit is 0", cores)
+        _, cores = run(user, guest, engine, directory, 8192)
+        check(all(os.path.getsize(core) <= 8192 for core in cores),
+              "none that is longer than the limit", cores)
+    print(f"1..{tests}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
