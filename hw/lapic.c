@@ -51,6 +51,7 @@ typedef struct Lapic {
     uint32_t lvt_timer, lvt[5], lvt_error;
     uint32_t initial, divider;
     int64_t timer_start_ns; /* when the count was initial */
+    bool timer_over;        /* a one-shot count has ended */
     uint32_t m_erm, nm;
     uint32_t irr[VECTORS / 32], isr[VECTORS / 32], tmr[VECTORS / 32];
 } Lapic;
@@ -204,7 +205,7 @@ static int64_t tick_ns(const Lapic *l)
 
 static void arm_timer(Lapic *l)
 {
-    if (l->initial) {
+    if (l->initial && !l->timer_over) {
         clock_timer_set(l->timer, l->timer_start_ns +
                                       (int64_t)l->initial * tick_ns(l));
     } else {
@@ -222,11 +223,13 @@ static void timer_fire(void *opaque)
     int64_t period_ns = (int64_t)l->initial * tick_ns(l);
     int64_t now_ns = clock_now_ns(clock);
 
-    if (l->initial && now_ns >= l->timer_start_ns + period_ns) {
+    if (l->initial && !l->timer_over &&
+        now_ns >= l->timer_start_ns + period_ns) {
         if (!(l->lvt_timer & LVT_MASKED)) {
             request(l, l->lvt_timer & 0xff, false);
         }
-        if (l->lvt_timer & LVT_PERIODIC) {
+        l->timer_over = !(l->lvt_timer & LVT_PERIODIC);
+        if (!l->timer_over) {
             /* Periods that were missed are not made up for. */
             l->timer_start_ns +=
                 (now_ns - l->timer_start_ns) / period_ns * period_ns;
@@ -257,6 +260,7 @@ static void write_initial(Device *device, unsigned n, uint64_t value)
 
     l->initial = value;
     l->timer_start_ns = clock_now_ns(device->machine->clock);
+    l->timer_over = false;
     arm_timer(l);
 }
 
@@ -266,6 +270,7 @@ static void write_divider(Device *device, unsigned n, uint64_t value)
 
     l->divider = value & 0xf;
     l->timer_start_ns = clock_now_ns(device->machine->clock);
+    l->timer_over = false;
     arm_timer(l);
 }
 
@@ -530,6 +535,35 @@ static void lapic_free(Device *device)
     g_free(set->lapic);
 }
 
+static const StateField one_fields[] = {
+    STATE_FIELD(Lapic, id), STATE_FIELD(Lapic, tpr), STATE_FIELD(Lapic, ldr),
+    STATE_FIELD(Lapic, dfr), STATE_FIELD(Lapic, spiv),
+    STATE_FIELD(Lapic, esr), STATE_FIELD(Lapic, bsp),
+    STATE_FIELD(Lapic, icr_lo), STATE_FIELD(Lapic, icr_hi),
+    STATE_FIELD(Lapic, lvt_timer), STATE_ARRAY(Lapic, lvt),
+    STATE_FIELD(Lapic, lvt_error), STATE_FIELD(Lapic, initial),
+    STATE_FIELD(Lapic, divider), STATE_FIELD(Lapic, timer_start_ns),
+    STATE_FIELD(Lapic, timer_over),
+    STATE_FIELD(Lapic, m_erm), STATE_FIELD(Lapic, nm),
+    STATE_ARRAY(Lapic, irr), STATE_ARRAY(Lapic, isr), STATE_ARRAY(Lapic, tmr),
+    STATE_END,
+};
+
+static const StateField lapic_fields[] = {
+    STATE_POINTER_N(LapicSet, lapic, n, one_fields),
+    STATE_END,
+};
+
+static void lapic_post_load(Device *device)
+{
+    LapicSet *set = (LapicSet *)device;
+
+    for (unsigned i = 0; i < set->n; i++) {
+        arm_timer(&set->lapic[i]);
+        update(&set->lapic[i]);
+    }
+}
+
 static const DeviceClass lapic_class = {
     .name = "lapic",
     .help = "local interrupt controllers",
@@ -538,6 +572,8 @@ static const DeviceClass lapic_class = {
     .mmio_size = 0x1000,
     .regs = lapic_regs,
     .reset = lapic_reset,
+    .fields = lapic_fields,
+    .post_load = lapic_post_load,
     .free = lapic_free,
 };
 

@@ -218,6 +218,13 @@ static void host_post_load(Device *device)
     PciHost *host = (PciHost *)device;
 
     pci_rebuild_ranges(host);
+    memset(host->line_count, 0, sizeof(host->line_count));
+    for (guint i = 0; i < host->functions->len; i++) {
+        PciFunction *fn = g_ptr_array_index(host->functions, i);
+
+        fn->intx_driven = false;
+        pci_update_intx(fn);
+    }
 }
 
 static void host_free(Device *device)
@@ -301,6 +308,29 @@ int pci_free_slot(PciHost *host, const PciFunction *parent, unsigned first)
         }
     }
     return -1;
+}
+
+void pci_list(PciHost *host, FILE *to)
+{
+    g_mutex_lock(host->device.lock);
+    for (guint i = 0; i < host->functions->len; i++) {
+        const PciFunction *fn = g_ptr_array_index(host->functions, i);
+
+        fprintf(to, "%d:%02x.%x %04x:%04x %-14s", pci_bus_of(fn),
+                fn->devfn >> 3, fn->devfn & 7, fn->type->vendor,
+                fn->type->device, fn->device.id);
+        for (unsigned bar = 0; bar < PCI_BARS; bar++) {
+            if (fn->type->bars[bar].kind != PCI_BAR_NONE) {
+                fprintf(to, " BAR%u 0x%llx", bar,
+                        (unsigned long long)pci_bar_base(fn, bar));
+            }
+        }
+        if (fn->pin != PCI_NO_PIN) {
+            fprintf(to, " pin %u", fn->pin);
+        }
+        fputc('\n', to);
+    }
+    g_mutex_unlock(host->device.lock);
 }
 
 void pci_remove(PciFunction *fn)

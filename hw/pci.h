@@ -24,6 +24,8 @@
 #ifndef HW_PCI_H
 #define HW_PCI_H
 
+#include <stdio.h>
+
 #include "system/device.h"
 #include "system/irq.h"
 #include "system/physmem.h"
@@ -156,6 +158,9 @@ int pci_free_slot(PciHost *host, const PciFunction *parent, unsigned first);
 void pci_hot_add(PciFunction *fn);
 /* Takes a function off its bus and frees it; the machine is stopped. */
 void pci_remove(PciFunction *fn);
+
+/* A line for each function, for people. */
+void pci_list(PciHost *host, FILE *to);
 
 /* ---- For functions ------------------------------------------------------------- */
 

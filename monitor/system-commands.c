@@ -87,6 +87,27 @@ static json_t *run_device_del(void *opaque, json_t *args, GError **error)
     return NULL;
 }
 
+static const QmpArg migrate_args[] = {
+    { "uri", QMP_STR },
+    { "detach", QMP_BOOL, .optional = true },
+    { NULL },
+};
+
+static json_t *run_migrate(void *opaque, json_t *args, GError **error)
+{
+    System *s = opaque;
+
+    s->ops->migrate(s->opaque, qmp_str(args, "uri"), error);
+    return NULL;
+}
+
+static json_t *query_migrate(void *opaque, json_t *args, GError **error)
+{
+    System *s = opaque;
+
+    return s->ops->query_migrate(s->opaque);
+}
+
 static json_t *query_name(void *opaque, json_t *args, GError **error)
 {
     System *s = opaque;
@@ -137,6 +158,8 @@ static const Row rows[] = {
       NEEDS(device_add) },
     { { "device_del", device_del_args, run_device_del },
       NEEDS(device_del) },
+    { { "migrate", migrate_args, run_migrate }, NEEDS(migrate) },
+    { { "query-migrate", NULL, query_migrate }, NEEDS(query_migrate) },
     { { "query-name", NULL, query_name }, NEEDS(quit) },
     { { "query-machines", NULL, query_machines, QMP_RETURNS_LIST },
       NEEDS(machine_type) },
@@ -150,9 +173,11 @@ static const QmpArg deleted_data[] = {
     { "device", QMP_STR, .optional = true }, { "path", QMP_STR }, { NULL },
 };
 
+static const QmpArg migration_data[] = { { "status", QMP_STR }, { NULL } };
+
 static const QmpEvent system_events[] = {
     { "SHUTDOWN", shutdown_data },
-    { "DEVICE_DELETED", deleted_data },
+    { "DEVICE_DELETED", deleted_data }, { "MIGRATION", migration_data },
     { "POWERDOWN" }, { "RESET", shutdown_data }, { "STOP" }, { "RESUME" },
     { NULL },
 };

@@ -32,6 +32,8 @@ typedef struct MonitorSystemOps {
     /* Arguments as given to device_add, to be used up by it. */
     bool (*device_add)(void *opaque, json_t *args, GError **error);
     bool (*device_del)(void *opaque, const char *id, GError **error);
+    bool (*migrate)(void *opaque, const char *uri, GError **error);
+    json_t *(*query_migrate)(void *opaque); /* a new reference */
     const char *name; /* of the machine; NULL: none */
     const char *machine_type;
 } MonitorSystemOps;

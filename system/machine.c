@@ -25,6 +25,8 @@ static const char *const run_state_names[] = {
     [RUN_STATE_DEBUG] = "debug",
     [RUN_STATE_SHUTDOWN] = "shutdown",
     [RUN_STATE_GUEST_PANICKED] = "guest-panicked",
+    [RUN_STATE_INMIGRATE] = "inmigrate",
+    [RUN_STATE_POSTMIGRATE] = "postmigrate",
 };
 
 const char *run_state_name(RunState state)
@@ -240,6 +242,15 @@ void machine_stop(Machine *machine)
     if (was_running) {
         tell(machine, MACHINE_EVENT_STOP);
     }
+}
+
+void machine_set_stopped(Machine *machine, RunState state)
+{
+    g_mutex_lock(&machine->lock);
+    if (!machine->run) {
+        machine->state = state;
+    }
+    g_mutex_unlock(&machine->lock);
 }
 
 void machine_press_power(Machine *machine)

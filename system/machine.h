@@ -32,6 +32,8 @@ typedef enum RunState {
     RUN_STATE_DEBUG,
     RUN_STATE_SHUTDOWN,
     RUN_STATE_GUEST_PANICKED,
+    RUN_STATE_INMIGRATE,   /* waits for its state to come */
+    RUN_STATE_POSTMIGRATE, /* its state has gone elsewhere */
 } RunState;
 
 /* What happened, for monitors; the names are QMP's. */
@@ -48,6 +50,7 @@ typedef enum ShutdownReason {
     SHUTDOWN_NONE,
     SHUTDOWN_HOST_QMP_QUIT,
     SHUTDOWN_HOST_SIGNAL,
+    SHUTDOWN_HOST_ERROR,
     SHUTDOWN_GUEST_SHUTDOWN,
     SHUTDOWN_GUEST_RESET,
     SHUTDOWN_GUEST_PANIC,
@@ -117,6 +120,8 @@ int machine_loop(Machine *machine, bool start);
 void machine_cont(Machine *machine);
 /* Returns when no CPU runs and guest time stands still. */
 void machine_stop(Machine *machine);
+/* Names the reason why a stopped machine stands still. */
+void machine_set_stopped(Machine *machine, RunState state);
 bool machine_is_running(Machine *machine);
 RunState machine_state(Machine *machine);
 const char *run_state_name(RunState state); /* QMP's */

@@ -7,6 +7,7 @@
 
 #include "monitor/monitor.h"
 #include "monitor/system-commands.h"
+#include "system/snapshot.h"
 #include "system/sys-cpu.h"
 
 static const char *op_run_state(void *opaque, bool *running)
@@ -17,7 +18,7 @@ static const char *op_run_state(void *opaque, bool *running)
     return run_state_name(state);
 }
 
-static bool op_cont(void *opaque, GError **error)
+bool control_cont(void *opaque, GError **error)
 {
     RunState state = machine_state(opaque);
 
@@ -25,6 +26,14 @@ static bool op_cont(void *opaque, GError **error)
         g_set_error_literal(error, MONITOR_ERROR, 0,
                             "Resetting the Virtual Machine is required");
         return false;
+    }
+    if (state == RUN_STATE_INMIGRATE) {
+        g_set_error_literal(error, MONITOR_ERROR, 0, "the state of the "
+                            "machine has not come yet");
+        return false;
+    }
+    if (state == RUN_STATE_POSTMIGRATE) {
+        snapshot_resume(opaque); /* its devices were left idle */
     }
     machine_cont(opaque);
     return true;
@@ -79,9 +88,19 @@ static bool op_device_del(void *opaque, const char *id, GError **error)
     return system_device_del(id, error);
 }
 
+static bool op_migrate(void *opaque, const char *uri, GError **error)
+{
+    return system_migrate(opaque, uri, false, error);
+}
+
+static json_t *op_query_migrate(void *opaque)
+{
+    return system_query_migrate();
+}
+
 static MonitorSystemOps control_ops = {
     .run_state = op_run_state,
-    .cont = op_cont,
+    .cont = control_cont,
     .stop = op_stop,
     .system_reset = op_reset,
     .system_powerdown = op_powerdown,
@@ -90,6 +109,8 @@ static MonitorSystemOps control_ops = {
     .human_command = human_command,
     .device_add = op_device_add,
     .device_del = op_device_del,
+    .migrate = op_migrate,
+    .query_migrate = op_query_migrate,
 };
 
 static const char *reason_name(ShutdownReason reason)
@@ -98,6 +119,7 @@ static const char *reason_name(ShutdownReason reason)
         [SHUTDOWN_NONE] = "none",
         [SHUTDOWN_HOST_QMP_QUIT] = "host-qmp-quit",
         [SHUTDOWN_HOST_SIGNAL] = "host-signal",
+        [SHUTDOWN_HOST_ERROR] = "host-error",
         [SHUTDOWN_GUEST_SHUTDOWN] = "guest-shutdown",
         [SHUTDOWN_GUEST_RESET] = "guest-reset",
         [SHUTDOWN_GUEST_PANIC] = "guest-panic",

@@ -448,8 +448,20 @@ bool system_devices_plug(const SystemOptions *options, Machine *its_machine,
     return ok;
 }
 
+void system_list_pci(FILE *to)
+{
+    const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
+
+    if (pci) {
+        pci_list(pci->host, to);
+    }
+}
+
 void system_devices_close(void)
 {
+    if (!plugged) {
+        return;
+    }
     block_graph_lock();
     g_clear_pointer(&plugged, g_ptr_array_unref);
     block_graph_unlock();

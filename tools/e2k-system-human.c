@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "block/backend.h"
+#include "block/options.h"
 #include "system/sys-cpu.h"
 #include "tools/e2k-io-int.h"
 
@@ -105,6 +106,47 @@ static void info_status(Machine *machine, FILE *to)
     fprintf(to, "VM status: %s\n", run_state_name(machine_state(machine)));
 }
 
+static void info_cpus(Machine *machine, FILE *to)
+{
+    for (unsigned i = 0; i < machine->n_cpus; i++) {
+        const SysCpu *sys = machine->cpus[i];
+
+        fprintf(to, "cpu%u: ip 0x%012" PRIx64 "%s\n", i, sys->cpu->ip,
+                sys->waits_for_startup ? ", waits for STARTUP" : "");
+    }
+}
+
+/* Every device, and what it is. */
+static void info_devices(Machine *machine, FILE *to)
+{
+    for (guint i = 0; i < machine->devices->len; i++) {
+        const Device *device = g_ptr_array_index(machine->devices, i);
+
+        fprintf(to, "%-16s %s: %s\n", device->id, device->class->name,
+                device->class->help);
+    }
+}
+
+static void info_pci(Machine *machine, FILE *to)
+{
+    system_list_pci(to);
+}
+
+static void info_snapshots(Machine *machine, FILE *to)
+{
+    system_list_snapshots(to);
+}
+
+static void info_migrate(Machine *machine, FILE *to)
+{
+    json_t *status = system_query_migrate();
+    char *text = json_dumps(status, JSON_SORT_KEYS);
+
+    fprintf(to, "%s\n", text);
+    free(text);
+    json_decref(status);
+}
+
 static bool run_info(Machine *machine, char **words, FILE *to, GError **error)
 {
     static const struct {
@@ -114,7 +156,9 @@ static bool run_info(Machine *machine, char **words, FILE *to, GError **error)
         { "registers", info_registers }, { "tlb", info_tlb },
         { "mem", info_mem },             { "mtree", info_mem },
         { "block", info_block },         { "traps", info_traps },
-        { "status", info_status },
+        { "status", info_status },       { "cpus", info_cpus },
+        { "pci", info_pci },             { "snapshots", info_snapshots },
+        { "migrate", info_migrate },     { "qtree", info_devices },
     };
 
     for (size_t i = 0; words[1] && i < G_N_ELEMENTS(topics); i++) {
@@ -123,8 +167,8 @@ static bool run_info(Machine *machine, char **words, FILE *to, GError **error)
             return true;
         }
     }
-    return complain(error, "info: registers, tlb, mem, block, traps or "
-                           "status");
+    return complain(error, "info: registers, tlb, mem, block, traps, status, "
+                           "cpus, pci, qtree, snapshots or migrate");
 }
 
 /* x [/COUNT] ADDRESS: 64-bit words as CPU 0 sees them. */
@@ -246,8 +290,7 @@ static bool run_stop(Machine *machine, char **words, FILE *to, GError **error)
 
 static bool run_cont(Machine *machine, char **words, FILE *to, GError **error)
 {
-    machine_cont(machine);
-    return true;
+    return control_cont(machine, error);
 }
 
 static bool run_quit(Machine *machine, char **words, FILE *to, GError **error)
@@ -256,13 +299,117 @@ static bool run_quit(Machine *machine, char **words, FILE *to, GError **error)
     return true;
 }
 
+/* xp [/COUNT] ADDRESS: 64-bit words of physical memory. */
+static bool run_xp(Machine *machine, char **words, FILE *to, GError **error)
+{
+    unsigned count = 1;
+
+    if (words[1] && words[1][0] == '/') {
+        count = CLAMP(atoi(words[1] + 1), 1, 1024);
+        words++;
+    }
+    if (!words[1]) {
+        return complain(error, "xp [/COUNT] ADDRESS");
+    }
+    uint64_t address = g_ascii_strtoull(words[1], NULL, 0);
+
+    for (unsigned i = 0; i < count; i++, address += 8) {
+        uint64_t value;
+
+        if (!physmem_read(machine->mem, address, &value, 8)) {
+            fprintf(to, "0x%012" PRIx64 ": is not RAM\n", address);
+            break;
+        }
+        fprintf(to, "0x%012" PRIx64 ": 0x%016" PRIx64 "\n", address, value);
+    }
+    return true;
+}
+
+static bool run_savevm(Machine *machine, char **words, FILE *to,
+                       GError **error)
+{
+    return words[1] ? system_savevm(machine, words[1], error)
+                    : complain(error, "savevm NAME");
+}
+
+static bool run_loadvm(Machine *machine, char **words, FILE *to,
+                       GError **error)
+{
+    return words[1] ? system_loadvm(machine, words[1], error)
+                    : complain(error, "loadvm NAME");
+}
+
+static bool run_delvm(Machine *machine, char **words, FILE *to,
+                      GError **error)
+{
+    return words[1] ? system_delvm(words[1], error)
+                    : complain(error, "delvm NAME");
+}
+
+static bool run_migrate(Machine *machine, char **words, FILE *to,
+                        GError **error)
+{
+    bool detach = words[1] && !strcmp(words[1], "-d");
+    const char *uri = words[1] ? words[detach ? 2 : 1] : NULL;
+
+    return uri ? system_migrate(machine, uri, !detach, error)
+               : complain(error, "migrate [-d] ADDRESS");
+}
+
+static bool run_device_add(Machine *machine, char **words, FILE *to,
+                           GError **error)
+{
+    json_t *options = words[1]
+                          ? block_options_parse_any(words[1], "driver", error)
+                          : NULL;
+    bool ok = options && system_device_add(options, error);
+
+    json_decref(options);
+    return ok || (!words[1] &&
+                  complain(error, "device_add NAME[,OPTION=VALUE]..."));
+}
+
+static bool run_device_del(Machine *machine, char **words, FILE *to,
+                           GError **error)
+{
+    return words[1] ? system_device_del(words[1], error)
+                    : complain(error, "device_del ID");
+}
+
+static bool run_reset(Machine *machine, char **words, FILE *to,
+                      GError **error)
+{
+    machine_request_reset(machine);
+    return true;
+}
+
+static bool run_powerdown(Machine *machine, char **words, FILE *to,
+                          GError **error)
+{
+    machine_press_power(machine);
+    return true;
+}
+
 static bool run_help(Machine *machine, char **words, FILE *to,
                      GError **error);
 
 static const HumanCommand commands[] = {
     { "help", "", "this list", run_help },
-    { "info", "TOPIC", "registers, tlb, mem, block, traps, status", run_info },
+    { "info", "TOPIC", "'info' lists the topics", run_info },
     { "x", "[/COUNT] ADDRESS", "memory as CPU 0 sees it", run_x },
+    { "xp", "[/COUNT] ADDRESS", "physical memory", run_xp },
+    { "savevm", "NAME", "keeps machine and disks as a snapshot", run_savevm,
+      .live = true },
+    { "loadvm", "NAME", "goes back to it", run_loadvm, .live = true },
+    { "delvm", "NAME", "deletes it", run_delvm, .live = true },
+    { "migrate", "[-d] ADDRESS", "sends the machine away", run_migrate,
+      .live = true },
+    { "device_add", "NAME[,OPTION=VALUE]...", "plugs a device",
+      run_device_add, .live = true },
+    { "device_del", "ID", "unplugs it", run_device_del, .live = true },
+    { "system_reset", "", "resets the machine", run_reset, .live = true },
+    { "system_powerdown", "", "presses the power button", run_powerdown,
+      .live = true },
     { "qemu-io", "[-d] DEVICE COMMAND", "a command of e2k-io on a disk",
       run_qemu_io, .live = true },
     { "stop", "", "stops the machine", run_stop, .live = true },

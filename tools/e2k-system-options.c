@@ -288,6 +288,18 @@ static bool set_qtest(SystemOptions *o, const char *text, GError **error)
     return true;
 }
 
+static bool set_loadvm(SystemOptions *o, const char *text, GError **error)
+{
+    o->loadvm = text;
+    return true;
+}
+
+static bool set_incoming(SystemOptions *o, const char *text, GError **error)
+{
+    o->incoming = text;
+    return true;
+}
+
 static bool set_gdb(SystemOptions *o, const char *text, GError **error)
 {
     o->gdb = text;
@@ -352,6 +364,10 @@ static const OptionSpec specs[] = {
     { "S", NULL, set_paused, "wait for 'cont' before running" },
     { "s", NULL, set_gdb_default, "debugger at port 1234 of this host" },
     { "gdb", "WHERE", set_gdb, "debugger at a port or unix socket" },
+    { "loadvm", "NAME", set_loadvm, "begin with a snapshot of savevm" },
+    { "incoming", "ADDRESS", set_incoming,
+      "wait for a migration: tcp:HOST:PORT, unix:PATH, fd:N, exec:COMMAND, "
+      "file:PATH" },
     { "no-reboot", NULL, set_no_reboot, "a reset ends the run" },
     { "no-shutdown", NULL, set_no_shutdown, "a power-off pauses" },
     { "trap-exit", NULL, set_trap_exit,
@@ -402,7 +418,10 @@ static bool check(SystemOptions *o, GError **error)
         return refuse(error, "-smp: machine '%s' has at most %u CPUs",
                       o->board->name, o->board->max_cpus);
     }
-    if (!o->config.kernel && o->board != &board_none && !o->accel_qtest) {
+    if (o->loadvm && o->incoming) {
+        return refuse(error, "-loadvm and -incoming exclude each other");
+    }
+    if (!o->config.kernel && !o->loadvm && !o->incoming && o->board != &board_none && !o->accel_qtest) {
         return refuse(error, "no guest: give an image with -kernel");
     }
     return true;

@@ -41,6 +41,7 @@ static void block_signals(sigset_t *set)
 }
 
 static sigset_t watched_signals;
+static Machine *the_machine; /* of incoming_thread() */
 
 static void *signal_thread(void *opaque)
 {
@@ -133,6 +134,25 @@ static bool start_engine(const SystemOptions *o, GError **error)
     return engine_init(o->engine, &o->engine_config, error);
 }
 
+/* Runs beside the monitors until the state is there. */
+static void *incoming_thread(void *opaque)
+{
+    const SystemOptions *o = opaque;
+    Machine *machine = the_machine;
+    g_autoptr(GError) error = NULL;
+
+    if (!system_incoming(machine, o->incoming, &error)) {
+        fail(error);
+        machine_request_shutdown(machine, SHUTDOWN_HOST_ERROR, EXIT_FAILURE);
+        return NULL;
+    }
+    machine_set_stopped(machine, RUN_STATE_PAUSED);
+    if (!o->paused) {
+        machine_cont(machine);
+    }
+    return NULL;
+}
+
 static int run(const SystemOptions *o, Machine *machine)
 {
     g_autoptr(GError) error = NULL;
@@ -144,10 +164,21 @@ static int run(const SystemOptions *o, Machine *machine)
     if (o->gdb && !debug_open(machine, o->gdb, o->paused, &error)) {
         return fail(error);
     }
+    if (o->loadvm && !system_loadvm(machine, o->loadvm, &error)) {
+        g_prefix_error(&error, "-loadvm: ");
+        return fail(error);
+    }
+    if (o->incoming) {
+        the_machine = machine;
+        machine_set_stopped(machine, RUN_STATE_INMIGRATE);
+        g_thread_unref(g_thread_new("incoming", incoming_thread, (void *)o));
+    }
     monitor_start();
     console_start(o, machine);
-    int status = machine_loop(machine, !o->paused && !o->accel_qtest);
+    int status = machine_loop(machine, !o->paused && !o->accel_qtest &&
+                                           !o->incoming);
 
+    system_migrate_close();
     console_close();
     debug_close(machine);
     return status;

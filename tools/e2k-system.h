@@ -7,6 +7,8 @@
  *   e2k-system-devices.c  -device, device_add, device_del
  *   e2k-system-console.c  the host side of the serial console
  *   e2k-system-control.c  QMP's system commands and events
+ *   e2k-system-snapshot.c savevm, loadvm, delvm
+ *   e2k-system-migrate.c  migrate, -incoming
  *   e2k-system-human.c    commands of the human monitor
  *   e2k-system-qtest.c    -qtest: the line protocol of test programs
  */
@@ -46,6 +48,8 @@ typedef struct SystemOptions {
     ConsoleKind console;
     const char *console_path;
     const char *pid_file;
+    const char *loadvm;      /* snapshot to begin with, or NULL */
+    const char *incoming;    /* where the state comes from, or NULL */
     const char *gdb;         /* where to wait for a debugger, or NULL */
 } SystemOptions;
 
@@ -75,9 +79,24 @@ void system_devices_help(void);
  */
 bool system_device_add(json_t *options, GError **error);
 bool system_device_del(const char *id, GError **error);
+void system_list_pci(FILE *to);
 /* Before the machine is freed, after it ended: gives up the backends. */
 void system_devices_close(void);
 void system_formats_help(void);
+
+/* Snapshots of machine and disks; they stop the machine meanwhile. */
+bool system_savevm(Machine *machine, const char *name, GError **error);
+bool system_loadvm(Machine *machine, const char *name, GError **error);
+bool system_delvm(const char *name, GError **error);
+void system_list_snapshots(FILE *to);
+
+/* Starts to send the state; with wait, returns when it has gone. */
+bool system_migrate(Machine *machine, const char *uri, bool wait,
+                    GError **error);
+json_t *system_query_migrate(void);
+void system_migrate_close(void); /* waits for the end of sending */
+/* Waits for a state and loads it; the machine does not run. */
+bool system_incoming(Machine *machine, const char *uri, GError **error);
 
 /* The serial console. */
 extern const CharSink console_sink;
@@ -92,6 +111,8 @@ char *human_command(void *opaque, const char *line, GError **error);
 char *human_line(void *opaque, const char *line, bool *quit, GError **error);
 /* Answers a test program's lines until it hangs up. */
 bool qtest_open(const char *text, GError **error);
+/* Lets a Machine run; refuses when it cannot. */
+bool control_cont(void *opaque, GError **error);
 /* QMP's commands about the machine; after monitor_init(). */
 void control_register(Machine *machine);
 

@@ -1,25 +1,34 @@
 /*
- * Random bus accesses and random virtqueues against every device of virt.
+ * Random bus accesses, random virtqueues and random command lists against
+ * every device of the boards virt and e8c.
  *
- * usage: device-fuzz [SECONDS [SEED]]
+ * usage: device-fuzz [SECONDS [SEED [TARGET]]]
  *
+ * SECONDS are those of all targets together; TARGET is one of targets[].
  * Nothing is expected but that the emulator survives: run it under the
  * sanitizers.  Accesses are biased to what drivers write: small numbers,
  * addresses of rings in RAM, features and status bits; rings are filled with
  * noise that is often nearly right.  The guest's CPU does not run, so a write
  * to the power device only leaves a note.
+ *
+ * Targets differ in the windows they access and in what they set up in memory
+ * before each burst of accesses.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <glib.h>
 
 #include "block/backend.h"
 #include "block/options.h"
+#include "hw/ahci.h"
 #include "hw/board.h"
+#include "hw/elbrus-int.h"
 #include "hw/loader.h"
 #include "hw/virt-fdt.h"
 #include "hw/virtio-blk.h"
+#include "hw/virtio-pci.h"
 #include "hw/virtio-rng.h"
 #include "system/machine.h"
 #include "util/bytes.h"
@@ -57,42 +66,33 @@ static uint64_t random_value(void)
     }
 }
 
-/* A device window; most often a virtio slot with something in it. */
-static uint64_t random_window(uint64_t *size)
+typedef struct Window {
+    uint64_t base, size;
+} Window;
+
+typedef struct Target {
+    const char *name;
+    bool e8c;              /* board; else virt */
+    Window windows[4];     /* fixed ones, size 0 ends */
+    /* One more, found in the machine; may be NULL. */
+    Window (*find)(Machine *machine);
+    /* Fills memory and starts something; may be NULL. */
+    void (*set_up)(Machine *machine, uint64_t base);
+} Target;
+
+static void random_access(PhysMem *mem, const Window *window)
 {
-    static const struct {
-        uint64_t base, size;
-    } windows[] = {
-        { VIRT_UART, 8 },       { VIRT_RTC, 8 },        { VIRT_LT, 0x40 },
-        { VIRT_IOAPIC, 0x20 },  { VIRT_LAPIC, 0x1000 }, { VIRT_POWER + 4, 4 },
-        { VIRT_IO_PORTS, 0x400 },
-    };
-
-    if (g_rand_boolean(rnd)) {
-        *size = 0x140;
-        return VIRT_VIRTIO + VIRT_VIRTIO_STRIDE * g_rand_int_range(rnd, 0, 2);
-    }
-    unsigned n = g_rand_int_range(rnd, 0, G_N_ELEMENTS(windows));
-
-    *size = windows[n].size;
-    return windows[n].base;
-}
-
-static void random_access(PhysMem *mem)
-{
-    uint64_t window_size;
-    uint64_t base = random_window(&window_size);
     unsigned size = 1u << g_rand_int_range(rnd, 0, 4);
-    uint64_t offset = g_rand_int_range(rnd, 0, window_size);
+    uint64_t offset = g_rand_int_range(rnd, 0, window->size);
 
     if (g_rand_int_range(rnd, 0, 8)) { /* mostly whole words in place */
         size = 4;
         offset &= ~UINT64_C(3);
     }
     if (g_rand_boolean(rnd)) {
-        physmem_io_read(mem, base + offset, size);
+        physmem_io_read(mem, window->base + offset, size);
     } else {
-        physmem_io_write(mem, base + offset, size, random_value());
+        physmem_io_write(mem, window->base + offset, size, random_value());
     }
 }
 
@@ -155,12 +155,11 @@ static void check_rng(PhysMem *mem, uint64_t slot)
     g_assert_cmpuint(physmem_io_read(mem, slot + 0x60, 4), ==, 0);
 }
 
-/* Sets up a device's queue, with noise in its rings. */
-static void drive_queue(PhysMem *mem, uint64_t slot)
+/* Rings with noise that is nearly right. */
+static void fill_rings(PhysMem *mem)
 {
     uint8_t *area = physmem_host(mem, RING_AREA, RING_BYTES);
 
-    set_up_queue(mem, slot);
     for (unsigned i = 0; i < 8; i++) {
         uint8_t *desc = area + 16 * i;
 
@@ -177,19 +176,213 @@ static void drive_queue(PhysMem *mem, uint64_t slot)
         stw_le_p(area + 0x1004 + 2 * i, g_rand_int_range(rnd, 0, 9));
     }
     stw_le_p(area + 0x1002, g_rand_int_range(rnd, 0, 10));
-    physmem_io_write(mem, slot + 0x50, 4, 0);
 }
 
-static Machine *build(BlockBackend **backend)
+/* Sets up a device's queue, with noise in its rings. */
+static void drive_mmio(Machine *machine, uint64_t slot)
+{
+    fill_rings(machine->mem);
+    set_up_queue(machine->mem, slot);
+    physmem_io_write(machine->mem, slot + 0x50, 4, 0);
+}
+
+/* The same through the common configuration of a PCI function. */
+static void drive_pci(Machine *machine, uint64_t bar)
+{
+    static const struct {
+        uint32_t offset, size, value;
+    } setup[] = {
+        { 0x14, 1, 0 }, { 0x14, 1, 3 }, { 0x08, 4, 1 }, { 0x0c, 4, 1 },
+        { 0x08, 4, 0 }, { 0x0c, 4, 0x30000200 }, { 0x14, 1, 11 },
+        { 0x16, 2, 0 }, { 0x18, 2, 8 }, { 0x1a, 2, 1 },
+        { 0x20, 4, RING_AREA }, { 0x24, 4, 0 },
+        { 0x28, 4, RING_AREA + 0x1000 }, { 0x2c, 4, 0 },
+        { 0x30, 4, RING_AREA + 0x2000 }, { 0x34, 4, 0 }, { 0x1c, 2, 1 },
+        { 0x14, 1, 15 },
+    };
+
+    fill_rings(machine->mem);
+    for (unsigned i = 0; i < G_N_ELEMENTS(setup); i++) {
+        physmem_io_write(machine->mem, bar + setup[i].offset, setup[i].size,
+                         setup[i].value);
+    }
+    physmem_io_write(machine->mem, bar + 0x3000, 2, 0);
+}
+
+/* A command list whose tables and FISes are nearly right. */
+static void drive_ahci(Machine *machine, uint64_t bar)
+{
+    static const uint8_t opcodes[] = { 0xec, 0x25, 0x35, 0x60, 0x61, 0xea,
+                                       0x06, 0xc8, 0xca, 0x20, 0x30, 0x00 };
+    PhysMem *mem = machine->mem;
+    uint8_t *area = physmem_host(mem, RING_AREA, RING_BYTES);
+
+    for (unsigned slot = 0; slot < 4; slot++) {
+        uint8_t *header = area + 32 * slot;
+        uint8_t *table = area + 0x1000 + 0x400 * slot;
+        unsigned regions = g_rand_int_range(rnd, 0, 5);
+
+        stl_le_p(header, 5 | regions << 16 | g_rand_int_range(rnd, 0, 2) << 6);
+        stq_le_p(header + 8, RING_AREA + 0x1000 + 0x400 * slot);
+        stl_le_p(table, 0x8027 | (uint32_t)opcodes[g_rand_int_range(
+                                     rnd, 0, G_N_ELEMENTS(opcodes))] << 16 |
+                            (uint32_t)g_rand_int_range(rnd, 0, 9) << 24);
+        stl_le_p(table + 4, g_rand_int_range(rnd, 0, 2100));
+        stl_le_p(table + 8, 0);
+        stl_le_p(table + 12, g_rand_int_range(rnd, 0, 9));
+        for (unsigned i = 0; i < regions; i++) {
+            uint8_t *region = table + 0x80 + 16 * i;
+
+            stq_le_p(region, RING_AREA + 0x4000 + 0x1000 * i);
+            stl_le_p(region + 12, 512 * g_rand_int_range(rnd, 1, 9) - 1);
+            if (!g_rand_int_range(rnd, 0, 6)) {
+                stq_le_p(region, random_value());
+                stl_le_p(region + 12, random_value());
+            }
+        }
+        if (!g_rand_int_range(rnd, 0, 8)) {
+            stl_le_p(header + 4 * g_rand_int_range(rnd, 0, 8),
+                     random_value());
+        }
+    }
+    physmem_io_write(mem, bar + 0x118, 4, 0x10);
+    physmem_io_write(mem, bar + 0x100, 4, RING_AREA);
+    physmem_io_write(mem, bar + 0x104, 4, 0);
+    physmem_io_write(mem, bar + 0x108, 4, RING_AREA + 0xf000);
+    physmem_io_write(mem, bar + 0x10c, 4, 0);
+    physmem_io_write(mem, bar + 0x114, 4, ~0u);
+    physmem_io_write(mem, bar + 0x118, 4, 0x11);
+    physmem_io_write(mem, bar + 0x04, 4, 2);
+    physmem_io_write(mem, bar + 0x138, 4, g_rand_int_range(rnd, 1, 16));
+}
+
+/* ---- Finding functions -------------------------------------------------------- */
+
+/* A BAR of the device with that id; reset puts it back after the noise. */
+static Window bar_of(Machine *machine, const char *id, unsigned bar,
+                     uint64_t size)
+{
+    PciFunction *fn = (PciFunction *)machine_find_device(machine, id);
+
+    return (Window){ pci_bar_base(fn, bar), size };
+}
+
+static Window find_virtio_disk(Machine *machine)
+{
+    return bar_of(machine, "pci-disk", 4, 0x4000);
+}
+
+static Window find_virtio_rng(Machine *machine)
+{
+    return bar_of(machine, "pci-rng", 4, 0x4000);
+}
+
+static Window find_msix(Machine *machine)
+{
+    return bar_of(machine, "pci-disk", 1, 0x1000);
+}
+
+static Window find_ahci(Machine *machine)
+{
+    return bar_of(machine, "ahci", 5, 0x400);
+}
+
+static Window find_serial(Machine *machine)
+{
+    return bar_of(machine, "serial0", 1, 64);
+}
+
+static Window find_sata(Machine *machine)
+{
+    return bar_of(machine, "sata0", 5, 0x400);
+}
+
+#define CONFIG_OF(bus, device) ((uint64_t)(bus) << 20 | (device) << 15)
+
+static const Target targets[] = {
+    { "uart", false, { { VIRT_UART, 8 } } },
+    { "rtc-power", false, { { VIRT_RTC, 8 }, { VIRT_POWER, 0x10 } } },
+    { "lt-timer", false, { { VIRT_LT, 0x40 } } },
+    { "ioapic", false, { { VIRT_IOAPIC, 0x20 } } },
+    { "lapic", false, { { VIRT_LAPIC, 0x1000 } } },
+    { "ports", false, { { VIRT_IO_PORTS, 0x10000 } } },
+    { "virtio-blk", false, { { VIRT_VIRTIO, 0x140 } }, NULL, drive_mmio },
+    { "virtio-rng", false, { { VIRT_VIRTIO + VIRT_VIRTIO_STRIDE, 0x140 } },
+      NULL, drive_mmio },
+    { "virtio-blk-pci", false, { { 0 } }, find_virtio_disk, drive_pci },
+    { "virtio-rng-pci", false, { { 0 } }, find_virtio_rng, drive_pci },
+    { "msix", false, { { 0 } }, find_msix },
+    { "ahci", false, { { 0 } }, find_ahci, drive_ahci },
+    { "pci-config", false, { { VIRT_PCI_CONFIG, 4 << 15 } } },
+    { "pci-memory", false, { { VIRT_PCI_MEMORY, 1 << 20 } } },
+    { "nbsr", true, { { ELBRUS_NBSR, 0x9000 } } },
+    { "escc", true, { { 0 } }, find_serial },
+    { "sata", true, { { 0 } }, find_sata, drive_ahci },
+    { "iohub-config", true, { { 0x200000000, 0x1000 },
+                              { 0x200100000, 0x100000 } } },
+    { "spmc", true, { { 0x200100000 + CONFIG_OF(0, 12), 0x100 } } },
+};
+
+/* ---- Machines -------------------------------------------------------------------- */
+
+static bool plug_virt(Machine *machine, BlockBackend *backend,
+                      GError **error)
+{
+    const BoardPci *pci = board_virt.pci(machine);
+    VirtioBlkOptions options = { .n_queues = 2 };
+    VirtioDevice *mmio = virtio_blk_new("disk", machine->mem, backend,
+                                        &options, error);
+    VirtioDevice *on_pci = virtio_blk_new("pci-disk", machine->mem, backend,
+                                          &options, error);
+
+    if (!mmio || !on_pci || !board_virt.plug_virtio(machine, mmio, error) ||
+        !board_virt.plug_virtio(machine, virtio_rng_new("rng", machine->mem),
+                                error)) {
+        return false;
+    }
+    virtio_pci_new(pci->host, NULL, on_pci, pci_devfn(0, 0), 4);
+    virtio_pci_new(pci->host, NULL, virtio_rng_new("pci-rng", machine->mem),
+                   pci_devfn(1, 0), 5);
+    PciFunction *ahci =
+        ahci_new(pci->host, NULL, "ahci", pci_devfn(2, 0), 6, 2);
+
+    return ahci_attach(ahci, 0, backend, &(AhciDiskOptions){ "hd", NULL },
+                       error) == 0;
+}
+
+static bool plug_e8c(Machine *machine, BlockBackend *backend, GError **error)
+{
+    return ahci_attach(board_e8c.pci(machine)->sata, 0, backend,
+                       &(AhciDiskOptions){ "hd", NULL }, error) == 0;
+}
+
+static Machine *build(const BoardClass *board, BlockBackend *backend)
 {
     g_autoptr(GError) error = NULL;
-    Machine *machine = machine_new("virt");
+    Machine *machine = machine_new(board->name);
     BoardConfig config = {
         .ram_bytes = RAM_BYTES,
         .n_cpus = 2,
-        .model = cpu_model_find("v5"),
+        .model = cpu_model_find(board == &board_e8c ? "e8c" : "v5"),
         .raw_base = IMAGE_NO_RAW,
     };
+
+    if (!board->build(machine, &config, &error) ||
+        !(board == &board_virt ? plug_virt : plug_e8c)(machine, backend,
+                                                       &error) ||
+        !board->finish(machine, &error)) {
+        fprintf(stderr, "device-fuzz: %s\n",
+                error ? error->message : "cannot build the machine");
+        exit(EXIT_FAILURE);
+    }
+    machine_reset(machine);
+    clock_start(machine->clock);
+    return machine;
+}
+
+static BlockBackend *open_disk(void)
+{
+    g_autoptr(GError) error = NULL;
     json_t *options = block_options_parse_any(
         "driver=null-co,node-name=n,size=1048576,read-zeroes=on", NULL,
         &error);
@@ -197,31 +390,69 @@ static Machine *build(BlockBackend **backend)
     block_graph_lock();
     BlockNode *node =
         options ? block_node_open(options, BLOCK_OPEN_RDWR, &error) : NULL;
+    BlockBackend *backend =
+        block_backend_new(NULL, "fuzz", BLOCK_PERM_CONSISTENT_READ |
+                          BLOCK_PERM_WRITE, BLOCK_PERM_ALL);
 
     json_decref(options);
-    *backend = block_backend_new(NULL, "fuzz", BLOCK_PERM_CONSISTENT_READ |
-                                 BLOCK_PERM_WRITE, BLOCK_PERM_ALL);
-    bool ok = node && block_backend_attach(*backend, node, &error) &&
-              board_virt.build(machine, &config, &error);
-
-    if (node) {
-        block_node_unref(node);
-    }
-    VirtioDevice *disk =
-        ok ? virtio_blk_new("disk", machine->mem, *backend,
-                            &(VirtioBlkOptions){ .n_queues = 2 }, &error)
-           : NULL;
-
-    block_graph_unlock();
-    if (!disk || !board_virt.plug_virtio(machine, disk, &error) ||
-        !board_virt.plug_virtio(machine, virtio_rng_new("rng", machine->mem),
-                                &error) ||
-        !board_virt.finish(machine, &error)) {
+    if (!node || !block_backend_attach(backend, node, &error)) {
         fprintf(stderr, "device-fuzz: %s\n",
-                error ? error->message : "cannot build the machine");
+                error ? error->message : "cannot open the disk");
         exit(EXIT_FAILURE);
     }
-    return machine;
+    block_node_unref(node);
+    block_graph_unlock();
+    return backend;
+}
+
+/* ---- Fuzzing ----------------------------------------------------------------------- */
+
+/* One burst of accesses to a target's windows. */
+static void burst(Machine *machine, const Target *target)
+{
+    Window windows[G_N_ELEMENTS(target->windows) + 1];
+    unsigned n = 0;
+
+    while (n < G_N_ELEMENTS(target->windows) && target->windows[n].size) {
+        windows[n] = target->windows[n];
+        n++;
+    }
+    if (target->find) {
+        windows[n++] = target->find(machine);
+    }
+    if (target->set_up) {
+        target->set_up(machine, windows[0].base);
+    }
+    for (unsigned i = 0; i < BURST; i++) {
+        random_access(machine->mem, &windows[g_rand_int_range(rnd, 0, n)]);
+    }
+    random_memory(machine->mem);
+}
+
+/* Until the time is over; false when there is no such target. */
+static bool fuzz(Machine *machine, bool e8c, const char *name, int64_t end,
+                 unsigned long *bursts)
+{
+    unsigned matching = 0;
+
+    do {
+        for (unsigned i = 0; i < G_N_ELEMENTS(targets); i++) {
+            const Target *target = &targets[i];
+
+            if (target->e8c != e8c || (name && strcmp(name, target->name))) {
+                continue;
+            }
+            burst(machine, target);
+            matching++;
+            ++*bursts;
+            if (*bursts % 16 == 0) { /* BARs may have been moved */
+                clock_stop(machine->clock);
+                machine_reset(machine);
+                clock_start(machine->clock);
+            }
+        }
+    } while (matching && g_get_monotonic_time() < end);
+    return matching;
 }
 
 int main(int argc, char **argv)
@@ -229,32 +460,34 @@ int main(int argc, char **argv)
     double seconds = argc > 1 ? g_ascii_strtod(argv[1], NULL) : 2;
     uint32_t seed = argc > 2 ? strtoul(argv[2], NULL, 0)
                              : (uint32_t)g_get_real_time();
-    BlockBackend *backend;
-    Machine *machine = build(&backend);
-    int64_t end = g_get_monotonic_time() + (int64_t)(seconds * 1000000);
+    const char *name = argc > 3 ? argv[3] : NULL;
+    BlockBackend *backend = open_disk();
     unsigned long bursts = 0;
+    bool found = false;
 
     printf("seed %u\n", seed);
     fflush(stdout);
     rnd = g_rand_new_with_seed(seed);
-    machine_reset(machine);
-    check_rng(machine->mem, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE);
-    clock_start(machine->clock);
-    do {
-        drive_queue(machine->mem,
-                    VIRT_VIRTIO + VIRT_VIRTIO_STRIDE * (bursts % 2));
-        for (unsigned i = 0; i < BURST; i++) {
-            random_access(machine->mem);
+    for (unsigned e8c = 0; e8c < 2; e8c++) {
+        Machine *machine = build(e8c ? &board_e8c : &board_virt, backend);
+        int64_t end = g_get_monotonic_time() +
+                      (int64_t)(seconds * (name ? 1000000 : 500000));
+
+        if (!e8c) {
+            check_rng(machine->mem, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE);
         }
-        random_memory(machine->mem);
-        bursts++;
-    } while (g_get_monotonic_time() < end);
-    machine_free(machine);
+        found |= fuzz(machine, e8c, name, end, &bursts);
+        machine_free(machine);
+    }
     block_graph_lock();
     block_backend_unref(backend);
     block_graph_unlock();
     block_close_all();
     g_rand_free(rnd);
+    if (!found) {
+        fprintf(stderr, "device-fuzz: there is no target '%s'\n", name);
+        return EXIT_FAILURE;
+    }
     printf("%lu bursts survived\n", bursts);
     return EXIT_SUCCESS;
 }

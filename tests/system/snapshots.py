@@ -1,0 +1,244 @@
+"""savevm, loadvm, -loadvm and migration of a machine that works on its disk.
+
+usage: snapshots.py E2K-SYSTEM E2K-IMG E2K-NBD ENGINE DISK-ELF GUEST-ELF...
+
+The disk exerciser checks every block against its memory, so a state of the
+machine that does not match its disk makes it fail.  The other guests check
+themselves; they are put back to a random moment of their run, and their
+console must end as if nothing had been.
+"""
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+from disk_guest import Failed, Guest, check_image  # noqa: E402
+from qmp import QmpError  # noqa: E402
+
+SYSTEM, IMG, NBD, ENGINE, ELF = sys.argv[1:6]
+OTHERS = sys.argv[6:]
+DISK_BYTES = 8 << 20
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def check(what, good, details=""):
+    if not good:
+        raise Failed(f"{what} {details}")
+    say("ok " + what)
+
+
+def refused(what, guest, line, wanted):
+    try:
+        guest.human(line)
+    except QmpError as error:
+        check(what, wanted in error.desc, error.desc)
+        return
+    raise Failed(f"{what}: not refused")
+
+
+def options(disk, smp=1):
+    return ["-accel", ENGINE, "-smp", str(smp), "-drive", disk]
+
+
+def converted(image, where):
+    raw = os.path.join(where, "raw")
+    subprocess.run([IMG, "convert", "-O", "raw", image, raw], check=True)
+    with open(raw, "rb") as file:
+        return file.read()
+
+
+def internal(where):
+    image = os.path.join(where, "disk.qcow2")
+    disk = f"file={image},format=qcow2,id=d0"
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", image,
+                    str(DISK_BYTES)], check=True)
+    with Guest(SYSTEM, ELF, where, *options(disk, 2), name="first") as g:
+        g.running()
+        g.human("savevm one")
+        check("savevm of a running guest", "one" in g.human("info snapshots"))
+        g.goes_on()
+        g.human("savevm two")
+        g.goes_on()
+        g.human("loadvm one")
+        g.goes_on()
+        check("loadvm of a running guest", True)
+        g.human("savevm two")
+        g.human("delvm one")
+        check("delvm", "one" not in g.human("info snapshots") and
+              "two" in g.human("info snapshots"))
+        refused("unknown snapshot", g, "loadvm nothing", "no snapshot")
+        g.human("stop")
+        g.human("savevm three")
+        check("stays paused",
+              g.command("query-status")["status"] == "paused")
+        g.human("cont")
+        g.goes_on()
+        g.human("loadvm two")
+        g.finish()
+        g.quit()
+    check_image(converted(image, where))
+    check("the disk is whole", True)
+    subprocess.run([IMG, "check", "-q", image], check=True)
+    with Guest(SYSTEM, ELF, where, *options(disk, 2), "-loadvm", "three",
+               name="second") as g:
+        g.goes_on()
+        g.finish()
+        g.quit()
+    check("-loadvm in a new process", True)
+    done = subprocess.run(
+        [SYSTEM, "-smp", "4", "-m", "32", "-drive", disk, "-loadvm", "three"],
+        capture_output=True, text=True, timeout=60, check=False)
+    check("another number of CPUs is refused", done.returncode == 1 and
+          "number of CPUs" in done.stderr, done.stderr)
+
+
+def put_back(where, elf, seed):
+    """A guest with interrupts, MMU, stacks on the move; CPUs: its own 4."""
+    rnd = random.Random(seed)
+    name = os.path.splitext(os.path.basename(elf))[0]
+    image = os.path.join(where, name + ".qcow2")
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", image, "1M"],
+                   check=True)
+    for _ in range(3):
+        with Guest(SYSTEM, elf, where,
+                   *options(f"file={image},format=qcow2,id=d0",
+                            4 if name == "smp" else 1),
+                   name=name, started=False) as g:
+            g.command("cont")
+            time.sleep(rnd.uniform(0, 0.08))
+            g.human("savevm here")
+            time.sleep(rnd.uniform(0, 0.08))
+            g.human("loadvm here")
+            if g.command("query-status")["status"] != "running":
+                g.command("cont")
+            g.wait_text(f"{name} passed")
+            g.qmp.event("SHUTDOWN")
+            g.quit()
+    check(f"{name}: put back to a moment of its run", True)
+
+
+def refusals(where):
+    raw = os.path.join(where, "refuse.raw")
+    with open(raw, "wb") as file:
+        file.truncate(DISK_BYTES)
+    with Guest(SYSTEM, ELF, where, *options(f"file={raw},format=raw"),
+               name="refuse") as g:
+        g.running()
+        refused("raw disks have no snapshots", g, "savevm x", "no snapshots")
+        refused("address of no kind", g, "migrate what:ever",
+                "unknown migration address")
+        refused("nobody listens", g, f"migrate unix:{where}/nobody",
+                "cannot connect")
+        refused("a command that fails", g, "migrate 'exec:exit 3'", "")
+        g.goes_on()
+        check("it goes on after a failed migration", True)
+        g.finish()
+        g.quit()
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def migrated(where, outgoing, incoming, before):
+    """One migration over a disk that both see through one server."""
+    image = os.path.join(where, "shared.raw")
+    sock = os.path.join(where, "shared.sock")
+    with open(image, "wb") as file:
+        file.truncate(DISK_BYTES)
+    server = subprocess.Popen([NBD, "-f", "raw", "-t", "-e", "0", "-k", sock,
+                               image])
+    try:
+        while not os.path.exists(sock):
+            time.sleep(0.01)
+        disk = f"file=nbd:unix:{sock},format=raw,id=d0"
+        with Guest(SYSTEM, ELF, where, *options(disk), name="source") as a:
+            a.running()
+            a.goes_on()
+            if before:
+                target(where, disk, incoming, a, outgoing)
+            else:
+                send(a, outgoing)
+                target(where, disk, incoming, a, None)
+            check_image(open(image, "rb").read())
+    finally:
+        server.terminate()
+        server.wait()
+    check(f"migration through {outgoing.split(':')[0]}", True)
+
+
+def send(a, address):
+    a.command("migrate", uri=address)
+    deadline = time.monotonic() + 60
+    while a.command("query-migrate").get("status") == "active":
+        if time.monotonic() > deadline:
+            raise Failed("the migration does not end")
+        time.sleep(0.01)
+    status = a.command("query-migrate")
+    if status["status"] != "completed":
+        raise Failed(str(status))
+
+
+def target(where, disk, incoming, a, address):
+    with Guest(SYSTEM, ELF, where, *options(disk), "-incoming", incoming,
+               name="target") as b:
+        if address:
+            deadline = time.monotonic() + 60
+            while True: # its listener may not be there yet
+                try:
+                    send(a, address)
+                    break
+                except QmpError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+        if a.command("query-status")["status"] != "postmigrate":
+            raise Failed("the source is not stopped")
+        a.quit()
+        b.goes_on()
+        b.finish()
+        b.quit()
+
+
+def main():
+    with tempfile.TemporaryDirectory() as where:
+        internal(where)
+        refusals(where)
+        seed = random.randrange(1 << 32)
+        say(f"seed {seed}")
+        for elf in OTHERS:
+            put_back(where, elf, seed)
+        state = os.path.join(where, "state")
+        port = free_port()
+        migrated(where, f"unix:{where}/m.sock", f"unix:{where}/m.sock", True)
+        migrated(where, f"tcp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}",
+                 True)
+        migrated(where, f"file:{state}", f"file:{state}", False)
+        migrated(where, f"exec:cat > {state}", f"exec:cat {state}", False)
+        with open(state, "r+b") as file: # damage in the middle
+            file.seek(os.path.getsize(state) // 2)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 1]))
+        done = subprocess.run(
+            [SYSTEM, "-m", "32", "-drive",
+             f"file={where}/refuse.raw,format=raw", "-incoming",
+             f"file:{state}"], capture_output=True, text=True, timeout=60,
+            check=False)
+        check("a damaged state is refused", done.returncode == 1 and
+              len(done.stderr.splitlines()) == 1, done.stderr)
+    say("snapshots passed")
+
+
+if __name__ == "__main__":
+    main()
