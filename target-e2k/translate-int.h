@@ -16,6 +16,7 @@
 enum {
     REGION_MAX_NODES = 192,
     REGION_MAX_RANGES = 8,
+    REGION_IP_HASH = 64,
     WINDOW_REGS = 224,
     GUEST_REGS = WINDOW_REGS + 32, /* window registers, then globals */
 };
@@ -68,6 +69,7 @@ typedef struct Node {
     int taken_node;
     int after_call_node;
     uint64_t fall_ip;  /* address after the bundle */
+    int16_t hash_next; /* older node with the same hash of its address */
     Bundle bundle;
 } Node;
 
@@ -79,7 +81,8 @@ typedef struct Region {
     Node *nodes;       /* REGION_MAX_NODES */
     TcgRange ranges[REGION_MAX_RANGES]; /* guest bytes translated */
     unsigned n_ranges;
-    bool trim_all;
+    bool trim_all, trimmed;
+    int16_t by_ip[REGION_IP_HASH]; /* newest node by hash of its address */
     unsigned n_joins;
     uint64_t joins[REGION_MAX_NODES]; /* addresses where paths meet */
     Geometry loop_facts; /* vlc, pcnt0, ecnt0 that the entry tests */
@@ -306,10 +309,11 @@ typedef struct Trans {
     const Site *site;     /* of the current node, made when first wanted */
     const TagPatch *patch; /* made last */
     uint32_t interp_label; /* exit to the interpreter of the current node */
-    ColdExit cold[TRANS_MAX_COLD];
     unsigned n_cold;
-    uint64_t fault_info[8 * REGION_MAX_NODES];
     unsigned n_faults;
+    /* Not cleared. */
+    ColdExit cold[TRANS_MAX_COLD];
+    uint64_t fault_info[8 * REGION_MAX_NODES];
 } Trans;
 
 /* One channel while its bundle is translated. */

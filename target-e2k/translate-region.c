@@ -57,14 +57,36 @@ void geometry_to_cpu(E2kCpu *cpu, Geometry geo)
     cpu->wfx = geo.wfx;
 }
 
-static bool fetch_bundle(E2kCpu *cpu, uint64_t ip, Bundle *bundle)
+/*
+ * Bundles decoded for the region under way: each is looked at several times.
+ * Under the translation lock, as all of this file.
+ */
+enum { DECODED = 256 };
+
+static struct {
+    uint64_t ip[DECODED];
+    unsigned region[DECODED]; /* number of the discovery that filled it */
+    bool good[DECODED];
+    unsigned now;
+    Bundle bundle[DECODED];
+} decoded;
+
+/* NULL: not there or not a bundle.  Valid until the next call. */
+static const Bundle *fetch_bundle(E2kCpu *cpu, uint64_t ip)
 {
-    uint8_t bytes[BUNDLE_MAX_BYTES];
-    unsigned got = 0;
-    if (cpu->ops->fetch(cpu, ip, bytes, &got) != EXC_NONE) {
-        return false;
+    unsigned k = (ip >> 3) % DECODED;
+
+    if (decoded.region[k] != decoded.now || decoded.ip[k] != ip) {
+        uint8_t bytes[BUNDLE_MAX_BYTES];
+        unsigned got = 0;
+        decoded.region[k] = decoded.now;
+        decoded.ip[k] = ip;
+        decoded.good[k] =
+            cpu->ops->fetch(cpu, ip, bytes, &got) == EXC_NONE &&
+            bundle_decode(&decoded.bundle[k], bytes, got, cpu->isa) ==
+                DECODE_OK;
     }
-    return bundle_decode(bundle, bytes, got, cpu->isa) == DECODE_OK;
+    return decoded.good[k] ? &decoded.bundle[k] : NULL;
 }
 
 /* Is there code at all, on a page that may be executed now? */
@@ -96,18 +118,18 @@ static bool bundle_writes_ctpr(const Bundle *b, unsigned n)
 static bool ctpr_used_from(E2kCpu *cpu, uint64_t ip, unsigned n)
 {
     for (unsigned i = 0; i < CTPR_SCAN_BUNDLES; i++) {
-        Bundle b;
-        if (!fetch_bundle(cpu, ip, &b)) {
+        const Bundle *b = fetch_bundle(cpu, ip);
+        if (!b) {
             return false;
         }
-        if (bundle_reads_ctpr(&b, n)) {
+        if (bundle_reads_ctpr(b, n)) {
             return true;
         }
-        if (bundle_writes_ctpr(&b, n) || b.transfer == TRANSFER_CALL ||
-            (b.transfer != TRANSFER_NONE && b.ct_type == CT_ALWAYS)) {
+        if (bundle_writes_ctpr(b, n) || b->transfer == TRANSFER_CALL ||
+            (b->transfer != TRANSFER_NONE && b->ct_type == CT_ALWAYS)) {
             return false;
         }
-        ip += b.length;
+        ip += b->length;
     }
     return false;
 }
@@ -130,12 +152,16 @@ static bool place_serves(const Place *have, const Place *want)
 
 static int find_node(const Region *region, const Place *place)
 {
-    for (unsigned i = 0; i < region->n_nodes; i++) {
+    int found = NODE_NONE;
+
+    /* The chain has the newest first; the oldest that serves is wanted. */
+    for (int i = region->by_ip[(place->ip >> 3) % REGION_IP_HASH];
+         i != NODE_NONE; i = region->nodes[i].hash_next) {
         if (place_serves(&region->nodes[i].at, place)) {
-            return i;
+            found = i;
         }
     }
-    return NODE_NONE;
+    return found;
 }
 
 /* The geometry after a bundle, for one outcome of its transfer. */
@@ -330,11 +356,16 @@ static int add_node(Region *region, const Place *place, unsigned max_nodes)
     memset(node, 0, offsetof(Node, bundle));
     node->at = *place;
     node->next_node = node->taken_node = node->after_call_node = NODE_NONE;
-    if (!fetch_bundle(region->cpu, place->ip, &node->bundle)) {
+    int16_t *chain = &region->by_ip[(place->ip >> 3) % REGION_IP_HASH];
+    node->hash_next = *chain;
+    *chain = region->n_nodes;
+    const Bundle *bundle = fetch_bundle(region->cpu, place->ip);
+    if (!bundle) {
         node->end = END_INTERP;
         memset(&node->bundle, 0, sizeof(node->bundle));
         node->bundle.length = 8;
     } else {
+        node->bundle = *bundle;
         node_set_end(node);
         if (node->end == END_CALL || node->end == END_CALL_INDIRECT ||
             node->end == END_SYSTEM) {
@@ -370,6 +401,7 @@ static void trim_facts(Region *region, Place *place)
         if (place->ctpr[i].kind != CTPR_UNKNOWN &&
             !ctpr_used_from(region->cpu, place->ip, i + 1)) {
             place->ctpr[i] = (CtprFact){ CTPR_UNKNOWN, 0 };
+            region->trimmed = true;
         }
     }
 }
@@ -502,7 +534,9 @@ static void discover(Region *region, unsigned max_nodes)
         ctprs_clear(start.ctpr);
     }
     region->n_nodes = 0;
+    memset(region->by_ip, 0xff, sizeof(region->by_ip)); /* NODE_NONE */
     region->uses_loop = false;
+    region->trimmed = false;
     region->n_ranges = 0;
     stack[depth++] = (Pending){ start, &entry };
     while (depth) {
@@ -561,11 +595,14 @@ static void find_joins(Region *region)
  */
 void region_discover(Region *region, unsigned max_nodes)
 {
+    decoded.now++;
     region->n_joins = 0;
     region->trim_all = true;
     discover(region, max_nodes);
-    find_joins(region);
     region->trim_all = false;
-    discover(region, max_nodes);
+    find_joins(region);
+    if (region->trimmed) {
+        discover(region, max_nodes);
+    }
     flow_ctprs(region);
 }

@@ -188,23 +188,37 @@ static void forget_after_call(const Node *node, TagState *state)
     memset(state->stale + kept, 0, GUEST_REGS - kept);
 }
 
+/* Tag bytes of eight registers at once. */
+enum { TAG_WORDS = GUEST_REGS / 8 };
+
+static inline uint64_t tag_word(const uint8_t *bytes, unsigned w)
+{
+    uint64_t word;
+    memcpy(&word, bytes + 8 * w, 8);
+    return word;
+}
+
 /* Keeps what both know; true when into has changed. */
 static bool meet(TagState *into, const TagState *from)
 {
     bool changed = false;
-    for (unsigned i = 0; i < GUEST_REGS; i++) {
-        uint8_t known = into->known[i] & from->known[i] &
-                        ~(into->value[i] ^ from->value[i]);
-        uint8_t stale = (into->stale[i] | from->stale[i]) & known;
-        changed |= known != into->known[i] || stale != into->stale[i];
-        into->known[i] = known;
-        into->stale[i] = stale;
+    for (unsigned w = 0; w < TAG_WORDS; w++) {
+        uint64_t old = tag_word(into->known, w);
+        uint64_t old_stale = tag_word(into->stale, w);
+        uint64_t known = old & tag_word(from->known, w) &
+                         ~(tag_word(into->value, w) ^
+                           tag_word(from->value, w));
+        uint64_t stale = (old_stale | tag_word(from->stale, w)) & known;
+        changed |= known != old || stale != old_stale;
+        memcpy(into->known + 8 * w, &known, 8);
+        memcpy(into->stale + 8 * w, &stale, 8);
     }
     return changed;
 }
 
 typedef struct Flow {
     const Region *region;
+    const TagUses *uses; /* of each node */
     TagState *states;
     bool *seen;
     bool *queued;
@@ -233,14 +247,13 @@ static void flow_to(Flow *flow, int node, const TagState *state)
 static void flow_node(Flow *flow, int index)
 {
     const Node *node = &flow->region->nodes[index];
-    TagState state = flow->states[index];
-    TagUses uses;
+    TagState state;
 
     if (node->end == END_INTERP) {
         return;
     }
-    tags_of_node(node, &uses);
-    tags_after(node, &uses, &state);
+    state = flow->states[index];
+    tags_after(node, &flow->uses[index], &state);
     flow_to(flow, node->next_node, &state);
     flow_to(flow, node->taken_node, &state);
     if (node->after_call_node != NODE_NONE) {
@@ -249,13 +262,13 @@ static void flow_node(Flow *flow, int index)
     }
 }
 
-static void propagate(const Region *region, TagState *states,
-                      const TagState *entry)
+static void propagate(const Region *region, const TagUses *all_uses,
+                      TagState *states, const TagState *entry)
 {
     bool seen[REGION_MAX_NODES] = { false };
     bool queued[REGION_MAX_NODES] = { false };
     int queue[REGION_MAX_NODES];
-    Flow flow = { region, states, seen, queued, queue, 0 };
+    Flow flow = { region, all_uses, states, seen, queued, queue, 0 };
 
     flow_to(&flow, 0, entry);
     while (flow.n_queue) {
@@ -266,20 +279,18 @@ static void propagate(const Region *region, TagState *states,
 }
 
 /* Tag bits that some path reads before it writes them. */
-static void find_needs(const Region *region, const TagState *states,
-                       uint8_t needs[GUEST_REGS])
+static void find_needs(const Region *region, const TagUses *all_uses,
+                       const TagState *states, uint8_t needs[GUEST_REGS])
 {
     memset(needs, 0, GUEST_REGS);
     for (unsigned i = 0; i < region->n_nodes; i++) {
-        const Node *node = &region->nodes[i];
-        TagUses uses;
-        if (node->end == END_INTERP) {
+        const TagUses *uses = &all_uses[i];
+        if (region->nodes[i].end == END_INTERP) {
             continue;
         }
-        tags_of_node(node, &uses);
-        for (unsigned k = 0; k < uses.n_reads; k++) {
-            unsigned reg = uses.reads[k].reg;
-            needs[reg] |= uses.reads[k].mask & ~states[i].known[reg];
+        for (unsigned k = 0; k < uses->n_reads; k++) {
+            unsigned reg = uses->reads[k].reg;
+            needs[reg] |= uses->reads[k].mask & ~states[i].known[reg];
         }
     }
 }
@@ -289,10 +300,16 @@ void tags_analyse(const Region *region, TagState *states,
 {
     const E2kCpu *cpu = region->cpu;
     TagState entry;
+    static TagUses uses[REGION_MAX_NODES]; /* under the translation lock */
 
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        if (region->nodes[i].end != END_INTERP) {
+            tags_of_node(&region->nodes[i], &uses[i]);
+        }
+    }
     memset(&entry, 0, sizeof(entry));
-    propagate(region, states, &entry);
-    find_needs(region, states, guard);
+    propagate(region, uses, states, &entry);
+    find_needs(region, uses, states, guard);
     for (unsigned i = 0; i < GUEST_REGS; i++) {
         uint8_t now = i < WINDOW_REGS ? cpu->win_tags[i]
                                       : cpu->g_tags[i - WINDOW_REGS];
@@ -306,7 +323,7 @@ void tags_analyse(const Region *region, TagState *states,
         }
         entry.known[i] = guard[i];
     }
-    propagate(region, states, &entry);
+    propagate(region, uses, states, &entry);
 }
 
 /* ------------------------------------------------------------------------
@@ -448,6 +465,10 @@ void tags_flush(Trans *t, unsigned first, unsigned end)
     TagState *now = &t->now;
 
     for (unsigned reg = first; reg < end;) {
+        if (reg % 8 == 0 && !tag_word(now->stale, reg / 8)) {
+            reg += 8;
+            continue;
+        }
         if (!now->stale[reg]) {
             reg++;
             continue;
@@ -482,8 +503,8 @@ bool tags_edge_is_clean(const Trans *t, int target)
 {
     const TagState *to = &t->tags[target];
 
-    for (unsigned i = 0; i < GUEST_REGS; i++) {
-        if (t->now.stale[i] & ~to->stale[i]) {
+    for (unsigned w = 0; w < TAG_WORDS; w++) {
+        if (tag_word(t->now.stale, w) & ~tag_word(to->stale, w)) {
             return false;
         }
     }
@@ -494,6 +515,9 @@ void tags_flush_edge(Trans *t, int target)
 {
     const TagState *to = &t->tags[target];
 
+    if (tags_edge_is_clean(t, target)) {
+        return;
+    }
     for (unsigned i = 0; i < GUEST_REGS; i++) {
         if (!(t->now.stale[i] & ~to->stale[i])) {
             continue;
@@ -548,10 +572,13 @@ void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
 
 const TagPatch *tags_patch(Trans *t, const TagState *state)
 {
-    TagPatch patch = { .n = 0 };
+    TagPatch patch;
 
+    patch.n = 0;
     for (unsigned i = 0; i < GUEST_REGS && !trans_without_tags; i++) {
-        if (state->stale[i]) {
+        if (i % 8 == 0 && !tag_word(state->stale, i / 8)) {
+            i += 7;
+        } else if (state->stale[i]) {
             patch.bytes[patch.n++] =
                 (TagByte){ i, state->stale[i], state->value[i] };
         }

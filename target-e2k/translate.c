@@ -547,6 +547,8 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
 {
     static Node nodes[REGION_MAX_NODES];
     static TagState tags[REGION_MAX_NODES];
+    static Trans trans; /* under the translation lock */
+    Trans *t = &trans;
     unsigned max_nodes = REGION_MAX_NODES;
     Region region = { .cpu = cpu, .key = key, .space = trans_space(cpu),
                       .nodes = nodes };
@@ -564,10 +566,9 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
     region.loop_facts.ecnt0 =
         cpu->ecnt == 0 && !(history && history->ecnt_varies);
     while (!code && max_nodes) {
-        Trans *t = g_new0(Trans, 1);
+        memset(t, 0, offsetof(Trans, cold));
         region_discover(&region, max_nodes);
         if (nodes[0].end == END_INTERP) {
-            g_free(t);
             return NULL;
         }
         if (log_on(LOG_IN_ASM)) {
@@ -577,7 +578,6 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
         t->cpu = cpu;
         t->tags = tags;
         code = compile_region(t, &region, tier, history);
-        g_free(t);
         max_nodes = region.n_nodes / 2;
     }
     return code;

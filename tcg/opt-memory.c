@@ -168,8 +168,9 @@ void opt_memory(Compile *c)
 {
     Fold f = {.c = c, .ir = c->ir};
 
-    f.uses = ARENA_NEW0(c->arena, uint8_t, IR_MAX_VREGS);
-    f.defs = ARENA_NEW0(c->arena, uint8_t, IR_MAX_VREGS);
+    /* Vregs made later are not asked for. */
+    f.uses = ARENA_NEW0(c->arena, uint8_t, 2 * c->ir->n_vregs);
+    f.defs = f.uses + c->ir->n_vregs;
     count(&f);
     for (unsigned b = 0; b < c->n_blocks; b++) {
         const Block *block = &c->blocks[b];
