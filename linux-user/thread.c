@@ -24,7 +24,7 @@
 #include "util/bytes.h"
 
 enum {
-    HOST_STACK_BYTES = 512 << 10,
+    HOST_STACK_BYTES = 768 << 10,
     TLS_REGISTER = 13,
 };
 

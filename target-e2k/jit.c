@@ -189,16 +189,32 @@ static RegionKey site_key(const E2kCpu *cpu, const Site *site)
     return (RegionKey){ trans_space(cpu) | site->ip, site->geo };
 }
 
+static TcgRegion *translate(E2kCpu *cpu, RegionKey key)
+{
+    g_mutex_lock(&translate_lock);
+    TcgRegion *region = trans_translate(
+        cpu, key, 1, g_hash_table_lookup(histories, &key));
+    g_mutex_unlock(&translate_lock);
+    return region;
+}
+
 static TcgRegion *find_region(E2kCpu *cpu, RegionKey key)
 {
     TcgRegion *region = tcg_lookup(cpu, key.ip, key.geo.bits);
-    if (!region) {
-        g_mutex_lock(&translate_lock);
-        region = trans_translate(cpu, key, 1,
-                                 g_hash_table_lookup(histories, &key));
-        g_mutex_unlock(&translate_lock);
+    return region ? region : translate(cpu, key);
+}
+
+/* From inside generated code: the next region, without leaving. */
+static const TcgRegion *resolve(void *opaque, uint64_t ip, uint64_t bits)
+{
+    E2kCpu *cpu = opaque;
+    RegionKey key = { ip, { .bits = bits } };
+    TcgRegion *region = tcg_peek(cpu, ip, bits);
+
+    if (__atomic_load_n(&cpu->stop_request, __ATOMIC_RELAXED)) {
+        return NULL;
     }
-    return region;
+    return region ? region : translate(cpu, key);
 }
 
 static void replace_region(E2kCpu *cpu, RegionKey key)
@@ -393,6 +409,7 @@ bool jit_init(const EngineConfig *config, GError **error)
         .kick = kick,
         .bounded_calls = true,
         .lost_call = lost_call,
+        .resolve = resolve,
         .perf_map = config && config->perf_map,
         .jitdump = config && config->jitdump,
     };

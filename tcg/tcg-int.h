@@ -257,6 +257,9 @@ void tcg_slow_fault(void *cpu, const void *pc);
 /* For each return address from sp up to host_sp: TcgConfig.lost_call. */
 void tcg_lost_calls(void *cpu, const uint64_t *sp);
 
+/* Code for next_ip and next_key, chained if there is a slot; or NULL. */
+const void *tcg_resolve(void *cpu);
+
 /* Writes the thunks; returns the bytes used. */
 size_t x86_emit_thunks(uint8_t *write, ptrdiff_t exec_delta);
 

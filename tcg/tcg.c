@@ -133,12 +133,11 @@ void tcg_unwind(void *cpu, unsigned result)
     __builtin_unreachable();
 }
 
-TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key)
+TcgRegion *tcg_peek(void *cpu, uint64_t ip, uint64_t key)
 {
     TcgRegion *region;
     TcgCpu *tc = tcg_of(cpu);
 
-    cache_enter(tc);
     region = __atomic_load_n(&hash_table[region_hash(ip, key)],
                              __ATOMIC_ACQUIRE);
     while (region && (region->ip != ip || region->key != key)) {
@@ -149,6 +148,25 @@ TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key)
             .ip = ip, .key = key, .code = region->code};
     }
     return region;
+}
+
+TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key)
+{
+    cache_enter(tcg_of(cpu));
+    return tcg_peek(cpu, ip, key);
+}
+
+const void *tcg_resolve(void *cpu)
+{
+    const TcgCpu *tc = tcg_of(cpu);
+    const TcgRegion *region =
+        tcg_config.resolve(cpu, tc->next_ip, tc->next_key);
+
+    if (!region) {
+        return NULL;
+    }
+    tcg_chain(cpu, (TcgRegion *)region);
+    return region->code;
 }
 
 /* --- chaining ------------------------------------------------------------------ */

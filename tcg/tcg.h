@@ -112,6 +112,12 @@ typedef struct TcgConfig {
      * return will be a TCG_EXIT_LOOKUP.
      */
     bool bounded_calls;
+    /*
+     * Or NULL: the region for (ip, key), found or made, when a jump to it is
+     * not chained or cached, so that code is not left and calls stay
+     * returnable.  All state is home.  NULL leaves by TCG_EXIT_LOOKUP.
+     */
+    const TcgRegion *(*resolve)(void *cpu, uint64_t ip, uint64_t key);
     void (*lost_call)(void *cpu, uint64_t info);
     bool perf_map, jitdump;
     bool validate;          /* check intermediate code around the passes */
@@ -146,6 +152,8 @@ void tcg_unwind(void *cpu, unsigned result) G_GNUC_NORETURN;
  * this CPU may be gone after it.
  */
 TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key);
+/* The same from inside TcgConfig.resolve: nothing becomes invalid. */
+TcgRegion *tcg_peek(void *cpu, uint64_t ip, uint64_t key);
 /* The CPU holds no region: call before leaving the run loop. */
 void tcg_quiesce(void *cpu);
 

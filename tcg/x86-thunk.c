@@ -146,17 +146,6 @@ static void jump_to(X86 *x, const uint8_t *target)
     x86_fix32(x86_jmp32(x), target);
 }
 
-/* RAX: ip, RDX: key, RCX: slot or 0 */
-static void emit_lookup(X86 *x, const uint8_t *leave)
-{
-    x86_store(x, 8, x86_mem(RBP, tcg_config.ip_offset), RAX);
-    x86_store(x, 8, TCG_FIELD(next_ip), RAX);
-    x86_store(x, 8, TCG_FIELD(next_key), RDX);
-    x86_store(x, 8, TCG_FIELD(chain_slot), RCX);
-    x86_mov_imm(x, RAX, TCG_EXIT_LOOKUP);
-    jump_to(x, leave);
-}
-
 /* Allocated registers, all of them, to or from TcgCpu.save_xxx. */
 static void save_regs(X86 *x, bool restore)
 {
@@ -185,6 +174,31 @@ static void call_aligned(X86 *x, void *function)
     x86_load(x, 8, RSP, TCG_FIELD(call_sp));
 }
 
+/* RAX: ip, RDX: key, RCX: slot or 0; all state is home */
+static void emit_lookup(X86 *x, const uint8_t *leave, bool may_resolve)
+{
+    x86_store(x, 8, x86_mem(RBP, tcg_config.ip_offset), RAX);
+    x86_store(x, 8, TCG_FIELD(next_ip), RAX);
+    x86_store(x, 8, TCG_FIELD(next_key), RDX);
+    x86_store(x, 8, TCG_FIELD(chain_slot), RCX);
+    if (may_resolve && tcg_config.resolve) {
+        pinned(x, true);
+        mxcsr(x, 3, TCG_FIELD(mxcsr));
+        mxcsr(x, 2, TCG_FIELD(host_mxcsr));
+        x86_store(x, 8, TCG_FIELD(call_sp), RSP);
+        x86_mov(x, true, RDI, RBP);
+        call_aligned(x, tcg_resolve);
+        mxcsr(x, 2, TCG_FIELD(mxcsr));
+        pinned(x, false);
+        x86_op(x, 0, X86_W, MAP_0, 0x85, RAX, x86_r(RAX)); /* test */
+        uint8_t *none = x86_jcc32(x, CC_E);
+        x86_op(x, 0, 0, MAP_0, 0xff, 4, x86_r(RAX));
+        x86_fix32(none, x->p);
+    }
+    x86_mov_imm(x, RAX, TCG_EXIT_LOOKUP);
+    jump_to(x, leave);
+}
+
 static void emit_slow_access(X86 *x, const uint8_t *fault)
 {
     x86_store(x, 8, TCG_FIELD(call_sp), RSP);
@@ -209,7 +223,7 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
 {
     X86 x = {.p = write};
     uint8_t *sentinel;
-    uint8_t *lookup;
+    uint8_t *lookup, *miss;
 
     tcg_thunks.enter = (void *)(x.p + delta);
     emit_enter(&x, &sentinel);
@@ -218,7 +232,9 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
 
     emit_leave(&x);
     lookup = x.p;
-    emit_lookup(&x, leave);
+    emit_lookup(&x, leave, true);
+    miss = x.p;
+    emit_lookup(&x, leave, false);
 
     tcg_thunks.unchained = x.p + delta;
     x86_mov(&x, true, RCX, RAX);
@@ -233,6 +249,9 @@ size_t x86_emit_thunks(uint8_t *write, ptrdiff_t delta)
     x86_fix32(sentinel, x.p);
     x86_store(&x, 8, TCG_FIELD(next_check), RDX);
     x86_mov_imm(&x, RDX, TCG_KEY_UNKNOWN);
+    x86_mov_imm(&x, RCX, 0);
+    jump_to(&x, miss);
+
     tcg_thunks.dynamic = x.p + delta;
     x86_mov_imm(&x, RCX, 0);
     jump_to(&x, lookup);
