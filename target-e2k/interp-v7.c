@@ -255,6 +255,39 @@ static Lanes exclusive_or(Lanes a, Lanes b)
     return a;
 }
 
+/* Product in GF(2^8) modulo x^8 + x^7 + x^6 + x + 1. */
+static uint8_t kuz_multiply(uint8_t a, uint8_t b)
+{
+    uint8_t r = 0;
+
+    for (; b; b >>= 1, a = a << 1 ^ (a & 0x80 ? 0xc3 : 0)) {
+        r ^= b & 1 ? a : 0;
+    }
+    return r;
+}
+
+/*
+ * GOST R 34.12-2015 4.2: a linear recurrence, sixteen steps.  The first byte
+ * of a block in memory is the leftmost of the standard's notation.
+ */
+static Lanes kuz_linear(Lanes s)
+{
+    static const uint8_t factors[16] = {
+        148, 32, 133, 16, 194, 192, 1, 251, 1, 192, 194, 16, 133, 32, 148, 1,
+    };
+
+    for (unsigned step = 0; step < 16; step++) {
+        uint8_t sum = 0;
+
+        for (unsigned i = 0; i < 16; i++) {
+            sum ^= kuz_multiply(s.b[i], factors[i]);
+        }
+        memmove(s.b + 1, s.b, 15);
+        s.b[0] = sum;
+    }
+    return s;
+}
+
 void interp_v7_crypto(Interp *in, InterpOp *c)
 {
     Lanes a = lanes_of(c->s1);
@@ -273,6 +306,9 @@ void interp_v7_crypto(Interp *in, InterpOp *c)
         break;
     case INSN_qpaesiltr:
         a = exclusive_or(exclusive_or(aes_mix_columns(a, true), b), k);
+        break;
+    case INSN_qpkuzltr:
+        a = kuz_linear(b);
         break;
     default:
         interp_raise(in, c, EXC_ILLEGAL_OPCODE);
