@@ -38,15 +38,53 @@ static BlockDirtyBitmap *recorder(BlockDirtyBitmap *bitmap)
     return bitmap->disabled || bitmap->inconsistent ? NULL : bitmap;
 }
 
+/* The granules that bytes touch. */
+static uint64_t granules(const BlockDirtyBitmap *bitmap, uint64_t offset,
+                         uint64_t bytes, uint64_t *first)
+{
+    *first = offset >> bitmap->shift;
+    return bytes ? ((offset + bytes - 1) >> bitmap->shift) - *first + 1 : 0;
+}
+
+static void record(BlockDirtyBitmap *bitmap, uint64_t offset, uint64_t bytes)
+{
+    uint64_t first;
+    uint64_t n = granules(bitmap, offset, bytes, &first);
+
+    hbitmap_set(bitmap->bits, first, n);
+}
+
 void block_bitmaps_record(BlockNode *node, uint64_t offset, uint64_t bytes)
 {
     for (BlockDirtyBitmap *b = block_core(node)->bitmaps; b; b = b->next) {
         BlockDirtyBitmap *to = recorder(b);
 
         if (to) {
-            block_dirty_bitmap_set(to, offset, bytes);
+            record(to, offset, bytes);
         }
     }
+}
+
+void block_node_set_eager_bitmaps(BlockNode *node, bool on)
+{
+    block_core(node)->eager_bitmaps = on;
+}
+
+void block_node_record(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    block_bitmaps_record(node, offset, bytes);
+}
+
+uint64_t block_node_bitmap_generation(BlockNode *node)
+{
+    return __atomic_load_n(&block_core(node)->bitmap_generation,
+                           __ATOMIC_SEQ_CST);
+}
+
+static void changed(BlockNode *node)
+{
+    __atomic_fetch_add(&block_core(node)->bitmap_generation, 1,
+                       __ATOMIC_SEQ_CST);
 }
 
 /* After any change: the summaries that the write path looks at. */
@@ -56,6 +94,7 @@ static void update_summary(BlockNode *node)
     int recording = 0;
     int read_only = 0;
 
+    changed(node);
     for (BlockDirtyBitmap *b = core->bitmaps; b; b = b->next) {
         recording += recorder(b) != NULL;
         read_only += b->read_only;
@@ -371,21 +410,11 @@ bool block_dirty_bitmap_get(const BlockDirtyBitmap *bitmap, uint64_t offset)
     return hbitmap_get(bitmap->bits, offset >> bitmap->shift);
 }
 
-/* The granules that bytes touch. */
-static uint64_t granules(const BlockDirtyBitmap *bitmap, uint64_t offset,
-                         uint64_t bytes, uint64_t *first)
-{
-    *first = offset >> bitmap->shift;
-    return bytes ? ((offset + bytes - 1) >> bitmap->shift) - *first + 1 : 0;
-}
-
 void block_dirty_bitmap_set(BlockDirtyBitmap *bitmap, uint64_t offset,
                             uint64_t bytes)
 {
-    uint64_t first;
-    uint64_t n = granules(bitmap, offset, bytes, &first);
-
-    hbitmap_set(bitmap->bits, first, n);
+    record(bitmap, offset, bytes);
+    changed(bitmap->node);
 }
 
 void block_dirty_bitmap_reset(BlockDirtyBitmap *bitmap, uint64_t offset,
@@ -465,6 +494,7 @@ void block_dirty_bitmap_clear(BlockDirtyBitmap *bitmap, HBitmap **backup)
     } else {
         hbitmap_reset_all(bitmap->bits);
     }
+    changed(bitmap->node);
     block_node_drain_end(bitmap->node);
 }
 
@@ -473,6 +503,7 @@ void block_dirty_bitmap_restore(BlockDirtyBitmap *bitmap, HBitmap *backup)
     block_node_drain_begin(bitmap->node);
     hbitmap_free(bitmap->bits);
     bitmap->bits = backup;
+    changed(bitmap->node);
     block_node_drain_end(bitmap->node);
 }
 
@@ -521,6 +552,7 @@ bool block_dirty_bitmap_merge(BlockDirtyBitmap *target,
     }
     if (target != source) {
         merge_bits(target->bits, target->shift, source);
+        changed(target->node);
     }
     return true;
 }
@@ -637,6 +669,7 @@ void block_dirty_bitmap_deserialize(BlockDirtyBitmap *bitmap, const void *buf,
     uint64_t n = granules(bitmap, offset, bytes, &first);
 
     hbitmap_load_bytes(bitmap->bits, buf, first, n);
+    changed(bitmap->node);
 }
 
 char *block_dirty_bitmap_sha256(const BlockDirtyBitmap *bitmap)

@@ -202,6 +202,10 @@ struct BlockDriver {
     bool (*bitmap_can_store)(BlockNode *node, const char *name,
                              uint32_t granularity, GError **error);
     bool (*bitmap_remove)(BlockNode *node, const char *name, GError **error);
+    /* Before bytes change, once block_node_set_eager_bitmaps() asked for it:
+     * records them in the node's bitmaps; 0, or why they must not change. */
+    int (*bitmaps_before_write)(BlockNode *node, uint64_t offset,
+                                uint64_t bytes);
 
     /* Fault injection ("break", "resume"... of blkdebug); or NULL. */
     bool (*debug_command)(BlockNode *node, const char *command,
@@ -282,6 +286,13 @@ void block_default_child_perm(BlockNode *node, const BlockEdge *edge,
 
 /* Cumulative permissions of all parents. */
 void block_node_perms(BlockNode *node, unsigned *perm, unsigned *shared);
+
+/* Lets bitmaps_before_write() see all that changes.  Drained, or in open. */
+void block_node_set_eager_bitmaps(BlockNode *node, bool on);
+/* Records a change in the node's bitmaps; in its gate. */
+void block_node_record(BlockNode *node, uint64_t offset, uint64_t bytes);
+/* Moves on when bitmaps change in other ways than by recording. */
+uint64_t block_node_bitmap_generation(BlockNode *node);
 
 /* The driver learnt a new length (thread-safe). */
 void block_node_set_length(BlockNode *node, uint64_t length);

@@ -88,6 +88,8 @@ typedef struct BlockNodeCore {
     struct BlockDirtyBitmap *bitmaps;
     int recording;  /* how many of them record: 0 lets writes skip it all */
     int readonly_bitmaps; /* such a bitmap forbids writing the node */
+    bool eager_bitmaps;   /* the driver records before the write */
+    uint64_t bitmap_generation; /* of changes other than recording (atomic) */
 
     /* Unaligned requests: read-modify-write excludes other writes. */
     GRWLock rmw_lock;

@@ -393,8 +393,21 @@ static bool mark_in_use(Qcow2 *s, GArray *list, GError **error)
     if (ret < 0) {
         block_error_set_errno(error, -ret,
                               "Can't update bitmap directory");
+    } else {
+        s->bitmaps_stored = false;
     }
     return ret == 0;
+}
+
+bool qcow2_bitmaps_mark_in_use(Qcow2 *s, GError **error)
+{
+    g_autoptr(GArray) list = qcow2_bitmap_directory(s, error);
+    bool ok = list != NULL;
+
+    g_mutex_lock(&s->lock);
+    ok = ok && mark_in_use(s, list, error);
+    g_mutex_unlock(&s->lock);
+    return ok;
 }
 
 bool qcow2_bitmaps_load(Qcow2 *s, GError **error)
@@ -533,8 +546,7 @@ static int switch_directory(Qcow2 *s, const GArray *list, GError **error)
     return 0;
 }
 
-/* Whether this bitmap's bits are to be written now. */
-static bool wants_store(const BlockDirtyBitmap *bitmap)
+bool qcow2_bitmap_wants_store(const BlockDirtyBitmap *bitmap)
 {
     return block_dirty_bitmap_persistent(bitmap) &&
            !block_dirty_bitmap_inconsistent(bitmap) &&
@@ -584,38 +596,20 @@ static void after_store(Qcow2 *s, bool release)
         return;
     }
     while ((bitmap = block_dirty_bitmap_next(s->node, bitmap))) {
-        if (wants_store(bitmap)) {
+        if (qcow2_bitmap_wants_store(bitmap)) {
             block_dirty_bitmap_set_read_only(bitmap, true);
         }
     }
 }
 
-bool qcow2_bitmaps_store(Qcow2 *s, bool release, GError **error)
+static bool store_all(Qcow2 *s, GArray *list, GArray *old, GError **error)
 {
-    g_autoptr(GArray) list = NULL;
-    g_autoptr(GArray) old = g_array_new(false, true, sizeof(Qcow2BitmapEntry));
     BlockDirtyBitmap *bitmap = NULL;
-    bool any = false;
     int ret;
 
-    g_array_set_clear_func(old, qcow2_bitmap_entry_clear);
-    while (s->bitmaps_loaded &&
-           (bitmap = block_dirty_bitmap_next(s->node, bitmap))) {
-        any |= wants_store(bitmap);
-    }
-    if (!any) {
-        after_store(s, release);
-        return true;
-    }
-    list = qcow2_bitmap_directory(s, error);
-    if (!list) {
-        return false;
-    }
-    g_mutex_lock(&s->lock);
     while ((bitmap = block_dirty_bitmap_next(s->node, bitmap))) {
-        if (wants_store(bitmap) &&
+        if (qcow2_bitmap_wants_store(bitmap) &&
             !store_one(s, bitmap, list, old, error)) {
-            g_mutex_unlock(&s->lock);
             return false;
         }
     }
@@ -626,12 +620,39 @@ bool qcow2_bitmaps_store(Qcow2 *s, bool release, GError **error)
     if (ret == 0) {
         ret = qcow2_settle(s);
     }
+    if (ret < 0 && error && !*error) {
+        block_error_set_errno(error, -ret, "Failed to store bitmaps of node "
+                              "'%s'", block_node_name(s->node));
+    }
+    return ret == 0;
+}
+
+bool qcow2_bitmaps_write(Qcow2 *s, GError **error)
+{
+    g_autoptr(GArray) list = qcow2_bitmap_directory(s, error);
+    g_autoptr(GArray) old = g_array_new(false, true, sizeof(Qcow2BitmapEntry));
+    bool ok;
+
+    g_array_set_clear_func(old, qcow2_bitmap_entry_clear);
+    if (!list) {
+        return false;
+    }
+    g_mutex_lock(&s->lock);
+    ok = store_all(s, list, old, error);
     g_mutex_unlock(&s->lock);
-    if (ret < 0) {
-        if (error && !*error) {
-            block_error_set_errno(error, -ret, "Failed to store bitmaps of "
-                                  "node '%s'", block_node_name(s->node));
-        }
+    return ok;
+}
+
+bool qcow2_bitmaps_store(Qcow2 *s, bool release, GError **error)
+{
+    BlockDirtyBitmap *bitmap = NULL;
+    bool any = false;
+
+    while (s->bitmaps_loaded &&
+           (bitmap = block_dirty_bitmap_next(s->node, bitmap))) {
+        any |= qcow2_bitmap_wants_store(bitmap);
+    }
+    if (any && !qcow2_bitmaps_write(s, error)) {
         return false;
     }
     after_store(s, release);

@@ -510,7 +510,7 @@ static bool put_feature_table(uint8_t *buf, size_t size, size_t *at)
 }
 
 static bool put_extensions(const Qcow2Header *h, uint8_t *buf, size_t size,
-                           size_t *at)
+                           bool features, size_t *at)
 {
     if (!put_string_ext(buf, size, at, QCOW2_EXT_BACKING_FORMAT,
                         h->backing_format) ||
@@ -526,7 +526,7 @@ static bool put_extensions(const Qcow2Header *h, uint8_t *buf, size_t size,
             return false;
         }
     }
-    if (h->version >= 3 && !put_feature_table(buf, size, at)) {
+    if (features && h->version >= 3 && !put_feature_table(buf, size, at)) {
         return false;
     }
     if (h->has_bitmaps) {
@@ -552,6 +552,32 @@ static bool put_extensions(const Qcow2Header *h, uint8_t *buf, size_t size,
     return put_ext(buf, size, at, QCOW2_EXT_END, NULL, 0);
 }
 
+/* What follows the fixed fields. */
+static bool put_variable_part(const Qcow2Header *h, uint8_t *buf,
+                              size_t cluster_size, bool features,
+                              GError **error)
+{
+    size_t at = h->header_length;
+
+    memset(buf + at, 0, cluster_size - at);
+    if (!put_extensions(h, buf, cluster_size, features, &at)) {
+        return FAIL(ENOSPC, "Header extensions do not fit in the first "
+                    "cluster");
+    }
+    if (h->backing_file) {
+        size_t len = strlen(h->backing_file);
+
+        if (len > MIN(QCOW2_MAX_BACKING_NAME, cluster_size - at)) {
+            return FAIL(ENOSPC, "Backing file name does not fit in the "
+                        "first cluster");
+        }
+        stq_be_p(buf + 8, at);
+        stl_be_p(buf + 16, len);
+        memcpy(buf + at, h->backing_file, len);
+    }
+    return true;
+}
+
 bool qcow2_header_format(Qcow2Header *h, uint8_t *buf, size_t cluster_size,
                          GError **error)
 {
@@ -559,7 +585,6 @@ bool qcow2_header_format(Qcow2Header *h, uint8_t *buf, size_t cluster_size,
     const void *unknown =
         h->unknown_fields ? g_bytes_get_data(h->unknown_fields, &unknown_len)
                           : NULL;
-    size_t at;
 
     memset(buf, 0, cluster_size);
     h->header_length = h->version >= 3 ? QCOW2_HEADER_LENGTH + unknown_len
@@ -576,21 +601,8 @@ bool qcow2_header_format(Qcow2Header *h, uint8_t *buf, size_t cluster_size,
     if (h->version >= 3 && unknown_len) {
         memcpy(buf + QCOW2_HEADER_LENGTH, unknown, unknown_len);
     }
-    at = h->header_length;
-    if (!put_extensions(h, buf, cluster_size, &at)) {
-        return FAIL(ENOSPC, "Header extensions do not fit in the first "
-                    "cluster");
-    }
-    if (h->backing_file) {
-        size_t len = strlen(h->backing_file);
-
-        if (len > MIN(QCOW2_MAX_BACKING_NAME, cluster_size - at)) {
-            return FAIL(ENOSPC, "Backing file name does not fit in the "
-                        "first cluster");
-        }
-        stq_be_p(buf + 8, at);
-        stl_be_p(buf + 16, len);
-        memcpy(buf + at, h->backing_file, len);
-    }
-    return true;
+    /* The names of features are for messages only: small clusters go without
+     * when there is no room for all. */
+    return put_variable_part(h, buf, cluster_size, true, NULL) ||
+           put_variable_part(h, buf, cluster_size, false, error);
 }

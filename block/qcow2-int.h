@@ -193,6 +193,12 @@ typedef struct Qcow2 {
 
     GArray *snapshots; /* of Qcow2Snapshot */
     bool bitmaps_loaded;
+
+    /* Bitmaps stored at flush time too (qcow2-bitmap-flush.c). */
+    bool bitmaps_at_flush;
+    GMutex bitmap_lock;         /* outside of lock */
+    bool bitmaps_stored;        /* bitmap_lock: the stored copies are valid */
+    uint64_t bitmap_generation; /* bitmap_lock: as it was then */
 } Qcow2;
 
 static inline Qcow2 *qcow2_state(BlockNode *node)
@@ -390,6 +396,23 @@ bool qcow2_bitmaps_load(Qcow2 *s, GError **error);
 /* Stores what is persistent; release: RAM copies go (close). */
 bool qcow2_bitmaps_store(Qcow2 *s, bool release, GError **error);
 bool qcow2_bitmaps_reopen_rw(Qcow2 *s, GError **error);
+/* Whether this bitmap's bits are to be written now. */
+bool qcow2_bitmap_wants_store(const BlockDirtyBitmap *bitmap);
+/* Writes the bits of all bitmaps that want it and a directory that says that
+ * they are valid; nothing changes in RAM. */
+bool qcow2_bitmaps_write(Qcow2 *s, GError **error);
+/* Says in the file that the stored copies are not valid any more. */
+bool qcow2_bitmaps_mark_in_use(Qcow2 *s, GError **error);
+
+/* ---- qcow2-bitmap-flush.c -------------------------------------------------- */
+
+void qcow2_bitmap_flush_init(Qcow2 *s, bool on);
+/* Before the size or all contents change: the stored copies are not valid. */
+bool qcow2_bitmaps_invalidate(Qcow2 *s, GError **error);
+/* After a flush of the rest: stores what has changed since the last time. */
+int qcow2_bitmaps_flush(Qcow2 *s);
+int qcow2_bitmaps_before_write(BlockNode *node, uint64_t offset,
+                               uint64_t bytes);
 bool qcow2_bitmap_can_store(BlockNode *node, const char *name,
                             uint32_t granularity, GError **error);
 bool qcow2_bitmap_remove(BlockNode *node, const char *name, GError **error);

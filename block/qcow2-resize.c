@@ -269,6 +269,9 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, bool exact,
     if (s->header.version < 3 && s->snapshots->len) {
         return FAIL(ENOTSUP, "Can't resize a v2 image which has snapshots");
     }
+    if (!qcow2_bitmaps_invalidate(s, error)) {
+        return false;
+    }
     if (size < s->header.size) {
         if (prealloc != BLOCK_PREALLOC_OFF) {
             return FAIL(EINVAL, "Preallocation can't be used for shrinking "
@@ -287,6 +290,9 @@ bool qcow2_make_empty(BlockNode *node, GError **error)
     uint64_t end = qcow2_clusters(s, s->header.size) << s->cluster_bits;
     int ret;
 
+    if (!qcow2_bitmaps_invalidate(s, error)) {
+        return false;
+    }
     block_debug_event(qcow2_file(s), "empty_image_prepare");
     ret = end ? qcow2_discard_all(s, 0, end) : 0;
     g_mutex_lock(&s->lock);

@@ -210,7 +210,7 @@ static bool read_l1(Qcow2 *s, GError **error)
 typedef struct OpenOptions {
     bool lazy;
     uint64_t l2_cache;
-    bool request, snapshot, other, no_unref;
+    bool request, snapshot, other, no_unref, bitmaps_at_flush;
     int overlap;
 } OpenOptions;
 
@@ -243,6 +243,8 @@ static bool parse_options(Qcow2 *s, json_t *options, unsigned flags,
                             error) ||
         !block_options_bool(options, "discard-no-unref", &o->no_unref,
                             error) ||
+        !block_options_bool(options, "bitmaps-at-flush",
+                            &o->bitmaps_at_flush, error) ||
         !block_options_enum(options, "overlap-check", OVERLAP_WORDS,
                             &o->overlap, error) ||
         !block_options_enum(options, "overlap-check.template", OVERLAP_WORDS,
@@ -294,6 +296,7 @@ static void apply_options(Qcow2 *s, const OpenOptions *o)
     s->pass_discard_snapshot = o->snapshot;
     s->pass_discard_other = o->other;
     s->discard_no_unref = o->no_unref;
+    qcow2_bitmap_flush_init(s, o->bitmaps_at_flush);
     s->overlap = o->overlap;
 }
 
@@ -475,6 +478,7 @@ static bool qcow2_open(BlockNode *node, json_t *options, GError **error)
 
     s->node = node;
     g_mutex_init(&s->lock);
+    g_mutex_init(&s->bitmap_lock);
     g_cond_init(&s->in_flight_done);
     if (posix_memalign((void **)&s->stripes, 64,
                        QCOW2_STRIPES * sizeof(Qcow2Stripe))) {
@@ -493,6 +497,7 @@ static bool qcow2_open(BlockNode *node, json_t *options, GError **error)
     g_clear_pointer(&node->backing_filename, g_free);
     g_clear_pointer(&node->backing_format, g_free);
     g_mutex_clear(&s->lock);
+    g_mutex_clear(&s->bitmap_lock);
     g_cond_clear(&s->in_flight_done);
     free(s->stripes);
     s->stripes = NULL;
@@ -545,6 +550,7 @@ static void qcow2_close(BlockNode *node)
     }
     unload(s);
     g_mutex_clear(&s->lock);
+    g_mutex_clear(&s->bitmap_lock);
     g_cond_clear(&s->in_flight_done);
     free(s->stripes);
 }
@@ -819,7 +825,7 @@ static int qcow2_flush(BlockNode *node)
         }
     }
     g_mutex_unlock(&s->lock);
-    return ret;
+    return ret < 0 ? ret : qcow2_bitmaps_flush(s);
 }
 
 /* ---- Information ---------------------------------------------------------- */
@@ -910,6 +916,7 @@ static const BlockOption open_options[] = {
     { "pass-discard-snapshot", BLOCK_OPT_BOOL },
     { "pass-discard-other", BLOCK_OPT_BOOL },
     { "discard-no-unref", BLOCK_OPT_BOOL },
+    { "bitmaps-at-flush", BLOCK_OPT_BOOL },
     { "overlap-check", BLOCK_OPT_STRING },
     { "overlap-check.template", BLOCK_OPT_ENUM, OVERLAP_WORDS },
     { "cache-size", BLOCK_OPT_SIZE },
@@ -956,6 +963,7 @@ const BlockDriver block_driver_qcow2 = {
     .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_list = qcow2_snapshot_list,
     .snapshot_load = qcow2_snapshot_load,
+    .bitmaps_before_write = qcow2_bitmaps_before_write,
     .vmstate_preadv = qcow2_vmstate_preadv,
     .vmstate_pwritev = qcow2_vmstate_pwritev,
     .bitmap_can_store = qcow2_bitmap_can_store,

@@ -243,7 +243,8 @@ int block_write_check(BlockNode *node, uint64_t offset, uint64_t bytes)
          !(core->perm & BLOCK_PERM_RESIZE))) {
         return -ENOSPC;
     }
-    return 0;
+    return G_UNLIKELY(core->eager_bitmaps) && bytes
+               ? node->driver->bitmaps_before_write(node, offset, bytes) : 0;
 }
 
 /* Takes FUA off flags where the driver does not do it; true: flush after. */

@@ -8,9 +8,14 @@
  * image: it opens, a check finds no corruption (leaks are allowed), and each
  * block holds a version between the two.
  *
+ * A persistent bitmap records meanwhile.  Afterwards it is inconsistent, or
+ * has every block whose write was begun since it was made.  In every second
+ * round bitmaps are stored at flush time too, which some kills must survive.
+ *
  *   qcow2-kill [ROUNDS [SEED]]
  */
 #include "block/backend.h"
+#include "block/dirty-bitmap.h"
 #include "block/driver.h"
 
 #include <glib/gstdio.h>
@@ -26,6 +31,7 @@
 #define BLOCK 4096u
 #define BLOCKS 4096u
 #define DISK (BLOCK * BLOCKS)
+#define GRANULE (4u * 1024 * 1024) /* few: soon all are dirty and stay valid */
 
 typedef struct Shared {
     uint32_t begun[BLOCKS];   /* the last version whose write was begun */
@@ -33,6 +39,7 @@ typedef struct Shared {
     uint32_t flushed[BLOCKS]; /* `done` as of the last finished flush */
     /* For each block the versions that were zeroes or discards, as bits. */
     uint64_t zero_bits[BLOCKS];
+    uint8_t touched[BLOCKS]; /* written since the bitmap was made */
     uint32_t flushes;
     uint32_t started; /* the child has opened the image */
 } Shared;
@@ -53,12 +60,15 @@ static const Config configs[] = {
 /* What a check prints about leaks is not of interest here. */
 static FILE *messages;
 
-static BlockBackend *open_image(const char *path, unsigned flags)
+static BlockBackend *open_image(const char *path, unsigned flags,
+                                bool at_flush)
 {
     GError *error = NULL;
+    json_t *options = json_pack("{s:b}", "bitmaps-at-flush", at_flush);
     BlockBackend *backend =
-        block_backend_open(path, "qcow2", NULL, flags, &error);
+        block_backend_open(path, "qcow2", options, flags, &error);
 
+    json_decref(options);
     if (!backend) {
         fprintf(messages, "cannot open after a kill: %s\n", error->message);
         exit(1);
@@ -98,6 +108,7 @@ static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
     if (version >= 63) {
         return; /* the bits below are used up */
     }
+    sh->touched[b] = 1;
     if (what < 8) {
         for (unsigned i = 0; i < BLOCK / 4; i += 2) {
             buf[i] = b;
@@ -119,19 +130,47 @@ static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
     sh->done[b] = version;
 }
 
-static void child(const char *path, Shared *sh, uint32_t seed)
+/* A bitmap that lost its contents makes room for a new one. */
+static void have_bitmap(BlockBackend *image, Shared *sh)
+{
+    BlockNode *node = block_backend_node(image);
+    BlockDirtyBitmap *bitmap;
+
+    block_graph_lock();
+    bitmap = block_dirty_bitmap_find(node, "b");
+    if (bitmap && block_dirty_bitmap_inconsistent(bitmap)) {
+        if (!block_dirty_bitmap_remove_stored(node, "b", NULL)) {
+            fprintf(messages, "cannot remove the bitmap\n");
+            _exit(2);
+        }
+        block_dirty_bitmap_release(bitmap);
+        bitmap = NULL;
+    }
+    if (!bitmap) {
+        memset(sh->touched, 0, sizeof(sh->touched));
+        bitmap = block_dirty_bitmap_new(node, "b", GRANULE, NULL);
+        block_dirty_bitmap_set_persistent(bitmap, true);
+    }
+    block_graph_unlock();
+}
+
+static void child(const char *path, Shared *sh, uint32_t seed, bool at_flush)
 {
     GRand *rand = g_rand_new_with_seed(seed);
-    BlockBackend *image = open_image(path, BLOCK_OPEN_RDWR |
-                                               BLOCK_OPEN_UNMAP);
+    BlockBackend *image =
+        open_image(path, BLOCK_OPEN_RDWR | BLOCK_OPEN_UNMAP, at_flush);
 
+    have_bitmap(image, sh);
     __atomic_store_n(&sh->started, 1, __ATOMIC_SEQ_CST);
     for (;;) {
         write_one(image, sh, rand);
         if (g_rand_int_range(rand, 0, 12) == 0) {
             uint32_t *snapshot = g_memdup(sh->done, sizeof(sh->done));
 
-            if (block_backend_flush(image) < 0) {
+            int ret = block_backend_flush(image);
+
+            if (ret < 0) {
+                fprintf(messages, "flush failed: %s\n", strerror(-ret));
                 _exit(2);
             }
             memcpy(sh->flushed, snapshot, sizeof(sh->flushed));
@@ -197,9 +236,31 @@ static int compare_blocks(BlockBackend *image, Shared *sh)
     return bad;
 }
 
+/* Of the rounds with bitmaps-at-flush, those after which it was valid. */
+static unsigned valid_bitmaps;
+
+static int check_bitmap(BlockBackend *image, const Shared *sh, bool at_flush)
+{
+    BlockDirtyBitmap *bitmap =
+        block_dirty_bitmap_find(block_backend_node(image), "b");
+
+    if (!bitmap || block_dirty_bitmap_inconsistent(bitmap)) {
+        return 0;
+    }
+    valid_bitmaps += at_flush;
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        if (sh->touched[b] &&
+            !block_dirty_bitmap_get(bitmap, (uint64_t)b * BLOCK)) {
+            fprintf(messages, "block %u is not in the bitmap\n", b);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int check_image(const char *path, bool dirty_is_normal)
 {
-    BlockBackend *image = open_image(path, BLOCK_OPEN_CHECK);
+    BlockBackend *image = open_image(path, BLOCK_OPEN_CHECK, false);
     BlockNode *node = block_backend_node(image);
     BlockCheckResult r;
     GError *error = NULL;
@@ -219,7 +280,7 @@ static int check_image(const char *path, bool dirty_is_normal)
 }
 
 static int one_round(const char *path, const Config *config, Shared *sh,
-                     uint32_t seed, bool see_flush)
+                     uint32_t seed, bool see_flush, bool at_flush)
 {
     pid_t pid;
     bool lazy = !strcmp(config->name, "lazy");
@@ -230,7 +291,7 @@ static int one_round(const char *path, const Config *config, Shared *sh,
     sh->started = 0;
     pid = fork();
     if (pid == 0) {
-        child(path, sh, seed);
+        child(path, sh, seed, at_flush);
     }
     /* Mostly while it writes, now and then while it opens. */
     for (int i = 0; i < 5000 && seed % 8 &&
@@ -252,7 +313,8 @@ static int one_round(const char *path, const Config *config, Shared *sh,
     }
     /* Lazy refcounts are wrong on purpose until the image is opened. */
     bad = lazy ? 0 : check_image(path, false);
-    image = open_image(path, BLOCK_OPEN_RDWR);
+    image = open_image(path, BLOCK_OPEN_RDWR, at_flush);
+    bad += check_bitmap(image, sh, at_flush);
     bad += compare_blocks(image, sh);
     block_backend_unref(image);
     return bad + check_image(path, false);
@@ -284,7 +346,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < rounds && !failed; i++) {
             uint32_t s = g_rand_int(rand);
 
-            failed = one_round(path, &configs[c], sh, s, i % 4 == 0);
+            failed = one_round(path, &configs[c], sh, s, i % 4 == 0, i % 2);
             if (failed) {
                 fprintf(messages, "%s: round %d of seed %u\n", configs[c].name,
                         i, seed);
@@ -302,6 +364,11 @@ int main(int argc, char **argv)
         } else {
             fprintf(messages, "the image is kept as %s\n", path);
         }
+    }
+    printf("bitmaps valid after %u kills\n", valid_bitmaps);
+    if (!failed && rounds >= 20 && valid_bitmaps == 0) {
+        fprintf(messages, "no bitmap survived a kill\n");
+        failed = 1;
     }
     g_rand_free(rand);
     return failed != 0;
