@@ -84,6 +84,11 @@ typedef struct GdbTarget {
     char *(*monitor)(void *opaque, const char *command);
     /* Objects of qXfer: "auxv", "exec-file"; bytes or NULL. */
     GBytes *(*object)(void *opaque, const char *name);
+    /*
+     * A file that looks different to the target than to us (/proc/PID/maps):
+     * a descriptor, or -ENOENT when the host's is right.  May be NULL.
+     */
+    int (*open_file)(void *opaque, const char *path, int flags);
     void (*detach)(void *opaque);
     void (*kill)(void *opaque);
 } GdbTarget;

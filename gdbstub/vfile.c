@@ -110,6 +110,20 @@ static void do_fstat(GdbStub *stub, int fd)
     reply(stub, sizeof(out), out, sizeof(out));
 }
 
+static int open_file(GdbStub *stub, const char *name, int flags, mode_t mode)
+{
+    int fd = -ENOENT;
+
+    if (stub->target->open_file) {
+        fd = stub->target->open_file(stub->opaque, name, flags);
+    }
+    if (fd == -ENOENT) {
+        return open(name, flags, mode);
+    }
+    errno = fd < 0 ? -fd : 0;
+    return fd < 0 ? -1 : fd;
+}
+
 void gdb_stub_vfile(GdbStub *stub, const char *text, size_t size)
 {
     g_autofree char *name = NULL;
@@ -126,7 +140,8 @@ void gdb_stub_vfile(GdbStub *stub, const char *text, size_t size)
             reply(stub, -1, NULL, 0);
             return;
         }
-        reply(stub, open(name, host_flags(n[0]), (mode_t)n[1]), NULL, 0);
+        reply(stub, open_file(stub, name, host_flags(n[0]), (mode_t)n[1]),
+              NULL, 0);
     } else if (g_str_has_prefix(text, "close:") &&
                parse_numbers(text + strlen("close:"), n, 1)) {
         reply(stub, close((int)n[0]), NULL, 0);

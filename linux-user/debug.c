@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "gdbstub/gdbstub.h"
+#include "linux-user/proc-files.h"
 #include "linux-user/syscall.h"
 #include "target-e2k/debug-regs.h"
 #include "tcg/host-access.h"
@@ -293,6 +294,12 @@ static char *target_monitor(void *opaque, const char *command)
     return text;
 }
 
+/* "info proc mappings" and its like read /proc/PID. */
+static int target_open_file(void *opaque, const char *path, int flags)
+{
+    return proc_file_open(debug.process, path, flags);
+}
+
 static const GdbTarget user_target = {
     .architecture = "e2k",
     .register_name = debug_reg_name,
@@ -308,6 +315,7 @@ static const GdbTarget user_target = {
     .set_point = target_set_point,
     .monitor = target_monitor,
     .object = target_object,
+    .open_file = target_open_file,
     .detach = target_detach,
     .kill = target_kill,
 };

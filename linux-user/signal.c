@@ -48,9 +48,56 @@ enum {
     STATE_USD_HI = 0x2c, STATE_USD_LO = 0x2d,
 };
 
+/*
+ * What belongs to the interrupted flow of control, as one list: everything
+ * else of a CPU is the process's or the thread's and stays as it is.
+ */
+#define FLOW_FIELDS(F)                                                         \
+    F(win) F(win_tags) F(frame) F(ip) F(pf) F(lcnt) F(ecnt) F(pcnt)            \
+    F(strmd) F(ldovl) F(vlc) F(over) F(ldmc) F(semc) F(wsz) F(psize)           \
+    F(wfx) F(wdbl) F(rbs) F(rsz) F(rcur) F(psz) F(pcur) F(usd_base)            \
+    F(usd_size) F(sbr) F(ilcr_lcnt) F(ilcr_ecnt) F(ilcr_pcnt)                  \
+    F(syscall_entry) F(syscall_wbs)
+
+typedef struct Flow {
+#define F(field) __typeof__(((E2kCpu *)NULL)->field) field;
+    FLOW_FIELDS(F)
+#undef F
+    uint64_t ctpr[3];
+    RegSlot g[16];           /* %g16 to %g31 */
+    uint8_t g_tags[16];
+    __typeof__(((E2kCpu *)NULL)->resume) resume;
+    AauState aau;
+} Flow;
+
+static void flow_save(Flow *flow, const E2kCpu *cpu)
+{
+#define F(field) flow->field = cpu->field;
+    FLOW_FIELDS(F)
+#undef F
+    memcpy(flow->ctpr, cpu->ctpr, sizeof(flow->ctpr));
+    memcpy(flow->g, cpu->g + 16, sizeof(flow->g));
+    memcpy(flow->g_tags, cpu->g_tags + 16, sizeof(flow->g_tags));
+    flow->resume = cpu->resume;
+    flow->aau = cpu->aau;
+}
+
+static void flow_restore(E2kCpu *cpu, const Flow *flow)
+{
+#define F(field) cpu->field = flow->field;
+    FLOW_FIELDS(F)
+#undef F
+    memcpy(cpu->ctpr, flow->ctpr, sizeof(flow->ctpr));
+    memcpy(cpu->g + 16, flow->g, sizeof(flow->g));
+    memcpy(cpu->g_tags + 16, flow->g_tags, sizeof(flow->g_tags));
+    cpu->resume = flow->resume;
+    cpu->aau = flow->aau;
+    cpu->lock.armed = false;
+}
+
 struct SignalRecord {
     SignalRecord *next;
-    E2kCpu saved;            /* the interrupted state */
+    Flow saved;              /* the interrupted state */
     uint64_t blocked;        /* mask to come back to */
     uint64_t frame;          /* guest address of the rt_sigframe */
     bool siginfo;            /* the handler may have edited the frame */
@@ -452,7 +499,7 @@ static void deliver_to_handler(UserThread *thread,
     }
     record = g_new(SignalRecord, 1);
     record->next = thread->records;
-    record->saved = *cpu;
+    flow_save(&record->saved, cpu);
     record->blocked = old_mask;
     record->frame = address;
     record->siginfo = action->flags & GUEST_SA_SIGINFO;
@@ -534,45 +581,6 @@ void signal_deliver_pending(UserThread *thread)
     }
 }
 
-static void restore(E2kCpu *cpu, const E2kCpu *saved)
-{
-    cpu->win = saved->win;
-    cpu->win_tags = saved->win_tags;
-    cpu->frame = saved->frame;
-    cpu->ip = saved->ip;
-    cpu->pf = saved->pf;
-    memcpy(cpu->ctpr, saved->ctpr, sizeof(cpu->ctpr));
-    cpu->lcnt = saved->lcnt;
-    cpu->ecnt = saved->ecnt;
-    cpu->pcnt = saved->pcnt;
-    cpu->strmd = saved->strmd;
-    cpu->ldovl = saved->ldovl;
-    cpu->vlc = saved->vlc;
-    cpu->over = saved->over;
-    cpu->ldmc = saved->ldmc;
-    cpu->semc = saved->semc;
-    cpu->wsz = saved->wsz;
-    cpu->psize = saved->psize;
-    cpu->wfx = saved->wfx;
-    cpu->wdbl = saved->wdbl;
-    cpu->rbs = saved->rbs;
-    cpu->rsz = saved->rsz;
-    cpu->rcur = saved->rcur;
-    cpu->psz = saved->psz;
-    cpu->pcur = saved->pcur;
-    cpu->usd_base = saved->usd_base;
-    cpu->usd_size = saved->usd_size;
-    cpu->sbr = saved->sbr;
-    memcpy(cpu->g + 16, saved->g + 16, 16 * sizeof(RegSlot));
-    memcpy(cpu->g_tags + 16, saved->g_tags + 16, 16);
-    cpu->ilcr_lcnt = saved->ilcr_lcnt;
-    cpu->ilcr_ecnt = saved->ilcr_ecnt;
-    cpu->ilcr_pcnt = saved->ilcr_pcnt;
-    cpu->aau = saved->aau;
-    cpu->resume = saved->resume;
-    cpu->lock.armed = false;
-}
-
 void signal_return(UserThread *thread)
 {
     E2kCpu *cpu = thread->cpu;
@@ -585,7 +593,7 @@ void signal_return(UserThread *thread)
         die_of(thread, &(siginfo_t){ .si_signo = SIGKILL }, NULL);
     }
     thread->records = record->next;
-    restore(cpu, &record->saved);
+    flow_restore(cpu, &record->saved);
     if (!guest_read(record->frame + FRAME_UCONTEXT + UC_SIGMASK, edited, 8) ||
         !guest_read(record->frame + FRAME_UCONTEXT + UC_MCONTEXT + 8,
                     edited + 8, 8) ||
@@ -612,8 +620,6 @@ void signal_return(UserThread *thread)
         thread->altstack.size = flags & SS_DISABLE ? 0
                                                    : ldq_le_p(stack + 16);
     }
-    cpu->syscall_entry = record->saved.syscall_entry;
-    cpu->syscall_wbs = record->saved.syscall_wbs;
     g_free(record);
     signal_set_mask(thread, ldq_le_p(edited));
     if (restart) {

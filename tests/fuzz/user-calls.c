@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STRANGER = 54321, PATIENCE_S = 3, REPORT_BYTES = 4000 };
+enum { STRANGER = 54321, REPORT_BYTES = 4000 };
 
 #define LOAD(field)                                                            \
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
@@ -88,6 +88,9 @@ static void install_filter(void)
         _exit(99);
     }
 }
+
+/* How long a program may take: more in campaigns, with sanitizers. */
+static int patience_s = 3;
 
 static void limit(int resource, rlim_t value)
 {
@@ -177,7 +180,7 @@ static void one_run(char **argv, const char *guest, const char *directory,
         run_guest(argv[1], guest, argv[3], directory, seed_text, argv[6],
                   report);
     }
-    while (time(NULL) - start < PATIENCE_S) {
+    while (time(NULL) - start < patience_s) {
         struct timespec pause = { 0, 5000000 };
 
         if (waitpid(child, &status, WNOHANG) == child) {
@@ -257,6 +260,7 @@ int main(int argc, char **argv)
     seed = strtoul(argv[4], NULL, 0);
     runs = (unsigned)strtoul(argv[5], NULL, 0);
     end = argc > 7 ? time(NULL) + atoi(argv[7]) : 0;
+    patience_s = end ? 20 : patience_s;
     if (!seed) {
         seed = (unsigned long)time(NULL) * 1000;
     }

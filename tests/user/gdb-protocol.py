@@ -124,6 +124,13 @@ def session(gdb, symbol, exe):
     fd = gdb.ask(f"vFile:open:{name},0,0")
     head = gdb.ask(f"vFile:pread:{fd[1:]},4,0")
     check(head == "F4;\x7fELF", "vFile reads the program", head)
+    pid = int(gdb.ask("qC")[2:].split(".")[0].lstrip("p"), 16)
+    name = f"/proc/{pid}/maps".encode().hex()
+    fd = gdb.ask(f"vFile:open:{name},0,0")
+    maps = gdb.ask(f"vFile:pread:{fd[1:]},2000,0")
+    check("[stack]" in maps and os.path.basename(exe) in maps and
+          "libc" not in maps, "info proc mappings shows the program's", maps)
+    check(gdb.ask(f"vFile:close:{fd[1:]}") == "F0", "and is closed")
     check("[stack]" in bytes.fromhex(
         gdb.ask("qRcmd," + b"maps".hex())).decode(), "monitor maps")
     stop = gdb.cont()

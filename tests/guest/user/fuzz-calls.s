@@ -8,7 +8,7 @@
 
 	.include "lib.inc"
 
-	.equ	ARENA, 0x20000000000
+	.equ	ARENA, 0x200000000000
 	.equ	ARENA_BYTES, 0x10000
 	.equ	NUMBERS, 440
 	.equ	SYS_setitimer, 104
