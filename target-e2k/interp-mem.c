@@ -465,10 +465,6 @@ void interp_store_seg(Interp *in, InterpOp *c)
 
 void interp_store_seg_mask(Interp *in, InterpOp *c)
 {
-    if (c->op->insn == INSN_stapmqp) {
-        interp_raise(in, c, EXC_ILLEGAL_OPCODE);
-        return;
-    }
     c->size = 16;
     c->byte_mask = c->s2.lo;
     if (!segment_address(in, c, c->s1.lo)) {

@@ -24,6 +24,8 @@
  * exc=NAME@N: the exception, raised in bundle N, or exit=syscall; without
  * either the program must run to its end.  Memory is mapped at 0x20000 (one
  * page) and 0x30000 (one page).
+ *
+ * A line "each NAME..." repeats the case with every name in place of $.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,6 +53,8 @@ typedef struct Case {
     GPtrArray *set;
     GPtrArray *code;
     GPtrArray *expect;
+    GPtrArray *each;   /* words to put for $, or none */
+    const char *word;  /* the one to put now */
 } Case;
 
 typedef struct Program {
@@ -67,8 +71,8 @@ static bool tested[INSN_COUNT];
 static void complain(const Case *c, unsigned isa, const char *engine,
                      const char *what)
 {
-    printf("%s:%u: %s (v%u, %s): %s\n", c->file, c->line, c->name, isa,
-           engine, what);
+    printf("%s:%u: %s%s%s (v%u, %s): %s\n", c->file, c->line, c->name,
+           c->word ? ": " : "", c->word ? c->word : "", isa, engine, what);
 }
 
 /* ------------------------------------------------------------------------
@@ -92,6 +96,13 @@ static char *with_addresses(const char *text, const Program *p, unsigned n)
         }
     }
     return g_string_free(out, FALSE);
+}
+
+static char *with_word(const char *text, const char *word)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "$", -1);
+
+    return g_strjoinv(word ? word : "$", parts);
 }
 
 static unsigned hex_bytes(const char *text, uint8_t bytes[64])
@@ -130,8 +141,9 @@ static bool assemble(const Case *c, unsigned isa, Program *p, char **why)
         p->n = c->code->len;
         for (unsigned i = 0; i < p->n; i++) {
             g_autoptr(GError) error = NULL;
-            g_autofree char *text =
-                with_addresses(g_ptr_array_index(c->code, i), p, p->n);
+            g_autofree char *line =
+                with_word(g_ptr_array_index(c->code, i), c->word);
+            g_autofree char *text = with_addresses(line, p, p->n);
             p->address[i] = at;
             unsigned length = assemble_line(text, at, isa,
                                             p->bytes + (at - CODE), &error);
@@ -478,7 +490,7 @@ static void find_tested(const Case *c, const Program *p, unsigned isa)
     }
 }
 
-static void run_everywhere(const Case *c)
+static void run_versions(const Case *c)
 {
     static const char *const names[] = {"interp", "jit"};
     unsigned failed_before = n_failed;
@@ -513,6 +525,18 @@ static void run_everywhere(const Case *c)
     }
 }
 
+static void run_everywhere(Case *c)
+{
+    for (unsigned i = 0; i < c->each->len; i++) {
+        c->word = g_ptr_array_index(c->each, i);
+        run_versions(c);
+    }
+    c->word = NULL;
+    if (!c->each->len) {
+        run_versions(c);
+    }
+}
+
 static void add_words(GPtrArray *to, const char *text)
 {
     g_auto(GStrv) words = g_strsplit_set(text, " \t", -1);
@@ -532,6 +556,7 @@ static void start_case(Case *c, const char *name, unsigned line)
     g_ptr_array_set_size(c->set, 0);
     g_ptr_array_set_size(c->code, 0);
     g_ptr_array_set_size(c->expect, 0);
+    g_ptr_array_set_size(c->each, 0);
 }
 
 /* One line; false when it cannot be understood. */
@@ -561,6 +586,8 @@ static bool take_line(Case *c, const char *text, unsigned line, bool *in_code)
         return n >= 1 && c->isa_first >= 1 && c->isa_last <= ISA_MAX;
     } else if (g_str_has_prefix(text, "set ")) {
         add_words(c->set, rest);
+    } else if (g_str_has_prefix(text, "each ")) {
+        add_words(c->each, rest);
     } else if (g_str_has_prefix(text, "expect")) {
         add_words(c->expect, rest);
     } else {
@@ -577,7 +604,8 @@ static void run_file(const char *path)
     Case c = {.file = path, .isa_first = 2, .isa_last = 6,
               .set = g_ptr_array_new_with_free_func(g_free),
               .code = g_ptr_array_new_with_free_func(g_free),
-              .expect = g_ptr_array_new_with_free_func(g_free)};
+              .expect = g_ptr_array_new_with_free_func(g_free),
+              .each = g_ptr_array_new_with_free_func(g_free)};
 
     if (!g_file_get_contents(path, &text, NULL, &error)) {
         printf("%s\n", error->message);
@@ -601,6 +629,7 @@ static void run_file(const char *path)
     g_ptr_array_unref(c.set);
     g_ptr_array_unref(c.code);
     g_ptr_array_unref(c.expect);
+    g_ptr_array_unref(c.each);
 }
 
 int main(int argc, char **argv)
