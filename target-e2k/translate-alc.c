@@ -94,7 +94,18 @@ static void trans_sxt(Trans *t, TransOp *o)
 /* True selects s2. */
 static void trans_merge(Trans *t, TransOp *o)
 {
-    IrReg value = ir_temp(t->ir);
+    IrReg value = o->wide ? ir_temp_v128(t->ir) : ir_temp(t->ir);
+
+    if (o->wide && o->op->has_merge) {
+        Test test = trans_cond_test(t, &o->op->merge, 1);
+        uint32_t first = ir_new_label(t->ir);
+        ir_mov(t->ir, value, o->a);
+        trans_branch_not(t, &test, first);
+        ir_mov(t->ir, value, o->b);
+        ir_label(t->ir, first);
+        ir_mov(t->ir, o->out, value);
+        return;
+    }
     if (!o->op->has_merge) {
         ir_mov(t->ir, value, o->a);
     } else {
@@ -432,6 +443,9 @@ static void trans_addcd(Trans *t, TransOp *o)
 
 static void trans_movt(Trans *t, TransOp *o)
 {
+    if (o->pair) {
+        ir_mov(t->ir, o->pair->out, o->pair->b);
+    }
     if (o->row->dst == WIDTH_S) {
         ir_extract(t->ir, o->out, o->b, 0, 32);
     } else {
@@ -458,7 +472,7 @@ static void trans_getsp(Trans *t, TransOp *o)
     ir_op2(t->ir, IR_add, 8, o->out, o->a, trans_usd_bottom(t));
 }
 
-void trans_alc_check(Trans *t, TransOp *o)
+static void check_operation(Trans *t, TransOp *o)
 {
     switch (insn_sem(o->op->insn)) {
     case SEM_div:
@@ -466,14 +480,42 @@ void trans_alc_check(Trans *t, TransOp *o)
         check_div(t, o);
         break;
     case SEM_staa:
+    case SEM_ldaa:
         trans_staa_check(t, o);
         break;
     case SEM_getsp:
         check_getsp(t, o);
         break;
+    case SEM_puttag:
+        trans_puttag_check(t, o);
+        break;
     default:
+        if (trans_is_access(o->row)) {
+            trans_mem_check(t, o);
+        }
         break;
     }
+}
+
+/* Needed only where the operation executes; accesses test in any case, which
+ * does no harm. */
+void trans_alc_check(Trans *t, TransOp *o)
+{
+    SemFamily sem = insn_sem(o->op->insn);
+
+    if (o->qualified && (sem == SEM_div || sem == SEM_mod)) {
+        uint32_t skip = ir_new_label(t->ir);
+        trans_branch_not(t, &o->cond, skip);
+        check_operation(t, o);
+        ir_label(t->ir, skip);
+    } else {
+        check_operation(t, o);
+    }
+}
+
+/* The transfer itself is the end of the bundle's. */
+static void trans_nothing(Trans *t, TransOp *o)
+{
 }
 
 TransFn *const trans_fns[SEM_COUNT] = {
@@ -519,91 +561,151 @@ TransFn *const trans_fns[SEM_COUNT] = {
     [SEM_pfconv] = trans_vec,
     [SEM_fcmp_pred] = trans_fcmp,
     [SEM_fp_comb] = trans_fp_comb,
+    [SEM_fxarith] = trans_x87,
+    [SEM_fcmp_flags] = trans_fcmp_flags,
+    [SEM_fma] = trans_call,
+    [SEM_fscale] = trans_call,
+    [SEM_fapprox] = trans_call,
+    [SEM_clmul] = trans_call,
+    [SEM_phminposuh] = trans_call,
+    [SEM_qphminposuh] = trans_call,
+    [SEM_qpmpsadbh] = trans_call,
+    [SEM_pshufb] = trans_call,
+    [SEM_qpshufb] = trans_call,
+    [SEM_qppermb] = trans_call,
+    [SEM_v7_table] = trans_call,
+    [SEM_v7_dot] = trans_call,
+    [SEM_v7_crypto] = trans_call,
+    [SEM_v7_misc] = trans_vec,
+    [SEM_pmovmskb] = trans_lanes,
+    [SEM_pmovmskps] = trans_lanes,
+    [SEM_pmovmskpd] = trans_lanes,
+    [SEM_pshufh] = trans_lanes,
+    [SEM_pshufw] = trans_lanes,
+    [SEM_pinsh] = trans_lanes,
+    [SEM_pextrh] = trans_lanes,
+    [SEM_pmerge] = trans_lanes,
+    [SEM_plog] = trans_lanes,
+    [SEM_qpcext] = trans_lanes,
+    [SEM_movif] = trans_lanes,
+    [SEM_movfi] = trans_lanes,
+    [SEM_movx] = trans_lanes,
+    [SEM_movxa] = trans_lanes,
+    [SEM_movxc] = trans_lanes,
+    [SEM_getpl] = trans_lanes,
+    [SEM_pcmp_pred] = trans_pcmp_pred,
+    [SEM_cctop] = trans_cctop,
+    [SEM_gettag] = trans_gettag,
+    [SEM_puttag] = trans_puttag,
+    [SEM_rr] = trans_rr,
+    [SEM_rw] = trans_rw,
+    [SEM_aaurr] = trans_aaurr,
+    [SEM_aaurw] = trans_aaurw,
+    [SEM_ldaa] = trans_ldaa,
+    [SEM_load_seg] = trans_load,
+    [SEM_load_desc] = trans_load,
+    [SEM_store_seg] = trans_store,
+    [SEM_store_desc] = trans_store,
+    [SEM_store_mask] = trans_store,
+    [SEM_store_seg_mask] = trans_store,
+    [SEM_ibranchd] = trans_nothing,
+    [SEM_icalld] = trans_nothing,
 };
 
-/* Only widths of one register half or one whole register. */
-static bool narrow(unsigned width)
+bool trans_is_access(const InsnRow *row)
 {
-    return width == WIDTH_NONE || width == WIDTH_S || width == WIDTH_D ||
-           width == WIDTH_P || width == WIDTH_PRED;
+    switch (row->sem) {
+    case SEM_load: case SEM_store: case SEM_store_mask: case SEM_load_seg:
+    case SEM_store_seg: case SEM_store_seg_mask: case SEM_load_desc:
+    case SEM_store_desc: case SEM_staa: case SEM_ldaa:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static bool is_fp(SemFamily sem)
 {
-    return sem == SEM_farith || sem == SEM_pfarith || sem == SEM_fcmp_reg ||
-           sem == SEM_pfcmp || sem == SEM_fconv || sem == SEM_pfconv ||
-           sem == SEM_fcmp_pred || sem == SEM_fp_comb;
+    switch (sem) {
+    case SEM_farith: case SEM_pfarith: case SEM_fcmp_reg: case SEM_pfcmp:
+    case SEM_fconv: case SEM_pfconv: case SEM_fcmp_pred: case SEM_fcmp_flags:
+    case SEM_fp_comb: case SEM_fxarith: case SEM_fma: case SEM_fscale:
+    case SEM_fapprox:
+        return true;
+    default:
+        return false;
+    }
 }
 
-static bool wide_const(const Operand *o, unsigned width)
+bool trans_is_sse(const InsnRow *row)
 {
-    return width == WIDTH_P && o->kind == OPERAND_CONST;
+    return is_fp(row->sem) && !trans_is_x87(row);
 }
 
-/* Members of a family that are not translated. */
-static bool member_supported(const Region *region, const AlcOp *op,
-                             SemFamily sem)
+bool trans_has_effects(const InsnRow *row)
+{
+    return trans_is_access(row) || is_fp(row->sem) || row->sem == SEM_div ||
+           row->sem == SEM_mod || row->sem == SEM_getsp ||
+           row->sem == SEM_rr || row->sem == SEM_rw || row->sem == SEM_aaurw;
+}
+
+/* Operations of a family that is not translated as a whole. */
+static bool member_supported(const Region *region, const Node *node,
+                             const AlcOp *op, SemFamily sem)
 {
     TransFn *fn = trans_fns[sem];
-    if (sem == SEM_load || sem == SEM_store) {
-        return trans_memory_supported(region, op);
+
+    if (trans_is_x87(&insn_rows[op->row])) {
+        return true;
     }
-    if (sem == SEM_staa) {
+    switch (sem) {
+    case SEM_staa:
+    case SEM_ldaa:
         return trans_staa_supported(region, op);
+    case SEM_aaurr:
+    case SEM_aaurw:
+        return trans_aau_supported(node, op);
+    case SEM_rw:
+        return trans_rw_supported(node, op);
+    case SEM_fcmp_pred:
+        return trans_fcmp_supported(op);
+    default:
+        break;
+    }
+    if (trans_is_access(&insn_rows[op->row])) {
+        return trans_memory_supported(region ? region->cpu->isa : 6, op);
     }
     if (fn == trans_vec) {
         return trans_vec_supported(op);
     }
-    if (fn == trans_fcmp) {
-        return trans_fcmp_supported(op);
+    if (fn == trans_call) {
+        return trans_call_supported(op->insn);
     }
-    if (sem == SEM_merge) {
-        return op->insn == INSN_merges || op->insn == INSN_merged;
+    if (fn == trans_lanes) {
+        return trans_lanes_supported(op->insn);
     }
     return true;
 }
 
-bool trans_alc_supported(const Region *region, const AlcOp *op)
+bool trans_alc_supported(const Region *region, const Node *node,
+                         const AlcOp *op)
 {
-    const InsnRow *row = &insn_rows[op->row];
     SemFamily sem = insn_sem(op->insn);
+    Geometry geo = region->key.geo;
 
-    if (!trans_fns[sem] || op->pair_second || !narrow(row->src1) ||
-        !narrow(row->src2) || !narrow(row->src3) || !narrow(row->dst) ||
-        op->mas != 0 || op->n_merges > 1) {
+    if (!trans_fns[sem] || op->n_merges > 1 ||
+        (is_fp(sem) && !geo.fp_plain && !geo.fp_checked)) {
         return false;
     }
-    /* These leave for the interpreter before their condition is known. */
-    if ((sem == SEM_div || sem == SEM_mod || sem == SEM_getsp) &&
-        op->n_conds) {
-        return false;
-    }
-    /* Their flags are not computed apart from their results. */
-    if (is_fp(sem) && (op->n_conds || op->dst.kind == OPERAND_EMPTY)) {
-        return false;
-    }
-    if (!member_supported(region, op, sem) ||
-        (is_fp(sem) && !region->key.geo.fp_plain) ||
-        wide_const(&op->src1, row->src1) || wide_const(&op->src2, row->src2) ||
-        wide_const(&op->src3, row->src3)) {
-        return false;
-    }
-    if (op->dst.kind == OPERAND_CTPR && op->insn != INSN_movtd) {
-        return false;
-    }
-    return true;
+    return member_supported(region, node, op, sem) &&
+           (op->dst.kind != OPERAND_CTPR || op->insn == INSN_movtd);
 }
 
 bool trans_has(InsnId insn)
 {
     const AlcOp op = { .insn = insn, .row = insn_infos[insn].row };
-    const InsnRow *row = &insn_rows[op.row];
     SemFamily sem = insn_sem(insn);
 
-    if (insn == INSN_NONE || !trans_fns[sem] || !narrow(row->src1) ||
-        !narrow(row->src2) || !narrow(row->src3) || !narrow(row->dst)) {
-        return false;
-    }
-    return sem == SEM_staa ? insn != INSN_staaq
-                           : member_supported(NULL, &op, sem);
+    return insn != INSN_NONE && trans_fns[sem] &&
+           member_supported(NULL, NULL, &op, sem);
 }

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#include "target-e2k/sem.h"
+
 enum {
     AASR_LDS = 7 << 7,
     AASR_ACTIVE = 3 << 7,
@@ -158,11 +160,17 @@ void trans_mova_check(Trans *t)
                   trans_interp_exit(t));
         IrReg index = aau_field(t, AREA_FIELD(k, index), 4, "index");
         unsigned size = 1u << (m->opc - 1);
-        if (t->cpu->isa <= 4 && size > 1) {
+        bool aligned = t->cpu->isa <= 4 && size > 1;
+        if (aligned || t->cpu->guest_base) {
             IrReg base = aau_field(t, AREA_FIELD(k, base), 8, "base");
             IrReg at = ir_new2(ir, IR_add, 8, base, index);
             at = ir_new2i(ir, IR_add, 8, at, m->ind);
-            ir_brcond(ir, IR_TSTNE, 8, at, trans_imm(t, size - 1),
+            if (aligned) {
+                ir_brcond(ir, IR_TSTNE, 8, at, trans_imm(t, size - 1),
+                          trans_interp_exit(t));
+            }
+            IrReg high = ir_new2i(ir, IR_shr, 8, at, 48);
+            ir_brcond(ir, IR_NE, 8, high, trans_imm(t, 0),
                       trans_interp_exit(t));
         }
         if (first_advance(b, i)) {
@@ -224,66 +232,127 @@ void trans_mova_commit(Trans *t)
 }
 
 /* ------------------------------------------------------------------------
- * staa
+ * staa, ldaa
  */
 
-static unsigned staa_log2(InsnId insn)
+static unsigned array_log2(InsnId insn)
 {
     switch (insn) {
-    case INSN_staab: return 0;
-    case INSN_staah: return 1;
-    case INSN_staaw: return 2;
-    case INSN_staad: return 3;
+    case INSN_staab: case INSN_ldaab: return 0;
+    case INSN_staah: case INSN_ldaah: return 1;
+    case INSN_staaw: case INSN_ldaaw: return 2;
+    case INSN_staad: case INSN_ldaad: return 3;
     default: return 4;
     }
 }
 
 bool trans_staa_supported(const Region *region, const AlcOp *op)
 {
-    return trans_inline_memory(region->cpu) && op->insn != INSN_staaq &&
-           op->mas == 0 && !op->array.use_aaind && op->n_am_conds == 0;
+    /* Specifiers: byte order only. */
+    return (!region || trans_inline_memory(region->cpu)) && (op->mas & 7) == 0;
 }
 
-static IrReg aasti(Trans *t, const AlcOp *op)
+/* %aastiI, or %aaindI. */
+static IrReg array_index(Trans *t, const AlcOp *op)
 {
-    return aau_field(t, offsetof(E2kCpu, aau.aasti) + 8 * op->array.ind, 8,
-                     "aasti");
+    size_t field = op->array.use_aaind ? offsetof(E2kCpu, aau.aaind)
+                                       : offsetof(E2kCpu, aau.aasti);
+    return aau_field(t, field + 8 * op->array.ind, 8, "aasti");
 }
 
+/* Where the access goes; %aaind0 reads 0. */
+static void array_address(Trans *t, const AlcOp *op, IrReg *base,
+                          IrReg *index)
+{
+    Ir *ir = t->ir;
+    IrReg aad = aau_field(t, offsetof(E2kCpu, aau.aad) + 16 * op->array.aad,
+                          8, "aad");
+
+    *base = ir_new2i(ir, IR_and, 8, aad, CTPR_BASE_MASK);
+    if (op->array.use_aaind && op->array.ind == 0) {
+        *index = trans_imm(t, 0);
+    } else {
+        *index = ir_temp(ir);
+        ir_extract(ir, *index, array_index(t, op), 0, 32);
+    }
+}
+
+static int32_t array_offset(const AlcOp *op)
+{
+    return op->array.lit ? (int32_t)op->array.lit_value : 0;
+}
+
+/* Descriptor and index hold numbers; the address is aligned if it must. */
 void trans_staa_check(Trans *t, TransOp *o)
 {
     const AlcOp *op = o->op;
     Ir *ir = t->ir;
     IrReg aad = aau_field(t, offsetof(E2kCpu, aau.aad) + 16 * op->array.aad,
                           8, "aad");
-    IrReg tags = aau_field(t, offsetof(E2kCpu, aau.aasti_tag), 2,
+    IrReg tags = aau_field(t, op->array.use_aaind
+                                  ? offsetof(E2kCpu, aau.aaind_tag)
+                                  : offsetof(E2kCpu, aau.aasti_tag), 2,
                            "aasti_tag");
     IrReg tag = ir_new2i(ir, IR_and, 8, aad, UINT64_C(7) << AAD_TAG_SHIFT);
+    unsigned size = 1u << array_log2(op->insn);
 
     ir_brcond(ir, IR_NE, 8, tag, trans_imm(t, 0), trans_interp_exit(t));
     ir_brcond(ir, IR_TSTNE, 8, tags, trans_imm(t, 1u << op->array.ind),
               trans_interp_exit(t));
+    bool aligned = t->node->at.geo.ac && size > 1;
+    if (aligned || t->cpu->guest_base) {
+        IrReg base, index;
+        array_address(t, op, &base, &index);
+        IrReg at = ir_new2(ir, IR_add, 8, base, index);
+        at = ir_new2i(ir, IR_add, 8, at, (int64_t)array_offset(op));
+        if (aligned) {
+            ir_brcond(ir, IR_TSTNE, 8, at, trans_imm(t, size - 1),
+                      trans_interp_exit(t));
+        }
+        IrReg high = ir_new2i(ir, IR_shr, 8, at, 48);
+        ir_brcond(ir, IR_NE, 8, high, trans_imm(t, 0), trans_interp_exit(t));
+    }
+}
+
+static IrReg host_base(Trans *t, IrReg base)
+{
+    return t->cpu->guest_base
+               ? ir_new2i(t->ir, IR_add, 8, base, t->cpu->guest_base) : base;
 }
 
 void trans_staa(Trans *t, TransOp *o)
 {
-    const AlcOp *op = o->op;
-    Ir *ir = t->ir;
-    IrReg aad = aau_field(t, offsetof(E2kCpu, aau.aad) + 16 * op->array.aad,
-                          8, "aad");
-    IrReg base = ir_new2i(ir, IR_and, 8, aad, CTPR_BASE_MASK);
-    IrReg index = ir_temp(ir);
+    unsigned size = 1u << array_log2(o->op->insn);
+    IrReg base, index;
+    IrReg v = trans_store_data(t, o);
 
-    ir_extract(ir, index, aasti(t, op), 0, 32);
-    if (t->cpu->guest_base) {
-        base = ir_new2i(ir, IR_add, 8, base, t->cpu->guest_base);
+    if (o->op->mas >> 3 & 1) {
+        v = trans_reversed(t, v, size);
     }
-    ir_gst(ir, 1u << staa_log2(op->insn), base, index, 0,
-           op->array.lit ? (int32_t)op->array.lit_value : 0, o->c,
+    array_address(t, o->op, &base, &index);
+    ir_gst(t->ir, size, host_base(t, base), index, 0, array_offset(o->op), v,
            trans_fault(t));
 }
 
-/* The index moves on, unless the store is suppressed by loop_mode. */
+void trans_ldaa(Trans *t, TransOp *o)
+{
+    unsigned size = 1u << array_log2(o->op->insn);
+    IrReg base, index;
+    IrReg v = size == 16 ? ir_temp_v128(t->ir) : ir_temp(t->ir);
+
+    array_address(t, o->op, &base, &index);
+    ir_gld(t->ir, size, v, host_base(t, base), index, 0, array_offset(o->op),
+           trans_fault(t));
+    if (o->op->mas >> 3 & 1) {
+        v = trans_reversed(t, v, size);
+    }
+    trans_deliver(t, o, v);
+}
+
+/*
+ * The index moves on under a condition of its own, and not when loop_mode
+ * suppresses the store.
+ */
 void trans_staa_commit(Trans *t, const TransOp *o)
 {
     const AlcOp *op = o->op;
@@ -292,7 +361,7 @@ void trans_staa_commit(Trans *t, const TransOp *o)
     if (!op->array.am) {
         return;
     }
-    IrReg index = aasti(t, op);
+    IrReg index = array_index(t, op);
     IrReg step = trans_imm(t, 1);
     if (op->array.incr) {
         IrReg incr = aau_field(t, offsetof(E2kCpu, aau.aaincr) +
@@ -300,14 +369,79 @@ void trans_staa_commit(Trans *t, const TransOp *o)
         step = ir_temp(ir);
         ir_sextract(ir, step, incr, 0, 32);
     }
-    step = ir_new2i(ir, IR_shl, 8, step, staa_log2(op->insn));
-    IrReg next = ir_new2(ir, IR_add, 8, index, step);
-    if (t->suppressed == IR_NONE) {
-        ir_extract(ir, index, next, 0, 32);
-    } else {
-        IrReg moved = ir_temp(ir);
-        ir_extract(ir, moved, next, 0, 32);
-        ir_select(ir, IR_EQ, 8, index, t->suppressed, trans_imm(t, 0), moved,
+    step = ir_new2i(ir, IR_shl, 8, step, array_log2(op->insn));
+    IrReg next = ir_temp(ir);
+    ir_extract(ir, next, ir_new2(ir, IR_add, 8, index, step), 0, 32);
+    if (o->incr_on != IR_NONE) {
+        ir_select(ir, IR_NE, 8, next, o->incr_on, trans_imm(t, 0), next,
                   index);
     }
+    if (t->suppressed != IR_NONE && (o->row->flags & F_ST)) {
+        ir_select(ir, IR_EQ, 8, next, t->suppressed, trans_imm(t, 0), next,
+                  index);
+    }
+    ir_mov(ir, index, next);
+}
+
+/* ------------------------------------------------------------------------
+ * The unit's registers: in their homes, by a C function
+ */
+
+bool trans_aau_supported(const Node *node, const AlcOp *op)
+{
+    bool write = insn_sem(op->insn) == SEM_aaurw;
+
+    /* What a bundle does with a stream that it also sets up or stops. */
+    for (unsigned i = 0; write && node && i < BUNDLE_MOVA_CHANNELS; i++) {
+        if (node->bundle.mova[i].present) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static IrReg aau_place(Trans *t, const AlcOp *op)
+{
+    return trans_imm(t, op->array.reg | (unsigned)op->array.ind << 8 |
+                            (unsigned)op->array.aad << 16);
+}
+
+void trans_aaurr(Trans *t, TransOp *o)
+{
+    Ir *ir = t->ir;
+    IrReg args[2] = { ir_cpu(ir), aau_place(t, o->op) };
+
+    ir_call(ir, o->out, sem_aau_read, "aau_read", 0, 1u << CLASS_ARRAY, 0, 2,
+            args);
+    if (o->pair) {
+        args[1] = ir_new2i(ir, IR_or, 8, args[1], SEM_AAU_HIGH);
+        ir_call(ir, o->pair->out, sem_aau_read, "aau_read", 0,
+                1u << CLASS_ARRAY, 0, 2, args);
+    } else if (o->row->dst == WIDTH_S) {
+        ir_extract(ir, o->out, o->out, 0, 32);
+    }
+}
+
+/* In place of registers: when it is certain that the bundle executes. */
+void trans_aaurw(Trans *t, TransOp *o)
+{
+    Ir *ir = t->ir;
+    bool low = o->row->src3 == WIDTH_S || t->cpu->isa < 5;
+    IrReg args[4] = { ir_cpu(ir),
+                      ir_new2i(ir, IR_or, 8, aau_place(t, o->op),
+                               (low ? SEM_AAU_NARROW : 0) |
+                                   (o->row->src3 == WIDTH_S ? SEM_AAU_S : 0) |
+                                   (o->pair ? SEM_AAU_PAIR : 0)),
+                      o->c, o->pair ? o->pair->c : trans_imm(t, 0) };
+
+    ir_call(ir, IR_NONE, sem_aau_write, "aau_write", 0, 1u << CLASS_ARRAY,
+            1u << CLASS_ARRAY, 4, args);
+}
+
+/* eap: the streams stop. */
+void trans_eap(Trans *t)
+{
+    IrReg aasr = aau_field(t, offsetof(E2kCpu, aau.aasr), 4, "aasr");
+
+    ir_op2(t->ir, IR_and, 8, aasr, aasr, trans_imm(t, (uint32_t)~AASR_LDS));
 }

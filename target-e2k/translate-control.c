@@ -228,15 +228,20 @@ bool trans_condition(Trans *t, Test *test)
     case CT_PRED_AND_NOT_LOOP_END:
         *test = inverted(loop_or_pred(t, true));
         return true;
+    case CT_MLOCK:
+        /* No result of translated code is diagnostic. */
+        *test = (Test){ IR_NE, 8, t->mlock, trans_imm(t, 0) };
+        return true;
     default:
         return false;
     }
 }
 
-static bool condition_supported(const Bundle *b)
+static bool condition_supported(const Node *node)
 {
-    switch (b->ct_type) {
+    switch (node->bundle.ct_type) {
     case CT_MLOCK:
+        return node->end == END_BRANCH;
     case CT_MLOCK_LOCAL:
     case CT_LOCAL:
         return false;
@@ -456,6 +461,10 @@ static void emit_next(Trans *t)
 {
     const Node *node = t->node;
     Place place = with_facts(&node->next, node->after);
+    if (node->leave == LEAVE_TO_C) {
+        trans_leave_to_c(t, &place);
+        return;
+    }
     if (node->bundle.alcf) {
         advance_loop(t);
     }
@@ -778,7 +787,7 @@ bool trans_control_supported(const Region *region, const Node *node)
     if (node->end == END_SYSTEM) {
         return false;
     }
-    if (node->end != END_FALL && !condition_supported(b)) {
+    if (node->end != END_FALL && !condition_supported(node)) {
         return false;
     }
     /* movtd to the CTPR that this bundle jumps through. */

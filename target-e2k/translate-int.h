@@ -54,6 +54,13 @@ typedef enum NodeEnd {
     END_INTERP,   /* the interpreter executes this bundle */
 } NodeEnd;
 
+/* What follows a bundle that has changed what the region was compiled for. */
+typedef enum NodeLeave {
+    LEAVE_NOT,
+    LEAVE_REGION,  /* another region, for the same key */
+    LEAVE_TO_C,    /* the dispatcher finds the key */
+} NodeLeave;
+
 enum { NODE_NONE = -1 };
 
 typedef struct Node {
@@ -64,6 +71,7 @@ typedef struct Node {
     CtprFact after[3]; /* CTPRs at the end of the bundle */
     NodeEnd end;
     bool conditional;  /* the transfer has a condition */
+    NodeLeave leave;   /* the bundle's end, whatever follows it */
     bool is_target;    /* reached by something other than falling through */
     int next_node;     /* NODE_NONE: leaves the region */
     int taken_node;
@@ -168,6 +176,7 @@ typedef struct TagUse {
     uint8_t reg;  /* guest register */
     uint8_t mask; /* bits of its tag byte */
     bool conditional;
+    bool dynamic; /* written: the tag is known at run time only */
 } TagUse;
 
 enum {
@@ -225,6 +234,7 @@ typedef enum TransExit {
     TRANS_EXIT_STOP,   /* stop_request was seen */
     TRANS_EXIT_GUARD,  /* the entry's tests failed */
     TRANS_EXIT_LOOP,   /* a call has changed the loop counters */
+    TRANS_EXIT_STATE,  /* a state register was written */
 } TransExit;
 
 /* Classes of IR globals. */
@@ -302,6 +312,9 @@ typedef struct Trans {
     unsigned n_aau_fields;
     IrReg mova[BUNDLE_MOVA_CHANNELS];       /* values read */
     IrReg next_index[BUNDLE_MOVA_CHANNELS];
+    IrReg mlock;          /* the lock was lost, after the bundle's accesses */
+    IrReg local;          /* condition on results of this bundle */
+    IrReg mxcsr;          /* before the bundle's floating point */
     IrReg suppressed;     /* stores of a loop_mode bundle are off; or none */
     IrReg target;         /* of the node's indirect transfer */
     IrReg ctpr_source;    /* what movtd writes to a CTPR */
@@ -316,7 +329,11 @@ typedef struct Trans {
     uint64_t fault_info[8 * REGION_MAX_NODES];
 } Trans;
 
-/* One channel while its bundle is translated. */
+/*
+ * One channel while its bundle is translated.  Of an operation on a register
+ * pair, the channel of the upper half has a TransOp too, which only holds its
+ * operands and result.
+ */
 typedef struct TransOp {
     const AlcOp *op;
     const InsnRow *row;
@@ -327,6 +344,12 @@ typedef struct TransOp {
     bool wide;      /* out is V128 */
     bool qualified; /* under cond */
     Test cond;
+    bool passive;   /* the upper half of a pair */
+    bool early;     /* computed before the bundle's memory accesses */
+    struct TransOp *pair; /* upper half */
+    IrReg address;  /* of a segment access; else none */
+    IrReg incr_on;  /* condition of the array increment, or none */
+    IrReg tag;      /* puttag: the new tag, or none */
 } TransOp;
 
 /* Emits the operation: sources a, b, c to out; out is assigned last. */
@@ -334,14 +357,57 @@ typedef void TransFn(Trans *t, TransOp *o);
 
 /* translate-alc.c */
 extern TransFn *const trans_fns[SEM_COUNT];
-bool trans_alc_supported(const Region *region, const AlcOp *op);
+bool trans_alc_supported(const Region *region, const Node *node,
+                         const AlcOp *op);
+/* Loads, stores, array accesses. */
+bool trans_is_access(const InsnRow *row);
+/* Needs UPSR.fe and leaves flags: 32 and 64 bits. */
+bool trans_is_sse(const InsnRow *row);
+/* Emitted under its condition, because it does more than assign its result;
+ * emitted before the accesses. */
+bool trans_has_effects(const InsnRow *row);
 /* Tests that must hold before the bundle has any effect. */
 void trans_alc_check(Trans *t, TransOp *o);
 
 /* translate-mem.c */
 void trans_load(Trans *t, TransOp *o);
 void trans_store(Trans *t, TransOp *o);
-bool trans_memory_supported(const Region *region, const AlcOp *op);
+/* Tests before the bundle has any effect. */
+void trans_mem_check(Trans *t, TransOp *o);
+bool trans_memory_supported(unsigned isa, const AlcOp *op);
+/* A store that ends an atomic bracket: not to be executed twice. */
+bool trans_ends_lock(unsigned isa, const AlcOp *op);
+/* A datum of size bytes in the other byte order. */
+IrReg trans_reversed(Trans *t, IrReg v, unsigned size);
+/* A loaded value to its register or pair; what a store writes. */
+void trans_deliver(Trans *t, TransOp *o, IrReg v);
+IrReg trans_store_data(Trans *t, TransOp *o);
+
+/* translate-call.c */
+void trans_call(Trans *t, TransOp *o);
+bool trans_call_supported(InsnId insn);
+bool trans_is_x87(const InsnRow *row);
+void trans_x87(Trans *t, TransOp *o);
+
+/* translate-lanes.c */
+void trans_lanes(Trans *t, TransOp *o);
+bool trans_lanes_supported(InsnId insn);
+void trans_pcmp_pred(Trans *t, TransOp *o);
+void trans_cctop(Trans *t, TransOp *o);
+void trans_fcmp_flags(Trans *t, TransOp *o);
+
+/* translate-sysreg.c */
+void trans_rr(Trans *t, TransOp *o);
+void trans_rw(Trans *t, TransOp *o);
+bool trans_rw_supported(const Node *node, const AlcOp *op);
+/* How code goes on after a bundle that writes state registers. */
+NodeLeave trans_node_leave(const Bundle *b);
+void trans_gettag(Trans *t, TransOp *o);
+void trans_puttag(Trans *t, TransOp *o);
+void trans_puttag_check(Trans *t, TransOp *o);
+/* Around floating point with exceptions that are not masked. */
+void trans_fp_begin(Trans *t);
+void trans_fp_check(Trans *t);
 
 /* translate-array.c */
 bool trans_array_supported(const Region *region, const Node *node);
@@ -352,6 +418,11 @@ void trans_mova_commit(Trans *t);
 void trans_staa(Trans *t, TransOp *o);
 void trans_staa_check(Trans *t, TransOp *o);
 void trans_staa_commit(Trans *t, const TransOp *o);
+void trans_ldaa(Trans *t, TransOp *o);
+bool trans_aau_supported(const Node *node, const AlcOp *op);
+void trans_aaurr(Trans *t, TransOp *o);
+void trans_aaurw(Trans *t, TransOp *o);
+void trans_eap(Trans *t);
 
 /* translate-vec.c */
 void trans_vec(Trans *t, TransOp *o);
@@ -380,6 +451,8 @@ void tags_emit_guard(Trans *t, const Place *entry,
 /* Operands not known to be clean are tested. */
 void tags_emit_checks(Trans *t, const TagUses *uses);
 /* Tags of results. */
+/* The tag bits of a register as they are now, masked. */
+IrReg tags_load(Trans *t, unsigned guest_reg, uint8_t mask);
 void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
                  unsigned n);
 /* Brings the tags of guest registers [first, end) up to date in memory. */
@@ -403,6 +476,7 @@ IrReg trans_usd_bottom(Trans *t);
 IrReg trans_usd_size(Trans *t);
 const Site *trans_site(Trans *t, const Place *place);
 const Site *trans_node_site(Trans *t);
+void trans_leave_to_c(Trans *t, const Place *place);
 Test trans_cond_test(Trans *t, const Cond *conds, unsigned n);
 IrReg trans_test_value(Trans *t, const Test *test);
 void trans_exit(Trans *t, TransExit kind, const Site *site);

@@ -20,6 +20,7 @@
 enum {
     CTPR_SCAN_BUNDLES = 16, /* how far a use of a CTPR is looked for */
     FP_MASKS = 0x1f80,
+    FP_MASK_UE = 0x800,
 };
 
 Geometry geometry_of_cpu(const E2kCpu *cpu)
@@ -37,7 +38,10 @@ Geometry geometry_of_cpu(const E2kCpu *cpu)
         .isa = cpu->isa,
         .psr = cpu->psr,
         .fp_plain = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASKS) == FP_MASKS,
-        .plain = !(cpu->upsr & UPSR_AC) && cpu->bgr_val == 0xff &&
+        .fp_checked = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASK_UE) &&
+                      (cpu->pfpfr & FP_MASKS) != FP_MASKS,
+        .ac = (cpu->upsr & UPSR_AC) != 0,
+        .plain = cpu->bgr_val == 0xff &&
                  cpu->bgr_cur == 0 && (cpu->cui == 0 || cpu->system),
         .ctpr_empty = !(cpu->ctpr[0] | cpu->ctpr[1] | cpu->ctpr[2]),
     };
@@ -373,6 +377,8 @@ static int add_node(Region *region, const Place *place, unsigned max_nodes)
         }
         if (!trans_bundle_supported(region, node)) {
             node->end = END_INTERP;
+        } else {
+            node->leave = trans_node_leave(&node->bundle);
         }
     }
     region->uses_loop |= node->end != END_INTERP &&
@@ -562,7 +568,7 @@ static void discover(Region *region, unsigned max_nodes)
             stack[depth++] =
                 (Pending){ node->after_call, &node->after_call_node };
         }
-        if (node->end != END_INTERP &&
+        if (node->end != END_INTERP && node->leave == LEAVE_NOT &&
             (node->end == END_FALL || node->conditional)) {
             trim_facts(region, &node->next);
             stack[depth++] = (Pending){ node->next, &node->next_node };

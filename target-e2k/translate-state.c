@@ -160,6 +160,11 @@ void trans_exit(Trans *t, TransExit kind, const Site *site)
     ir_exit(t->ir, kind, IR_NONE);
 }
 
+void trans_leave_to_c(Trans *t, const Place *place)
+{
+    trans_exit(t, TRANS_EXIT_STATE, trans_site(t, place));
+}
+
 void trans_cold_exits(Trans *t)
 {
     for (unsigned i = 0; i < t->n_cold; i++) {

@@ -40,12 +40,13 @@ int trans_guest_reg(Geometry geo, const Operand *operand)
     }
 }
 
-static uint8_t width_tag_mask(unsigned width)
+static uint8_t width_tag_mask(unsigned width, bool write)
 {
     switch (width) {
     case WIDTH_S:
         return 0x03;
-    case WIDTH_X:
+    case WIDTH_X: /* results set both halves, operands have one tag */
+        return write ? 0xff : 0x0f;
     case WIDTH_P:
         return 0xff;
     default:
@@ -59,7 +60,7 @@ static void add_read(TagUses *uses, Geometry geo, const Operand *operand,
     int reg = trans_guest_reg(geo, operand);
     if (reg >= 0 && width != WIDTH_NONE) {
         uses->reads[uses->n_reads++] =
-            (TagUse){ reg, width_tag_mask(width), conditional };
+            (TagUse){ reg, width_tag_mask(width, false), conditional, false };
     }
 }
 
@@ -71,11 +72,16 @@ static void add_write(TagUses *uses, Geometry geo, const AlcOp *op,
         row->dst == WIDTH_STATE) {
         return;
     }
-    uint8_t mask = width_tag_mask(row->dst);
+    uint8_t mask = width_tag_mask(row->dst, true);
     if (row->dst == WIDTH_S && dbl && row->sem != SEM_movt) {
         mask = 0x0f;
     }
-    uses->writes[uses->n_writes++] = (TagUse){ reg, mask, op->n_conds != 0 };
+    /* A tag other than the number's comes from the operand. */
+    bool dynamic = row->sem == SEM_puttag &&
+                   (op->src2.kind != OPERAND_CONST ||
+                    (op->src2.value & mask) != 0);
+    uses->writes[uses->n_writes++] =
+        (TagUse){ reg, mask, op->n_conds != 0, dynamic };
 }
 
 void tags_of_node(const Node *node, TagUses *uses)
@@ -92,8 +98,12 @@ void tags_of_node(const Node *node, TagUses *uses)
         }
         const InsnRow *row = &insn_rows[op->row];
         bool conditional = op->n_conds != 0;
-        add_read(uses, geo, &op->src1, row->src1, conditional);
-        add_read(uses, geo, &op->src2, row->src2, conditional);
+        if (row->sem != SEM_puttag) {
+            add_read(uses, geo, &op->src1, row->src1, conditional);
+        }
+        if (row->sem != SEM_gettag) {
+            add_read(uses, geo, &op->src2, row->src2, conditional);
+        }
         add_read(uses, geo, &op->src3, row->src3, conditional);
         add_write(uses, geo, op, row, dbl);
     }
@@ -102,7 +112,7 @@ void tags_of_node(const Node *node, TagUses *uses)
         int reg = trans_guest_reg(geo, &m->dst);
         if (m->present && reg >= 0) {
             uses->writes[uses->n_writes++] =
-                (TagUse){ reg, width_tag_mask(WIDTH_D), false };
+                (TagUse){ reg, width_tag_mask(WIDTH_D, true), false, false };
         }
     }
 }
@@ -169,7 +179,10 @@ void tags_after(const Node *node, const TagUses *uses, TagState *state)
     tags_set_window(node, state);
     for (unsigned i = 0; i < uses->n_writes; i++) {
         const TagUse *use = &uses->writes[i];
-        if (!use->conditional) {
+        if (use->dynamic) {
+            state->known[use->reg] &= ~use->mask;
+            state->stale[use->reg] = 0;
+        } else if (!use->conditional) {
             set_clean(state, use->reg, use->mask, true);
         } else if (!is_clean(state, use)) {
             /* Stored under the condition, on top of what is known. */
@@ -339,6 +352,25 @@ static void tag_place(Trans *t, unsigned reg, IrReg *base, int32_t *offset)
         *base = ir_cpu(t->ir);
         *offset = offsetof(E2kCpu, g_tags) + (reg - WINDOW_REGS);
     }
+}
+
+IrReg tags_load(Trans *t, unsigned guest_reg, uint8_t mask)
+{
+    const TagState *now = &t->now;
+    uint8_t stale = now->stale[guest_reg] & mask;
+    IrReg base, tag;
+    int32_t offset;
+
+    if (trans_without_tags || (now->known[guest_reg] & mask) == mask) {
+        return trans_imm(t, now->value[guest_reg] & mask);
+    }
+    tag = ir_temp(t->ir);
+    tag_place(t, guest_reg, &base, &offset);
+    ir_ld(t->ir, 1, tag, base, offset);
+    tag = ir_new2i(t->ir, IR_and, 8, tag, mask & ~stale);
+    return stale ? ir_new2i(t->ir, IR_or, 8, tag,
+                            now->value[guest_reg] & stale)
+                 : tag;
 }
 
 /* Leaves through label when one of the masked tag bits is set. */
@@ -531,6 +563,34 @@ void tags_flush_edge(Trans *t, int target)
     }
 }
 
+/* puttag: the tag comes from an operand. */
+static void commit_dynamic(Trans *t, const TransOp *o, const TagUse *use)
+{
+    Ir *ir = t->ir;
+    uint32_t skip = 0;
+    IrReg base, tag = o->tag;
+    int32_t offset;
+
+    tags_flush(t, use->reg, use->reg + 1);
+    if (o->qualified) {
+        skip = ir_new_label(ir);
+        trans_branch_not(t, &o->cond, skip);
+    }
+    if (o->row->dst == WIDTH_S && use->mask == 0x0f) {
+        tag = ir_new2(ir, IR_mul, 8, tag, trans_imm(t, 5)); /* WD.dbl */
+    }
+    tag_place(t, use->reg, &base, &offset);
+    if (use->mask != 0xff) {
+        IrReg others = tags_load(t, use->reg, ~use->mask);
+        tag = ir_new2(ir, IR_or, 8, tag, others);
+    }
+    ir_st(ir, 1, base, offset, tag);
+    if (o->qualified) {
+        ir_label(ir, skip);
+    }
+    t->now.known[use->reg] &= ~use->mask;
+}
+
 void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
                  unsigned n)
 {
@@ -542,6 +602,10 @@ void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
             continue;
         }
         const TagUse *use = &uses->writes[w++];
+        if (o->tag != IR_NONE) {
+            commit_dynamic(t, o, use);
+            continue;
+        }
         if (!o->qualified) {
             set_clean(&t->now, use->reg, use->mask, !trans_without_tags);
             continue;

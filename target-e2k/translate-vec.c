@@ -166,6 +166,23 @@ static const VecOp vec_ops[INSN_COUNT] = {
     [INSN_fdtofs] = { IR_cvtds, V_B, 0, true },
     [INSN_pfstofd] = { IR_cvtsd, V_B },
     [INSN_pfdtofs] = { IR_cvtds, V_B, 0, true },
+    /* Several lanes. */
+    [INSN_pfstois] = { IR_cvtpswi, V_B },
+    [INSN_pfstoistr] = { IR_cvtpswiz, V_B },
+    [INSN_pistofs] = { IR_cvtpiws, V_B },
+    [INSN_qpfstois] = { IR_cvtpswi, V_B },
+    [INSN_qpfstoistr] = { IR_cvtpswiz, V_B },
+    [INSN_qpistofs] = { IR_cvtpiws, V_B },
+    [INSN_qpistofd] = { IR_cvtpiwd, V_B },
+    [INSN_qpfstofd] = { IR_cvtpsd, V_B },
+    [INSN_qpfdtois] = { IR_cvtpdwi, V_B },
+    [INSN_qpfdtoistr] = { IR_cvtpdwiz, V_B },
+    [INSN_qpfdtofs] = { IR_cvtpds, V_B },
+    /* v7 names of older operations. */
+    [INSN_qpackhbss] = { IR_vpackhsb, V_JOINR },
+    [INSN_qpackhbus] = { IR_vpackhub, V_JOINR },
+    [INSN_qpackwhss] = { IR_vpackwsh, V_JOINR },
+    [INSN_qpackwhus] = { IR_vpackwuh, V_JOINR },
 };
 
 /* Conversions with an integer register on one side. */
@@ -258,6 +275,18 @@ void trans_vec(Trans *t, TransOp *o)
     const VecOp *v = &vec_ops[o->op->insn];
     unsigned convert = convert_opcode(o->op->insn);
 
+    if (trans_is_x87(o->row)) {
+        trans_x87(t, o);
+        return;
+    }
+    if (trans_call_supported(o->op->insn)) {
+        trans_call(t, o);
+        return;
+    }
+    if (trans_lanes_supported(o->op->insn)) {
+        trans_lanes(t, o);
+        return;
+    }
     if (o->op->insn == INSN_fsqrtid) {
         ir_mov(t->ir, o->out, o->b);
         return;
@@ -284,6 +313,7 @@ void trans_vec(Trans *t, TransOp *o)
 bool trans_vec_supported(const AlcOp *op)
 {
     return vec_ops[op->insn].shape != V_NONE ||
+           trans_call_supported(op->insn) || trans_lanes_supported(op->insn) ||
            op->insn == INSN_fsqrtid || convert_opcode(op->insn) != IR_nop;
 }
 
@@ -326,6 +356,11 @@ static int fcmp_index(InsnId insn, unsigned *width)
 void trans_fcmp(Trans *t, TransOp *o)
 {
     unsigned width = 8;
+
+    if (trans_is_x87(o->row)) {
+        trans_x87(t, o);
+        return;
+    }
     const FcmpOp *f = &fcmp_ops[fcmp_index(o->op->insn, &width)];
     IrReg value = ir_temp(t->ir);
 

@@ -31,10 +31,21 @@ bool trans_without_tags;
 static IrReg operand(Trans *t, const Operand *o, unsigned width)
 {
     int reg = trans_guest_reg(t->node->at.geo, o);
-    if (reg >= 0 && width != WIDTH_NONE) {
-        return width == WIDTH_P ? trans_reg(t, reg) : trans_reg_lo(t, reg);
+    bool wide = width == WIDTH_P || width == WIDTH_X;
+
+    if (width == WIDTH_NONE || width == WIDTH_STATE) {
+        return IR_NONE;
     }
-    return o->kind == OPERAND_CONST ? trans_imm(t, o->value) : IR_NONE;
+    if (reg >= 0) {
+        return wide ? trans_reg(t, reg) : trans_reg_lo(t, reg);
+    }
+    IrReg value = trans_imm(t, o->kind == OPERAND_CONST ? o->value : 0);
+    if (!wide) {
+        return value;
+    }
+    IrReg both = ir_temp_v128(t->ir);
+    ir_op2(t->ir, IR_vjoin, 16, both, value, trans_imm(t, 0));
+    return both;
 }
 
 void trans_write_d(Trans *t, unsigned guest_reg, IrReg value)
@@ -46,11 +57,6 @@ void trans_write_d(Trans *t, unsigned guest_reg, IrReg value)
     } else {
         ir_mov(t->ir, reg, value);
     }
-}
-
-static bool is_memory(const InsnRow *row)
-{
-    return row->flags & (F_LD | F_ST);
 }
 
 /* Does any operation other than skip read guest register reg? */
@@ -68,9 +74,22 @@ static bool read_by_others(const TransOp *ops, unsigned n, unsigned skip,
     return false;
 }
 
+static unsigned pair_distance(const InsnRow *row)
+{
+    return row->flags & F_PAIR01_34 ? 1 : row->flags & F_PAIR02_35 ? 2 : 3;
+}
+
+/* Operations that may leave for the interpreter while they compute. */
+static bool computed_early(const Trans *t, const InsnRow *row)
+{
+    return row->sem == SEM_rr || trans_is_x87(row) ||
+           (trans_is_sse(row) && t->node->at.geo.fp_checked);
+}
+
 static unsigned collect_ops(Trans *t, TransOp *ops)
 {
     const Bundle *b = &t->node->bundle;
+    TransOp *at[BUNDLE_CHANNELS] = { NULL };
     unsigned n = 0;
 
     for (int i = 0; i < BUNDLE_CHANNELS; i++) {
@@ -79,15 +98,26 @@ static unsigned collect_ops(Trans *t, TransOp *ops)
             continue;
         }
         TransOp *o = &ops[n++];
+        at[i] = o;
         *o = (TransOp){ .op = op, .row = &insn_rows[op->row], .dst = -1 };
         o->a = operand(t, &op->src1, o->row->src1);
         o->b = operand(t, &op->src2, o->row->src2);
         o->c = operand(t, &op->src3, o->row->src3);
-        o->wide = o->row->dst == WIDTH_P;
-        if (o->row->dst == WIDTH_S || o->row->dst == WIDTH_D || o->wide) {
+        o->wide = o->row->dst == WIDTH_P || o->row->dst == WIDTH_X;
+        if (o->row->dst != WIDTH_NONE && o->row->dst != WIDTH_PRED &&
+            o->row->dst != WIDTH_STATE) {
             o->dst = trans_guest_reg(t->node->at.geo, &op->dst);
         }
         o->qualified = op->n_conds != 0;
+        o->passive = op->pair_second;
+        o->early = computed_early(t, o->row);
+    }
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        unsigned upper = at[i] ? i + pair_distance(at[i]->row) : i;
+        if (at[i] && at[i]->row->flags & F_PAIR && !at[i]->passive &&
+            upper < BUNDLE_CHANNELS) {
+            at[i]->pair = at[upper];
+        }
     }
     return n;
 }
@@ -113,8 +143,9 @@ static void choose_outputs(Trans *t, TransOp *ops, unsigned n)
         if (o->dst >= 0 && t->wide[o->dst]) {
             whole = o->wide;
         }
-        o->direct = o->dst >= 0 && whole && !o->qualified &&
-                    (!is_memory(o->row) || n == 1) &&
+        o->direct = o->dst >= 0 && whole && !o->qualified && !o->early &&
+                    !o->passive && !o->pair &&
+                    (!trans_is_access(o->row) || n == 1) &&
                     !read_by_others(ops, n, i, t->node->at.geo, o->dst);
         o->out = o->direct ? trans_reg(t, o->dst)
                  : o->wide ? ir_temp_v128(t->ir)
@@ -179,10 +210,13 @@ static void commit_pred(Trans *t, TransOp *o)
 static void emit_alc_op(Trans *t, TransOp *o)
 {
     TransFn *fn = trans_fns[insn_sem(o->op->insn)];
-    if (o->qualified && is_memory(o->row)) {
+    if (o->qualified && trans_has_effects(o->row)) {
         uint32_t skip = ir_new_label(t->ir);
         if (!o->wide) {
             ir_mov(t->ir, o->out, trans_imm(t, 0));
+        }
+        if (o->pair) {
+            ir_mov(t->ir, o->pair->out, trans_imm(t, 0));
         }
         trans_branch_not(t, &o->cond, skip);
         fn(t, o);
@@ -259,6 +293,114 @@ static void suppress_stores(Trans *t, TransOp *ops, unsigned n)
     }
 }
 
+/* Is it emitted when everything else has been decided? */
+static bool computed_late(const InsnRow *row)
+{
+    return row->sem == SEM_rw || row->sem == SEM_aaurw;
+}
+
+/* The value of an operand before the bundle. */
+static IrReg keep_operand(Trans *t, IrReg operand)
+{
+    if (operand == IR_NONE) {
+        return IR_NONE;
+    }
+    IrReg copy = ir_temp(t->ir);
+    ir_mov(t->ir, copy, operand);
+    return copy;
+}
+
+/* Conditions of the operations, and the tests that come first. */
+static void check_ops(Trans *t, TransOp *ops, unsigned n, bool writes_pred)
+{
+    for (unsigned i = 0; i < n; i++) {
+        TransOp *o = &ops[i];
+        if (o->qualified) {
+            o->cond = trans_cond_test(t, o->op->conds, o->op->n_conds);
+            if (writes_pred) {
+                o->cond = keep_test(t, &o->cond);
+            }
+        }
+        if (o->op->array.am && o->op->n_am_conds) {
+            Test test = trans_cond_test(t, o->op->am_conds,
+                                        o->op->n_am_conds);
+            o->incr_on = trans_test_value(t, &test);
+        }
+        if (!o->passive) {
+            trans_alc_check(t, o);
+        }
+        if (computed_late(o->row)) {
+            o->b = keep_operand(t, o->b);
+            o->c = keep_operand(t, o->c);
+        }
+        if (o->op->dst.kind == OPERAND_CTPR) {
+            t->ctpr_source = ir_temp(t->ir);
+            ir_mov(t->ir, t->ctpr_source, o->b);
+        }
+    }
+}
+
+static void emit_early_ops(Trans *t, TransOp *ops, unsigned n)
+{
+    bool sse = false;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (ops[i].early && !trans_is_sse(ops[i].row)) {
+            emit_alc_op(t, &ops[i]);
+        }
+        sse |= ops[i].early && trans_is_sse(ops[i].row);
+    }
+    if (!sse) {
+        return;
+    }
+    trans_fp_begin(t);
+    for (unsigned i = 0; i < n; i++) {
+        if (ops[i].early && trans_is_sse(ops[i].row)) {
+            emit_alc_op(t, &ops[i]);
+        }
+    }
+    trans_fp_check(t);
+}
+
+/* Early ones, accesses, the others. */
+static void emit_ops(Trans *t, TransOp *ops, unsigned n)
+{
+    emit_early_ops(t, ops, n);
+    trans_mova_load(t);
+    for (unsigned i = 0; i < n; i++) {
+        if (trans_is_access(ops[i].row) && !ops[i].passive) {
+            emit_alc_op(t, &ops[i]);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!trans_is_access(ops[i].row) && !ops[i].passive &&
+            !ops[i].early && !computed_late(ops[i].row)) {
+            emit_alc_op(t, &ops[i]);
+        }
+    }
+}
+
+static void commit_late_ops(Trans *t, TransOp *ops, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (computed_late(ops[i].row) && !ops[i].passive) {
+            emit_alc_op(t, &ops[i]);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        SemFamily sem = insn_sem(ops[i].op->insn);
+        if ((sem == SEM_staa || sem == SEM_ldaa) && !ops[i].passive) {
+            trans_staa_commit(t, &ops[i]);
+        }
+    }
+}
+
+/* A condition that looks at results of its own bundle is decided last. */
+static bool is_local(const Bundle *b)
+{
+    return b->ct_type == CT_MLOCK || b->ct_type == CT_MLOCK_LOCAL;
+}
+
 static void trans_bundle(Trans *t)
 {
     const Node *node = t->node;
@@ -272,47 +414,24 @@ static void trans_bundle(Trans *t)
     tags_of_node(node, &uses);
     tags_emit_checks(t, &uses);
     unsigned n = collect_ops(t, ops);
-    for (unsigned i = 0; i < n; i++) {
-        TransOp *o = &ops[i];
-        if (o->qualified) {
-            o->cond = trans_cond_test(t, o->op->conds, o->op->n_conds);
-            if (writes_pred) {
-                o->cond = keep_test(t, &o->cond);
-            }
-        }
-        trans_alc_check(t, o);
-        if (o->op->dst.kind == OPERAND_CTPR) {
-            t->ctpr_source = ir_temp(t->ir);
-            ir_mov(t->ir, t->ctpr_source, o->b);
-        }
-    }
+    check_ops(t, ops, n, writes_pred);
     suppress_stores(t, ops, n);
     trans_mova_check(t);
+    t->mlock = ir_temp(t->ir);
     bool conditional = trans_condition(t, &condition);
-    if (conditional && writes_pred) {
+    if (conditional && is_local(b)) {
+        ir_mov(t->ir, t->mlock, trans_imm(t, 0));
+    } else if (conditional && writes_pred) {
         condition = keep_test(t, &condition);
     }
     t->target = ir_temp(t->ir);
     trans_transfer_check(t, conditional ? &condition : NULL);
     choose_outputs(t, ops, n);
     trans_plu(t, clp, movep);
-    trans_mova_load(t);
-    for (unsigned i = 0; i < n; i++) {
-        if (is_memory(ops[i].row)) {
-            emit_alc_op(t, &ops[i]);
-        }
-    }
-    for (unsigned i = 0; i < n; i++) {
-        if (!is_memory(ops[i].row)) {
-            emit_alc_op(t, &ops[i]);
-        }
-    }
+    emit_ops(t, ops, n);
     tags_set_window(node, &t->now);
     for (unsigned i = 0; i < n; i++) {
         commit_register(t, &ops[i]);
-        if (insn_sem(ops[i].op->insn) == SEM_staa) {
-            trans_staa_commit(t, &ops[i]);
-        }
     }
     trans_mova_commit(t);
     tags_commit(t, &uses, ops, n);
@@ -322,6 +441,13 @@ static void trans_bundle(Trans *t)
         }
     }
     trans_plu_commit(t, clp, movep);
+    commit_late_ops(t, ops, n);
+    if (b->eap) {
+        trans_eap(t);
+    }
+    if (b->has_wait) {
+        ir_emit(t->ir, IR_fence, 8, 0, 0, 0, 0, 0);
+    }
     trans_transfer(t, conditional ? &condition : NULL);
 }
 
@@ -337,7 +463,6 @@ static bool operand_in_window(Geometry geo, const Operand *o, unsigned wsz)
     case OPERAND_BASED:
         return o->index < 2u * geo.rsz + 2 &&
                geometry_based(geo, o->index) < 2 * wsz;
-    case OPERAND_STATE:
     case OPERAND_SPECIAL:
         return false;
     default:
@@ -384,14 +509,35 @@ static bool operands_supported(const Node *node)
     return true;
 }
 
+/* The end of an atomic bracket cannot be repeated: no other access with it
+ * may fault. */
+static bool locks_supported(const Region *region, const Bundle *b)
+{
+    unsigned accesses = 0;
+    bool lock = false;
+
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        const AlcOp *op = &b->alc[i];
+        if (op->present && !op->pair_second &&
+            trans_is_access(&insn_rows[op->row])) {
+            accesses++;
+            lock |= trans_ends_lock(region->cpu->isa, op);
+        }
+    }
+    for (int i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
+        accesses += b->mova[i].present;
+    }
+    return !lock || accesses == 1;
+}
+
 bool trans_bundle_supported(const Region *region, const Node *node)
 {
     const Bundle *b = &node->bundle;
     Geometry geo = node->at.geo;
 
-    if (!geo.plain || b->bap || b->eap || b->abgi ||
-        b->abgd || b->ts_op || b->has_settr || b->has_vfrpsz ||
-        b->has_setsft || b->has_flush || b->has_vfbg || b->has_wait) {
+    if (!geo.plain || b->bap || b->abgi || b->abgd || b->ts_op ||
+        b->has_settr || b->has_vfrpsz || b->has_setsft || b->has_flush ||
+        b->has_vfbg || (b->has_wait && region->cpu->ops->wait)) {
         return false;
     }
     if (!trans_array_supported(region, node)) {
@@ -401,9 +547,13 @@ bool trans_bundle_supported(const Region *region, const Node *node)
         return false;
     }
     for (int i = 0; i < BUNDLE_CHANNELS; i++) {
-        if (b->alc[i].present && !trans_alc_supported(region, &b->alc[i])) {
+        if (b->alc[i].present &&
+            !trans_alc_supported(region, node, &b->alc[i])) {
             return false;
         }
+    }
+    if (!locks_supported(region, b)) {
+        return false;
     }
     return operands_supported(node) && trans_control_supported(region, node);
 }
@@ -434,7 +584,7 @@ static void mark_wide(Trans *t, Geometry geo, const Operand *o,
                       unsigned width)
 {
     int reg = trans_guest_reg(geo, o);
-    if (width == WIDTH_P && reg >= 0) {
+    if ((width == WIDTH_P || width == WIDTH_X) && reg >= 0) {
         t->wide[reg] = true;
     }
 }

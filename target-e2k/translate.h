@@ -29,7 +29,10 @@ typedef union Geometry {
         uint64_t isa : 3;
         uint64_t psr : 7;
         uint64_t fp_plain : 1;  /* UPSR.fe set, all FP exceptions masked */
-        uint64_t plain : 1;     /* UPSR.ac clear, BGR identity: nothing odd */
+        uint64_t fp_checked : 1; /* UPSR.fe set, some exception not masked;
+                                  * not underflow */
+        uint64_t ac : 1;        /* UPSR.ac: accesses must be aligned */
+        uint64_t plain : 1;     /* BGR identity, CUI 0: nothing odd */
         uint64_t ctpr_empty : 1; /* all three CTPRs are empty, whatever
                                   * cpu->ctpr says */
         /* Facts inside a region, tested at its entry; 0 in keys. */

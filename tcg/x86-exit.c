@@ -415,8 +415,9 @@ typedef struct ArgMove {
     int to;
     IrReg from;
     int host; /* source register, X86_NO_REG: not in one */
+    int from_host; /* of a parked value */
     bool done;
-    bool parked; /* the value is in RAX */
+    bool parked; /* the value is in RAX, or in the save area */
 } ArgMove;
 
 static void do_arg(Emit *e, ArgMove *move)
@@ -443,9 +444,38 @@ static bool blocked(const ArgMove *moves, unsigned n, unsigned at)
     return false;
 }
 
+static X86Rm saved_vec(int host)
+{
+    return tcg_field(offsetof(TcgCpu, save_vec) + 16 * (host - XMM0));
+}
+
+/* Frees the register that a move reads. */
+static void park(Emit *e, ArgMove *move)
+{
+    if (move->host >= XMM0) {
+        x86_op(&e->x, 0, 0, MAP_0F, 0x29, move->host, saved_vec(move->host));
+    } else {
+        x86_mov(&e->x, true, RAX, move->host);
+    }
+    move->parked = true;
+}
+
+static void do_parked(Emit *e, ArgMove *move)
+{
+    if (move->to >= XMM0) {
+        x86_op(&e->x, 0, 0, MAP_0F, 0x28, move->to, saved_vec(move->from_host));
+    } else if (move->from_host >= XMM0) {
+        x86_load(&e->x, 8, move->to, saved_vec(move->from_host));
+    } else {
+        x86_mov(&e->x, true, move->to, RAX);
+    }
+    move->done = true;
+}
+
 /*
- * Moves whose target nobody still reads go first; a cycle of integer
- * registers is broken by parking one value in RAX.
+ * Moves whose target nobody still reads go first; a cycle is broken by
+ * parking one value: of integer registers in RAX, of vector registers where
+ * the register is saved around calls (if it is live, with the same value).
  */
 static void move_args(Emit *e, ArgMove *moves, unsigned n)
 {
@@ -457,8 +487,7 @@ static void move_args(Emit *e, ArgMove *moves, unsigned n)
         }
         if (i < n) {
             if (moves[i].parked) {
-                x86_mov(&e->x, true, moves[i].to, RAX);
-                moves[i].done = true;
+                do_parked(e, &moves[i]);
             } else {
                 do_arg(e, &moves[i]);
             }
@@ -467,9 +496,8 @@ static void move_args(Emit *e, ArgMove *moves, unsigned n)
         }
         for (i = 0; moves[i].done; i++) {
         }
-        /* Vector arguments are few and never form cycles: see load_args(). */
-        x86_mov(&e->x, true, RAX, moves[i].host);
-        moves[i].parked = true;
+        park(e, &moves[i]);
+        moves[i].from_host = moves[i].host;
         moves[i].host = X86_NO_REG;
     }
 }
@@ -480,7 +508,6 @@ static void load_args(Emit *e, const IrCall *call)
     unsigned n_vec = 0;
     unsigned n_gpr = 0;
 
-    /* Vector sources go through their save area when they might collide. */
     for (unsigned i = 0; i < call->n_args; i++) {
         IrReg reg = call->args[i];
         bool vec = e->ir->vregs[reg].type == IR_V128;
@@ -515,13 +542,17 @@ void emit_call(Emit *e, const IrOp *op)
     if (call->writes) {
         load_pinned(e);
     }
+    if (op->dst && call->flags & IR_CALL_RET_V128) {
+        /* XMM0 itself may be restored now. */
+        x86_op(x, 0, 0, MAP_0F, 0x28, VEC_T0, x86_r(XMM0));
+    }
     save_around(e, op, true);
     if (e->c->reload[e->op]) {
         emit_load_homes(e, e->c->reload[e->op]);
     }
     if (op->dst) {
         if (call->flags & IR_CALL_RET_V128) {
-            done_vec(e, op->dst, XMM0);
+            done_vec(e, op->dst, VEC_T0);
         } else {
             done_gpr(e, op->dst, RAX);
         }
