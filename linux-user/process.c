@@ -436,6 +436,7 @@ void process_run(UserProcess *process)
 void process_exit(UserProcess *process, int status)
 {
     debug_exiting(status, false);
+    engine_report();
     fflush(NULL);
     syscall(SYS_exit_group, status);
     __builtin_unreachable();

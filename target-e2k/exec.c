@@ -7,6 +7,7 @@
 #include "tcg/host-access.h"
 #include "target-e2k/interp.h"
 #include "target-e2k/jit.h"
+#include "target-e2k/jit-count.h"
 
 static EngineKind current = ENGINE_INTERP;
 
@@ -62,6 +63,11 @@ void engine_invalidate(uint64_t address, uint64_t size_bytes)
 #ifdef E2K_HAVE_JIT
     jit_invalidate(address, size_bytes);
 #endif
+}
+
+void engine_report(void)
+{
+    jit_count_report();
 }
 
 bool engine_handle_fault(void *ucontext, uintptr_t host_address, bool write)

@@ -58,6 +58,10 @@ void cpu_request_stop(E2kCpu *cpu);
  */
 void engine_invalidate(uint64_t address, uint64_t size_bytes);
 
+/* What a log item asks to be told at the end; for ways out of the process that
+ * do not run exit handlers. */
+void engine_report(void);
+
 /*
  * For the embedder's SIGSEGV/SIGBUS handler: is the fault at this host context
  * one of ours?  Returns true when the context was changed to a recovery path

@@ -20,7 +20,9 @@
 #include <string.h>
 
 #include "target-e2k/interp.h"
+#include "target-e2k/jit-count.h"
 #include "target-e2k/translate-int.h"
+#include "util/log.h"
 
 #define PF_INVALID_BITS UINT64_C(0xaaaaaaaaaaaaaaaa)
 
@@ -174,11 +176,6 @@ static void finish_lookup(E2kCpu *cpu)
  * Running
  */
 
-static bool state_is_plain(const E2kCpu *cpu)
-{
-    return !(cpu->pf & PF_INVALID_BITS) && !cpu->resume.armed;
-}
-
 static RegionKey key_of_cpu(const E2kCpu *cpu)
 {
     return (RegionKey){ trans_space(cpu) | cpu->ip, geometry_of_cpu(cpu) };
@@ -245,13 +242,22 @@ static bool take_stop(E2kCpu *cpu)
            __atomic_exchange_n(&cpu->stop_request, 0, __ATOMIC_ACQUIRE);
 }
 
+/* The interpreter executes the next bundle. */
+static bool interpret(E2kCpu *cpu, JitReason reason)
+{
+    if (log_on(LOG_INTERP)) {
+        jit_count(cpu, reason);
+    }
+    return true;
+}
+
 /* Runs translated code from here; true when the interpreter has to go on. */
 static bool run_translated(E2kCpu *cpu)
 {
     RegionKey key = key_of_cpu(cpu);
     TcgRegion *region = find_region(cpu, key);
     if (!region) {
-        return true;
+        return interpret(cpu, JIT_NO_REGION);
     }
     if (cpu->tcg.chain_slot) {
         tcg_chain(cpu, region);
@@ -263,14 +269,14 @@ static bool run_translated(E2kCpu *cpu)
         return false;
     case TCG_EXIT_FAULT:
         site_to_cpu(cpu, (const Site *)(uintptr_t)tcg_fault(cpu)->info);
-        return true;
+        return interpret(cpu, JIT_FAULT);
     case TRANS_EXIT_GUARD:
         site_to_cpu(cpu, cpu->jit.site);
         replace_region(cpu, site_key(cpu, cpu->jit.site));
-        return true;
+        return interpret(cpu, JIT_ENTRY_TEST);
     case TRANS_EXIT_INTERP:
         site_to_cpu(cpu, cpu->jit.site);
-        return true;
+        return interpret(cpu, JIT_NOT_TRANSLATED);
     default:
         site_to_cpu(cpu, cpu->jit.site);
         return false;
@@ -317,6 +323,21 @@ static bool has_room(const E2kCpu *cpu)
            cpu->frame + 1 < cpu->frames + cpu->n_frames;
 }
 
+/* Is this a state that translated code is not made for? */
+static bool kept_out(E2kCpu *cpu, unsigned *dam_bundles)
+{
+    if (dam_is_live(cpu, dam_bundles)) {
+        return interpret(cpu, JIT_DAM);
+    }
+    if (!has_room(cpu)) {
+        return interpret(cpu, JIT_NO_ROOM);
+    }
+    if (cpu->resume.armed) {
+        return interpret(cpu, JIT_RESUME);
+    }
+    return cpu->pf & PF_INVALID_BITS && interpret(cpu, JIT_INVALID_PREDICATE);
+}
+
 CpuExit jit_run(E2kCpu *cpu)
 {
     CpuExit exit = CPU_EXIT_STOP;
@@ -331,8 +352,7 @@ CpuExit jit_run(E2kCpu *cpu)
         if (take_stop(cpu)) {
             break;
         }
-        if (!dam_is_live(cpu, &dam_bundles) && has_room(cpu) &&
-            state_is_plain(cpu) && !run_translated(cpu)) {
+        if (!kept_out(cpu, &dam_bundles) && !run_translated(cpu)) {
             continue;
         }
         cpu->tcg.chain_slot = NULL;

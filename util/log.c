@@ -32,6 +32,7 @@ static const struct {
     { LOG_PAGE, "page", "changes of the program's address space" },
     { LOG_NBD, "nbd", "NBD protocol phases and requests" },
     { LOG_BLOCK, "block", "block graph changes and jobs" },
+    { LOG_INTERP, "interp", "counts of interpreted bundles, at exit" },
 };
 
 static GQuark log_error_quark(void)

@@ -31,6 +31,7 @@ typedef enum LogItem {
     LOG_PAGE = 1 << 12,   /* user address-space changes */
     LOG_NBD = 1 << 13,    /* protocol phases and requests */
     LOG_BLOCK = 1 << 14,  /* block graph changes and jobs */
+    LOG_INTERP = 1 << 15, /* what is interpreted in the translator's place */
 } LogItem;
 
 extern unsigned log_mask;
