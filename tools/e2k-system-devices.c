@@ -17,6 +17,8 @@
 #include "block/options.h"
 #include "hw/ahci.h"
 #include "hw/virtio-blk.h"
+#include "hw/virtio-console.h"
+#include "hw/virtio-net.h"
 #include "hw/virtio-pci.h"
 #include "hw/virtio-rng.h"
 #include "monitor/monitor.h"
@@ -43,6 +45,24 @@ typedef struct DeviceSpec {
     VirtioDevice *(*make)(json_t *options, Plugged *p, GError **error);
     bool (*plug)(json_t *options, Plugged *p, GError **error);
 } DeviceSpec;
+
+static bool check_keys(const char *const *keys, json_t *options,
+                       GError **error)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(options, key, value) {
+        if (!g_strv_contains(keys, key)) {
+            g_autofree char *known = g_strjoinv(", ", (char **)keys);
+
+            g_set_error(error, TOOL_ERROR, 0, "unknown option '%s'; there "
+                        "are: %s", key, known);
+            return false;
+        }
+    }
+    return true;
+}
 
 /* ---- Disks -------------------------------------------------------------------- */
 
@@ -208,6 +228,150 @@ static VirtioDevice *make_rng(json_t *options, Plugged *p, GError **error)
     return virtio_rng_new(p->id ? p->id : "rng", machine->mem);
 }
 
+/* ---- Networks --------------------------------------------------------------------- */
+
+static GPtrArray *networks; /* NetBackend, of -netdev */
+
+static const char *const netdev_user_keys[] = { "type", "id", "restrict",
+                                                "hostfwd", NULL };
+static const char *const netdev_stream_keys[] = { "type", "id", "server",
+                                                  "addr.type", "addr.path",
+                                                  NULL };
+
+static NetBackend *find_network(const char *id)
+{
+    for (guint i = 0; networks && i < networks->len; i++) {
+        NetBackend *net = g_ptr_array_index(networks, i);
+
+        if (!g_strcmp0(net_id(net), id)) {
+            return net;
+        }
+    }
+    return NULL;
+}
+
+static NetBackend *open_user(const char *id, json_t *options, GError **error)
+{
+    NetUserOptions user = { 0 };
+    const char *forward = NULL;
+
+    if (!check_keys(netdev_user_keys, options, error) ||
+        !block_options_bool(options, "restrict", &user.restricted, error) ||
+        !block_options_string(options, "hostfwd", &forward, error)) {
+        return NULL;
+    }
+    const char *forwards[] = { forward, NULL };
+
+    user.forwards = forwards;
+    return net_user_new(id, &user, error);
+}
+
+static NetBackend *open_stream(const char *id, json_t *options,
+                               GError **error)
+{
+    const char *path = NULL, *type = "unix";
+    bool server = false;
+
+    if (!check_keys(netdev_stream_keys, options, error) ||
+        !block_options_bool(options, "server", &server, error) ||
+        !block_options_string(options, "addr.type", &type, error) ||
+        !block_options_string(options, "addr.path", &path, error)) {
+        return NULL;
+    }
+    if (strcmp(type, "unix") || !path) {
+        g_set_error(error, TOOL_ERROR, 0, "say addr.type=unix,addr.path=PATH");
+        return NULL;
+    }
+    return net_stream_new(id, path, server, error);
+}
+
+bool system_netdev_option(const char *text, GError **error)
+{
+    json_t *options = block_options_parse(text, "type", error);
+    const char *type = json_string_value(json_object_get(options, "type"));
+    const char *id = json_string_value(json_object_get(options, "id"));
+    NetBackend *net = NULL;
+
+    if (options && !id) {
+        g_set_error(error, TOOL_ERROR, 0, "'id' is missing");
+    } else if (options && find_network(id)) {
+        g_set_error(error, TOOL_ERROR, 0, "there is already a network '%s'",
+                    id);
+    } else if (options && !g_strcmp0(type, "user")) {
+        net = open_user(id, options, error);
+    } else if (options && !g_strcmp0(type, "stream")) {
+        net = open_stream(id, options, error);
+    } else if (options) {
+        g_set_error(error, TOOL_ERROR, 0, "unknown network '%s'; there are: "
+                    "user, stream", type ? type : "");
+    }
+    json_decref(options);
+    if (!net) {
+        g_prefix_error(error, "-netdev %s: ", text);
+        return false;
+    }
+    if (!networks) {
+        networks =
+            g_ptr_array_new_with_free_func((GDestroyNotify)net_free);
+    }
+    g_ptr_array_add(networks, net);
+    return true;
+}
+
+/* Six bytes, colons between them. */
+static bool parse_mac(const char *text, uint8_t mac[6])
+{
+    unsigned byte[6];
+    char rest;
+
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &byte[0], &byte[1],
+               &byte[2], &byte[3], &byte[4], &byte[5], &rest) != 6) {
+        return false;
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        mac[i] = byte[i];
+    }
+    return !(mac[0] & 1);
+}
+
+static VirtioDevice *make_net(json_t *options, Plugged *p, GError **error)
+{
+    static unsigned count;
+    const char *name = NULL, *text = NULL;
+    uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 + count };
+
+    if (!block_options_string(options, "netdev", &name, error) ||
+        !block_options_string(options, "mac", &text, error)) {
+        return NULL;
+    }
+    NetBackend *net = find_network(name);
+
+    if (!net) {
+        g_set_error(error, TOOL_ERROR, 0, name
+                        ? "there is no network '%s'"
+                        : "'netdev' is missing: name a -netdev%s",
+                    name ? name : "");
+        return NULL;
+    }
+    if (text && !parse_mac(text, mac)) {
+        g_set_error(error, TOOL_ERROR, 0, "'%s' is not the address of a card, "
+                    "such as 52:54:00:12:34:56", text);
+        return NULL;
+    }
+    count++;
+    return virtio_net_new(p->id ? p->id : "net", machine, net, mac, error);
+}
+
+static VirtioDevice *make_console(json_t *options, Plugged *p, GError **error)
+{
+    const char *path = NULL;
+
+    return block_options_string(options, "path", &path, error)
+               ? virtio_console_new(p->id ? p->id : "console", machine, path,
+                                    error)
+               : NULL;
+}
+
 static bool plug_ahci(json_t *options, Plugged *p, GError **error)
 {
     const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
@@ -241,12 +405,17 @@ static const char *const sata_keys[] = { "drive", "id", "serial", "share-rw",
                                          NULL };
 static const char *const ahci_keys[] = { "id", "ports", "bus", "addr", NULL };
 static const char *const plain_keys[] = { "id", "bus", NULL };
+static const char *const net_keys[] = { "id", "bus", "netdev", "mac", NULL };
+static const char *const console_keys[] = { "id", "bus", "path", NULL };
 
 /* Virtio devices also go by NAME-device (memory bus) and NAME-pci. */
 static const DeviceSpec specs[] = {
     { "virtio-blk", "disk", disk_keys, .make = make_disk },
     { "virtio-rng", "random bytes of the host", plain_keys,
       .make = make_rng },
+    { "virtio-net", "network card", net_keys, .make = make_net },
+    { "virtio-console", "console: path=file:PATH or unix:PATH", console_keys,
+      .make = make_console },
     { "ahci", "SATA controller", ahci_keys, .plug = plug_ahci },
     { "ide-hd", "SATA disk: bus=CONTROLLER.PORT", sata_keys,
       .plug = plug_sata_disk },
@@ -295,24 +464,6 @@ static const DeviceSpec *find_device(const char *name, Bus *bus,
     g_set_error(error, TOOL_ERROR, 0, "unknown device '%s'; there are: %s",
                 name ? name : "", known->str);
     return NULL;
-}
-
-static bool check_keys(const DeviceSpec *spec, json_t *options,
-                       GError **error)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(options, key, value) {
-        if (!g_strv_contains(spec->keys, key)) {
-            g_autofree char *known = g_strjoinv(", ", (char **)spec->keys);
-
-            g_set_error(error, TOOL_ERROR, 0, "unknown option '%s'; there "
-                        "are: %s", key, known);
-            return false;
-        }
-    }
-    return true;
 }
 
 /* ---- Plugging ------------------------------------------------------------------ */
@@ -393,7 +544,7 @@ static bool add(json_t *options, bool hot, GError **error)
     bool ok = false;
 
     p->id = g_strdup(id);
-    if (check_keys(spec, options, error)) {
+    if (check_keys(spec->keys, options, error)) {
         if (spec->plug) {
             ok = spec->plug(options, p, error);
         } else {
@@ -459,6 +610,7 @@ void system_list_pci(FILE *to)
 
 void system_devices_close(void)
 {
+    g_clear_pointer(&networks, g_ptr_array_unref);
     if (!plugged) {
         return;
     }

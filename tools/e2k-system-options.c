@@ -268,6 +268,7 @@ FLAG(no_reboot)
 FLAG(no_shutdown)
 FLAG(trap_exit)
 LIST(blockdevs)
+LIST(netdevs)
 LIST(monitors)
 LIST(pretty_monitors)
 LIST(human_monitors)
@@ -342,6 +343,8 @@ static const OptionSpec specs[] = {
     { "blockdev", "OPTIONS", add_blockdevs, "node of the block graph" },
     { "device", "NAME[,OPTION=VALUE]...", add_device,
       "device; 'help' lists them" },
+    { "netdev", "user|stream,id=ID[,OPTION=VALUE]...", add_netdevs,
+      "network behind a card" },
     { "object", "OPTIONS", add_objects, "helper object (tls-creds-..., ...)" },
     { "export", "OPTIONS", add_exports, "block export, as block-export-add" },
     { "serial", "stdio|none|file:PATH", set_serial, "console" },
@@ -439,6 +442,7 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
     o->lms = true;
     o->config.console = &console_sink;
     GPtrArray **lists[] = { &o->blockdevs, &o->drives, &o->devices,
+                            &o->netdevs,
                             &o->monitors, &o->pretty_monitors,
                             &o->human_monitors, &o->chardevs, &o->mons,
                             &o->objects, &o->exports };
@@ -470,7 +474,8 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
 
 void system_options_clear(SystemOptions *o)
 {
-    GPtrArray *lists[] = { o->blockdevs, o->drives, o->devices, o->monitors,
+    GPtrArray *lists[] = { o->blockdevs, o->drives, o->devices, o->netdevs,
+                           o->monitors,
                            o->pretty_monitors, o->human_monitors, o->chardevs, o->mons, o->objects, o->exports };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {

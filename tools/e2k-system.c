@@ -87,6 +87,7 @@ static bool open_disks(const SystemOptions *o, GError **error)
 {
     return for_all(o->objects, monitor_object_option, error) &&
            for_all(o->blockdevs, monitor_blockdev_option, error) &&
+           for_all(o->netdevs, system_netdev_option, error) &&
            system_disks_open(o, error);
 }
 

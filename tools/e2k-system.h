@@ -41,6 +41,7 @@ typedef struct SystemOptions {
     GPtrArray *blockdevs;    /* texts, in order */
     GPtrArray *drives;
     GPtrArray *devices;
+    GPtrArray *netdevs;
     GPtrArray *monitors;     /* -qmp texts */
     GPtrArray *pretty_monitors, *human_monitors; /* -qmp-pretty, -monitor */
     const char *qtest;       /* where to answer a test program, or NULL */
@@ -69,6 +70,8 @@ void system_disks_close(void);
 /* -device texts of the drives that bring a device. */
 const GPtrArray *system_drive_devices(void);
 
+/* A -netdev. */
+bool system_netdev_option(const char *text, GError **error);
 /* Plugs the devices of the command line. */
 bool system_devices_plug(const SystemOptions *options, Machine *machine,
                          GError **error);
