@@ -14,8 +14,10 @@
 #include "block/block-copy.h"
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
+#include "block/parallel.h"
 
 #define CHUNK (1024 * 1024)
+#define WORKERS 8
 
 typedef struct BackupState {
     BlockNode *source, *filter; /* own references */
@@ -24,59 +26,115 @@ typedef struct BackupState {
     BlockSync sync;
     BlockErrorPolicy on_source_error, on_target_error;
     bool success;
+    unsigned workers; /* 1..BLOCK_PARALLEL_MAX */
+    uint64_t chunk;
 } BackupState;
 
-/* Inside the filter's gate, so that its children stay. */
-static int copy_some(BackupState *s, uint64_t offset, uint64_t *copied,
-                     bool *error_is_read)
-{
-    BlockGate *gate = &block_core(s->filter)->gate;
+/* Pieces that are copied at the same time. */
+typedef struct Piece {
+    uint64_t offset, copied;
+    bool is_read; /* whose fault an error was */
     int ret;
+} Piece;
+
+typedef struct Batch {
+    BackupState *s;
+    unsigned n;
+    Piece piece[BLOCK_PARALLEL_MAX];
+} Batch;
+
+/* Inside the filter's gate, so that its children stay. */
+static void copy_piece(void *opaque, unsigned index)
+{
+    Batch *batch = opaque;
+    Piece *p = &batch->piece[index];
+    BlockNode *filter = batch->s->filter;
+    BlockGate *gate = &block_core(filter)->gate;
 
     block_gate_enter(gate);
-    ret = block_copy_range(block_cbw_copy(s->filter), offset, CHUNK, copied,
-                           error_is_read);
+    p->ret = block_copy_range(block_cbw_copy(filter), p->offset,
+                              batch->s->chunk, &p->copied, &p->is_read);
     block_gate_leave(gate);
-    return ret;
 }
 
-/* One pass over what is to do; *offset is where to go on after a pause. */
+/* The next pieces to do from `at` on. */
+static void fill_batch(Batch *batch, uint64_t at, unsigned max)
+{
+    const BlockCopy *copy = block_cbw_copy(batch->s->filter);
+
+    batch->n = 0;
+    while (batch->n < max && block_copy_next(copy, at, &at)) {
+        batch->piece[batch->n++] = (Piece){ .offset = at };
+        at += batch->s->chunk;
+    }
+}
+
+/* Errors in turn.  0, or the error to end with; *at: where to go on. */
+static int after_batch(BlockJob *job, Batch *batch, uint64_t *at)
+{
+    BackupState *s = batch->s;
+    BlockCopy *copy = block_cbw_copy(s->filter);
+    bool failed = false;
+
+    for (unsigned i = 0; i < batch->n; i++) {
+        Piece *p = &batch->piece[i];
+        bool retry;
+
+        if (p->ret == 0) {
+            continue;
+        }
+        if (!block_job_error_action(job, p->is_read ? s->on_source_error
+                                                    : s->on_target_error,
+                                    p->is_read, p->ret, &retry)) {
+            return p->ret;
+        }
+        if (!retry && block_copy_next(copy, p->offset, &p->offset)) {
+            block_copy_skip(copy, p->offset, copy->cluster);
+        }
+        *at = failed ? *at : p->offset;
+        failed = true;
+    }
+    if (!failed) {
+        *at = batch->piece[batch->n - 1].offset + 1;
+    }
+    return 0;
+}
+
+/* One pass over what is to do. */
 static int copy_all(BlockJob *job, BackupState *s)
 {
     BlockCopy *copy = block_cbw_copy(s->filter);
     uint64_t left = block_copy_left(copy);
     uint64_t at = 0;
+    Batch batch = { .s = s };
 
     block_job_set_total(job, left);
-    while (block_copy_next(copy, at, &at)) {
+    for (;;) {
         uint64_t copied = 0;
         uint64_t now;
-        bool is_read = false;
-        bool retry;
         int ret;
 
+        fill_batch(&batch, at, block_job_limited(job) ? 1 : s->workers);
+        if (batch.n == 0) {
+            return 0;
+        }
         if (block_job_pause_point(job)) {
             return -ECANCELED;
         }
-        ret = copy_some(s, at, &copied, &is_read);
+        block_parallel(batch.n, copy_piece, &batch);
+        for (unsigned i = 0; i < batch.n; i++) {
+            copied += batch.piece[i].copied;
+        }
+        ret = after_batch(job, &batch, &at);
         if (ret < 0) {
-            if (!block_job_error_action(job, is_read ? s->on_source_error
-                                                     : s->on_target_error,
-                                        is_read, ret, &retry)) {
-                return ret;
-            }
-            if (!retry) {
-                block_copy_skip(copy, at, copy->cluster);
-            }
+            return ret;
         }
         /* Guest writes make progress for us, too. */
         now = block_copy_left(copy);
         block_job_add_progress(job, left - MIN(now, left));
         left = MIN(now, left);
         block_job_throttle(job, copied);
-        at = ret < 0 ? at : at + 1;
     }
-    return 0;
 }
 
 static int backup_run(BlockJob *job)
@@ -271,6 +329,10 @@ BlockJob *block_backup_new(const BlockBackupParams *p, GError **error)
         s->filter = filter;
         s->bitmap = p->bitmap;
         s->mode = p->mode;
+        s->workers = CLAMP(p->workers ? p->workers : WORKERS, 1,
+                           BLOCK_PARALLEL_MAX);
+        s->chunk = ROUND_UP_TO(p->max_chunk ? p->max_chunk : CHUNK,
+                               block_cbw_copy(s->filter)->cluster);
         s->sync = p->sync;
         s->on_source_error = p->on_source_error;
         s->on_target_error = p->on_target_error;

@@ -622,6 +622,11 @@ bool block_job_resume(BlockJob *job, GError **error)
     return true;
 }
 
+bool block_job_limited(BlockJob *job)
+{
+    return __atomic_load_n(&job->speed, __ATOMIC_RELAXED) != 0;
+}
+
 bool block_job_set_speed(BlockJob *job, int64_t speed, GError **error)
 {
     if (!check_verb(job, BLOCK_JOB_SET_SPEED, error)) {

@@ -87,6 +87,8 @@ void *block_job_state(BlockJob *job);
 bool block_job_pause_point(BlockJob *job);
 /* Sleeps, at most this long; true when the job should stop. */
 bool block_job_sleep(BlockJob *job, int64_t microseconds);
+/* Is there a speed limit now?  Then one request at a time keeps to it. */
+bool block_job_limited(BlockJob *job);
 /* Sleeps as the speed limit wants after so many bytes. */
 void block_job_throttle(BlockJob *job, uint64_t bytes);
 bool block_job_cancelled(BlockJob *job);       /* in any way */

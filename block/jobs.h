@@ -28,6 +28,8 @@ typedef struct BlockBackupParams {
     BlockDirtyBitmap *bitmap; /* NULL: none */
     BlockBitmapMode mode;
     bool compress;
+    unsigned workers;   /* requests at a time, 0: default */
+    uint64_t max_chunk; /* bytes of one, 0: default */
     const char *filter_name; /* NULL: made up */
     BlockErrorPolicy on_source_error, on_target_error;
 } BlockBackupParams;
@@ -40,6 +42,7 @@ typedef struct BlockMirrorParams {
     BlockSync sync;      /* top, full, none */
     BlockNode *base;     /* top: what is above this; NULL: source only */
     uint32_t granularity; /* 0: default */
+    uint64_t buf_size;    /* bytes in flight, 0: default */
     bool write_blocking;
     bool commit; /* an active commit: its type, and target is its backing */
     const char *filter_name;

@@ -16,9 +16,11 @@
 #include "block/backend.h"
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
+#include "block/parallel.h"
 #include "block/range-lock.h"
 
 #define CHUNK (1024 * 1024)
+#define DEFAULT_BUF (10 * CHUNK) /* bytes in flight */
 #define ZERO_CHUNK (UINT64_C(1) << 30) /* of known zeroes at once */
 #define IDLE_US 100000 /* between looks at the bitmap when in step */
 
@@ -31,7 +33,8 @@ typedef struct MirrorState {
     BlockSync sync;
     BlockNode *base; /* own reference or NULL */
     BlockErrorPolicy on_source_error, on_target_error;
-    void *buf;
+    unsigned workers; /* 1..BLOCK_PARALLEL_MAX */
+    void *buf[BLOCK_PARALLEL_MAX]; /* CHUNK bytes each, when first needed */
     bool commit;
     bool target_was_read_only;
 } MirrorState;
@@ -166,62 +169,136 @@ static int mark_initial(BlockJob *job, MirrorState *s)
     return 0;
 }
 
+/* An area whose bits were cleared and whose range is held. */
+typedef struct Area {
+    BlockRange range;
+    uint64_t offset, bytes;
+    uint64_t copied; /* all, once it ended well */
+    bool is_read;    /* whose fault an error was */
+    int ret;
+} Area;
+
+typedef struct Batch {
+    MirrorState *s;
+    unsigned n;
+    Area area[BLOCK_PARALLEL_MAX];
+} Batch;
+
+/* One extent at the start of [offset, offset + *bytes); *bytes: what it was. */
 static int copy_extent(MirrorState *s, uint64_t offset, uint64_t *bytes,
-                       bool *is_read)
+                       void **buf, bool *is_read)
 {
     BlockStatus status;
-    int ret = block_status(s->source, offset, *bytes, &status);
+    int ret;
 
     *is_read = false;
-    if (ret == 0) {
+    if (block_status(s->source, offset, *bytes, &status) == 0) {
         *bytes = MIN(*bytes, status.bytes);
         if (status.flags & BLOCK_STATUS_ZERO) {
             return block_pwrite_zeroes(s->target, offset, *bytes,
                                        BLOCK_REQ_MAY_UNMAP);
         }
     }
+    if (!*buf && posix_memalign(buf, 4096, CHUNK)) {
+        *buf = NULL;
+        return -ENOMEM;
+    }
     *bytes = MIN(*bytes, CHUNK);
-    ret = block_pread(s->source, offset, *bytes, s->buf, 0);
+    ret = block_pread(s->source, offset, *bytes, *buf, 0);
     *is_read = ret < 0;
-    return ret < 0 ? ret : block_pwrite(s->target, offset, *bytes, s->buf, 0);
+    return ret < 0 ? ret : block_pwrite(s->target, offset, *bytes, *buf, 0);
 }
 
-/* The next dirty area; *copied 0: nothing was dirty. */
-static int copy_next(MirrorState *s, uint64_t *at, uint64_t *copied,
-                     bool *is_read)
+static void copy_area(void *opaque, unsigned index)
+{
+    Batch *batch = opaque;
+    Area *a = &batch->area[index];
+
+    while (a->copied < a->bytes && a->ret == 0) {
+        uint64_t n = a->bytes - a->copied;
+
+        a->ret = copy_extent(batch->s, a->offset + a->copied, &n,
+                             &batch->s->buf[index], &a->is_read);
+        a->copied += a->ret == 0 ? n : 0;
+    }
+}
+
+/*
+ * Takes the next dirty area from *at on: whole granules, whose bits are
+ * cleared, long if it looks like zeroes and at most CHUNK otherwise.  False
+ * when there is none up to the end.
+ */
+static bool take_area(MirrorState *s, uint64_t *at, Area *a)
 {
     uint64_t granule = block_dirty_bitmap_granularity(s->dirty);
     uint64_t size = block_dirty_bitmap_size(s->dirty);
-    uint64_t offset;
-    uint64_t bytes;
-    BlockRange range;
-    int ret;
+    BlockStatus status;
+
+    *a = (Area){ .ret = 0 };
+    if (*at >= size ||
+        !block_dirty_bitmap_next_area(s->dirty, *at, size - *at, ZERO_CHUNK,
+                                      &a->offset, &a->bytes)) {
+        return false;
+    }
+    a->offset &= ~(granule - 1);
+    a->bytes = MIN(ROUND_UP_TO(a->bytes, granule), size - a->offset);
+    if (block_status(s->source, a->offset, a->bytes, &status) < 0 ||
+        !(status.flags & BLOCK_STATUS_ZERO)) {
+        a->bytes = MIN(a->bytes, MAX(granule, CHUNK));
+    } else {
+        a->bytes = MIN(a->bytes, ROUND_UP_TO(status.bytes, granule));
+    }
+    block_range_acquire(&s->ranges, &a->range, a->offset, a->bytes, true);
+    block_dirty_bitmap_reset(s->dirty, a->offset, a->bytes);
+    *at = a->offset + a->bytes;
+    return true;
+}
+
+/* Puts back all of an area that failed, and lets guests write there again. */
+static void give_area(MirrorState *s, Area *a)
+{
+    if (a->ret < 0) {
+        block_dirty_bitmap_set(s->dirty, a->offset, a->bytes);
+        a->copied = 0;
+    }
+    block_range_release(&s->ranges, &a->range);
+}
+
+/*
+ * Copies some dirty areas, up to `workers` at the same time.  *copied 0:
+ * nothing was dirty.  The first error, if any; others are met again.
+ */
+static int copy_next(MirrorState *s, unsigned workers, uint64_t *at,
+                     uint64_t *copied, bool *is_read)
+{
+    Batch batch = { .s = s };
+    uint64_t from = *at;
+    int ret = 0;
 
     *copied = 0;
-    if (!block_dirty_bitmap_next_area(s->dirty, *at, size, ZERO_CHUNK,
-                                      &offset, &bytes)) {
-        if (*at == 0 ||
-            !block_dirty_bitmap_next_area(s->dirty, 0, size, ZERO_CHUNK,
-                                          &offset, &bytes)) {
-            return 0;
+    while (batch.n < workers && take_area(s, &from, &batch.area[batch.n])) {
+        batch.n++;
+    }
+    if (batch.n == 0 && *at) {
+        from = 0;
+        batch.n = take_area(s, &from, &batch.area[0]);
+    }
+    if (batch.n == 0) {
+        return 0;
+    }
+    block_parallel(batch.n, copy_area, &batch);
+    *at = from;
+    for (unsigned i = 0; i < batch.n; i++) {
+        Area *a = &batch.area[i];
+
+        give_area(s, a);
+        *copied += a->copied;
+        if (a->ret < 0 && ret == 0) {
+            ret = a->ret;
+            *is_read = a->is_read;
+            *at = a->offset;
         }
     }
-    /* Whole granules: their bits are cleared as a whole. */
-    offset &= ~(granule - 1);
-    bytes = MIN(ROUND_UP_TO(bytes, granule), size - offset);
-    block_range_acquire(&s->ranges, &range, offset, bytes, true);
-    block_dirty_bitmap_reset(s->dirty, offset, bytes);
-    *copied = bytes;
-    ret = copy_extent(s, offset, copied, is_read);
-    /* What was cleared but not copied. */
-    if (ret < 0) {
-        block_dirty_bitmap_set(s->dirty, offset, bytes);
-        *copied = 0;
-    } else if (*copied < bytes) {
-        block_dirty_bitmap_set(s->dirty, offset + *copied, bytes - *copied);
-    }
-    block_range_release(&s->ranges, &range);
-    *at = offset + *copied;
     return ret;
 }
 
@@ -255,8 +332,10 @@ static int mirror_run(BlockJob *job)
         if (block_job_cancelled_hard(job)) {
             return -ECANCELED;
         }
-        ret = copy_next(s, &at, &copied, &is_read);
+        ret = copy_next(s, block_job_limited(job) ? 1 : s->workers, &at,
+                        &copied, &is_read);
         if (ret < 0) {
+            block_job_add_progress(job, copied);
             if (!handle_error(job, s, ret, is_read)) {
                 return ret;
             }
@@ -288,6 +367,7 @@ static int mirror_run(BlockJob *job)
 
 /* ---- The end (graph lock) ------------------------------------------------ */
 
+/* In a drained section, which other threads could not enter. */
 static int copy_rest(MirrorState *s)
 {
     uint64_t at = 0;
@@ -296,7 +376,7 @@ static int copy_rest(MirrorState *s)
     int ret;
 
     do {
-        ret = copy_next(s, &at, &copied, &is_read);
+        ret = copy_next(s, 1, &at, &copied, &is_read);
     } while (ret == 0 && copied);
     return ret == 0 ? block_flush(s->target) : ret;
 }
@@ -359,7 +439,9 @@ static void mirror_clean(BlockJob *job)
     block_node_unref(s->base);
     block_node_unref(s->target);
     block_node_unref(s->source);
-    free(s->buf);
+    for (unsigned i = 0; i < BLOCK_PARALLEL_MAX; i++) {
+        free(s->buf[i]);
+    }
 }
 
 static const BlockJobDriver mirror_driver = {
@@ -500,11 +582,10 @@ BlockJob *block_mirror_new(const BlockMirrorParams *p, GError **error)
     s->on_source_error = p->on_source_error;
     s->on_target_error = p->on_target_error;
     block_range_lock_init(&s->ranges);
-    if (posix_memalign(&s->buf, 4096, CHUNK)) {
-        s->buf = NULL;
-    }
-    ok = s->buf != NULL;
-    if (ok && p->commit && s->target->read_only) {
+    s->workers = CLAMP((p->buf_size ? p->buf_size : DEFAULT_BUF) / CHUNK, 1,
+                       BLOCK_PARALLEL_MAX);
+    ok = true;
+    if (p->commit && s->target->read_only) {
         ok = block_node_reopen_read_only(s->target, false, error);
         s->target_was_read_only = ok;
     }

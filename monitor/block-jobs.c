@@ -141,6 +141,24 @@ static bool check_sync(json_t *args, BlockBackupParams *p, GError **error)
     return true;
 }
 
+static bool get_perf(json_t *args, BlockBackupParams *p, GError **error)
+{
+    json_t *perf = json_object_get(args, "x-perf");
+    int64_t workers = perf ? qmp_int(perf, "max-workers", 64) : 0;
+    int64_t chunk = perf ? qmp_int(perf, "max-chunk", 0) : 0;
+
+    if (perf && (workers < 1 || workers > INT32_MAX)) {
+        return fail(error, "max-workers must be between 1 and %d", INT32_MAX);
+    }
+    if (chunk < 0 || (chunk && chunk < 65536)) {
+        return fail(error, "max-chunk must be zero (which means no limit) or "
+                           "at least the cluster size");
+    }
+    p->workers = workers;
+    p->max_chunk = MIN(chunk, 64 * 1024 * 1024);
+    return true;
+}
+
 static bool common_backup(json_t *args, BlockJobTransaction *group,
                           BlockBackupParams *p, GError **error)
 {
@@ -158,7 +176,7 @@ static bool common_backup(json_t *args, BlockJobTransaction *group,
     p->filter_name = qmp_str(args, "filter-node-name");
     p->on_source_error = policy(args, "on-source-error");
     p->on_target_error = policy(args, "on-target-error");
-    return true;
+    return get_perf(args, p, error);
 }
 
 BlockJob *monitor_blockdev_backup(json_t *args, BlockJobTransaction *group,
@@ -336,6 +354,7 @@ static bool common_mirror(json_t *args, BlockMirrorParams *p, GError **error)
     if (qmp_int(args, "buf-size", 0) < 0) {
         return fail(error, "Invalid parameter 'buf-size'");
     }
+    p->buf_size = qmp_int(args, "buf-size", 0);
     return true;
 }
 

@@ -195,6 +195,46 @@ def test_backup_refusals(program):
         assert len(graph["nodes"]) == 6, graph  # no filter is left
 
 
+def test_side_by_side(program):
+    """x-perf and buf-size: many requests at a time copy the same bytes."""
+    with Daemon(program) as d:
+        size = 24 * MIB
+        path = d.file("src.img", size)
+        with open(path, "r+b") as f:
+            for i in range(0, size, 64 * 1024):
+                if i // (64 * 1024) % 5:
+                    f.seek(i)
+                    f.write(i.to_bytes(8, "little") * 4096)
+        d.cmd("blockdev-add", driver="raw", node_name="src",
+              file={"driver": "file", "filename": path})
+        for n, perf in enumerate([{"max-workers": 1}, {"max-workers": 16},
+                                  {"max-workers": 3, "max-chunk": 65536},
+                                  {"max-chunk": 4 * MIB}]):
+            target = d.raw(f"b{n}", size)
+            d.cmd("blockdev-backup", job_id="b", device="src",
+                  target=f"b{n}", sync="full", x_perf=perf)
+            assert finished(d, "b")["offset"] == size
+            d.cmd("blockdev-del", node_name=f"b{n}")
+            assert content(target) == content(path), perf
+        for n, buf in enumerate([1, MIB, 7 * MIB, 1 << 40]):
+            target = d.raw(f"m{n}", size)
+            d.cmd("blockdev-mirror", job_id="m", device="src",
+                  target=f"m{n}", sync="full", buf_size=buf)
+            d.qmp.event("BLOCK_JOB_READY", device="m")
+            d.cmd("block-job-cancel", device="m")
+            assert finished(d, "m")["len"] == size
+            d.cmd("blockdev-del", node_name=f"m{n}")
+            assert content(target) == content(path), buf
+        d.raw("t", size)
+        d.fails("max-workers must be between 1 and 2147483647",
+                "blockdev-backup", job_id="b", device="src", target="t",
+                sync="full", x_perf={"max-workers": 0})
+        d.fails("max-chunk must be zero (which means no limit) or at least "
+                "the cluster size", "blockdev-backup", job_id="b",
+                device="src", target="t", sync="full",
+                x_perf={"max-chunk": 512})
+
+
 def test_chains_in_use(program):
     """Two jobs never work on one image of a chain, filters included."""
     with Daemon(program) as d:
