@@ -57,7 +57,14 @@ void block_batch(BlockNode *node, BlockBatchItem *items, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         if (items[i].ret == BLOCK_BATCH_TODO) {
             items[i].ret = BLOCK_BATCH_ALONE;
-        } else if (items[i].write && items[i].ret != BLOCK_BATCH_ALONE) {
+        }
+        if (items[i].ret == BLOCK_BATCH_ALONE) {
+            continue;
+        }
+        block_gate_count(&core->gate, items[i].write ? BLOCK_COUNT_WRITE_OPS
+                                                     : BLOCK_COUNT_READ_OPS,
+                         items[i].bytes);
+        if (items[i].write) {
             block_write_done(node, items[i].offset, items[i].bytes, 0,
                              items[i].ret);
         }

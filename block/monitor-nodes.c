@@ -124,3 +124,27 @@ bool block_snapshot_find(BlockNode *node, const char *id, const char *name)
     }
     return false;
 }
+
+void block_node_stats(BlockNode *node, BlockNodeStats *stats)
+{
+    const BlockGate *gate = &block_core(node)->gate;
+    uint64_t sum[BLOCK_COUNTERS] = { 0 };
+
+    for (unsigned i = 0; i < BLOCK_GATE_SHARDS; i++) {
+        for (unsigned n = 0; n < BLOCK_COUNTERS; n++) {
+            sum[n] += __atomic_load_n(&gate->shards[i].counters[n],
+                                      __ATOMIC_RELAXED);
+        }
+    }
+    *stats = (BlockNodeStats){
+        .read_ops = sum[BLOCK_COUNT_READ_OPS],
+        .read_bytes = sum[BLOCK_COUNT_READ_BYTES],
+        .write_ops = sum[BLOCK_COUNT_WRITE_OPS],
+        .write_bytes = sum[BLOCK_COUNT_WRITE_BYTES],
+        .unmap_ops = sum[BLOCK_COUNT_UNMAP_OPS],
+        .unmap_bytes = sum[BLOCK_COUNT_UNMAP_BYTES],
+        .flush_ops = sum[BLOCK_COUNT_FLUSH_OPS],
+        .highest_offset = __atomic_load_n(&block_core(node)->wr_highest_offset,
+                                          __ATOMIC_RELAXED),
+    };
+}

@@ -34,6 +34,14 @@ bool block_chain_has(BlockNode *top, BlockNode *node);
 
 void block_node_set_write_threshold(BlockNode *node, uint64_t bytes);
 
+/* What was asked of a node itself since it was opened, by whomever. */
+typedef struct BlockNodeStats {
+    uint64_t read_ops, read_bytes, write_ops, write_bytes;
+    uint64_t unmap_ops, unmap_bytes, flush_ops;
+    uint64_t highest_offset; /* end of the last byte ever written */
+} BlockNodeStats;
+void block_node_stats(BlockNode *node, BlockNodeStats *stats);
+
 /* Does the image have this snapshot?  id or name may be NULL. */
 bool block_snapshot_find(BlockNode *node, const char *id, const char *name);
 

@@ -23,10 +23,22 @@
  */
 #define BLOCK_GATE_SHARDS 16
 
+/* What a node counts of its own requests, per shard: no line is shared. */
+typedef enum BlockCounter {
+    BLOCK_COUNT_READ_OPS,
+    BLOCK_COUNT_READ_BYTES,
+    BLOCK_COUNT_WRITE_OPS,
+    BLOCK_COUNT_WRITE_BYTES,
+    BLOCK_COUNT_UNMAP_OPS,
+    BLOCK_COUNT_UNMAP_BYTES,
+    BLOCK_COUNT_FLUSH_OPS,
+    BLOCK_COUNTERS
+} BlockCounter;
+
 struct BlockGate {
     struct {
         int count;
-        char pad[60];
+        uint64_t counters[BLOCK_COUNTERS]; /* fills the cache line */
     } shards[BLOCK_GATE_SHARDS];
     int closed;
     GMutex lock;
@@ -50,6 +62,19 @@ static inline int *block_gate_shard(BlockGate *gate)
     unsigned shard = block_shard ? block_shard : block_shard_assign();
 
     return &gate->shards[shard - 1].count;
+}
+
+/* A request and its bytes; bytes go to the counter after that of requests. */
+static inline void block_gate_count(BlockGate *gate, BlockCounter ops,
+                                    uint64_t bytes)
+{
+    unsigned shard = block_shard ? block_shard : block_shard_assign();
+    uint64_t *counters = gate->shards[shard - 1].counters;
+
+    __atomic_fetch_add(&counters[ops], 1, __ATOMIC_RELAXED);
+    if (bytes) {
+        __atomic_fetch_add(&counters[ops + 1], bytes, __ATOMIC_RELAXED);
+    }
 }
 
 static inline void block_gate_enter(BlockGate *gate)

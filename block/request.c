@@ -171,6 +171,7 @@ int block_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
         return 0;
     }
     block_gate_enter(&core->gate);
+    block_gate_count(&core->gate, BLOCK_COUNT_READ_OPS, bytes);
     if (G_LIKELY((int64_t)(offset + bytes) <= node_length(node))) {
         ret = read_in_range(node, offset, bytes, iov, niov, flags);
     } else {
@@ -206,12 +207,28 @@ static void threshold_exceeded(BlockNode *node, uint64_t end)
     }
 }
 
+static void wrote_up_to(BlockNodeCore *core, uint64_t end)
+{
+    uint64_t old = __atomic_load_n(&core->wr_highest_offset,
+                                   __ATOMIC_RELAXED);
+
+    while (end > old &&
+           !__atomic_compare_exchange_n(&core->wr_highest_offset, &old, end,
+                                        true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+        /* somebody else was faster: old is new */
+    }
+}
+
 /* Bookkeeping of everything that changed bytes, whether it failed or not. */
 void block_write_done(BlockNode *node, uint64_t offset, uint64_t bytes,
                       unsigned flags, int ret)
 {
     BlockNodeCore *core = block_core(node);
 
+    if (ret == 0) {
+        wrote_up_to(core, offset + bytes);
+    }
     if (!__atomic_load_n(&core->unflushed, __ATOMIC_RELAXED)) {
         __atomic_store_n(&core->unflushed, 1, __ATOMIC_SEQ_CST);
     }
@@ -398,6 +415,7 @@ int block_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
         ret = write_aligned_or_not(node, offset, bytes, iov, niov, flags);
         block_debug_event(node, "pwritev_done");
     }
+    block_gate_count(&core->gate, BLOCK_COUNT_WRITE_OPS, bytes);
     block_write_done(node, offset, bytes, given, ret);
     if (ret == 0 && flush) {
         ret = flush_inside(node);
@@ -558,6 +576,7 @@ int block_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
         block_debug_event(node, "pwritev_zero");
         ret = zero_inside(node, offset, bytes, flags);
         if (!(ret == -ENOTSUP && (flags & BLOCK_REQ_NO_FALLBACK))) {
+            block_gate_count(&core->gate, BLOCK_COUNT_WRITE_OPS, bytes);
             block_write_done(node, offset, bytes, given, ret);
         }
         if (ret == 0 && flush) {
@@ -605,6 +624,7 @@ int block_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
         goto out;
     }
     bytes -= offset;
+    block_gate_count(&core->gate, BLOCK_COUNT_UNMAP_OPS, bytes);
     ret = discard_pieces(node, offset, bytes);
     if (ret == -ENOTSUP) {
         ret = 0;
@@ -670,6 +690,7 @@ int block_flush(BlockNode *node)
     int ret;
 
     block_gate_enter(&core->gate);
+    block_gate_count(&core->gate, BLOCK_COUNT_FLUSH_OPS, 0);
     ret = flush_inside(node);
     block_gate_leave(&core->gate);
     return ret;

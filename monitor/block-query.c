@@ -95,10 +95,24 @@ static json_t *stats_object(const BlockBackendStats *s, uint64_t highest)
         "wr_highest_offset", (json_int_t)highest);
 }
 
-/* Nodes count nothing themselves: only what is known is reported. */
+/* A node and what is below it. */
 static json_t *node_stats(BlockNode *node)
 {
-    json_t *info = json_pack("{s:s}", "node-name", block_node_name(node));
+    BlockNodeStats n;
+    json_t *info;
+
+    block_node_stats(node, &n);
+    info = json_pack(
+        "{s:s, s:o}", "node-name", block_node_name(node), "stats",
+        stats_object(&(BlockBackendStats){
+                         .read_bytes = n.read_bytes,
+                         .write_bytes = n.write_bytes,
+                         .unmap_bytes = n.unmap_bytes,
+                         .read_ops = n.read_ops,
+                         .write_ops = n.write_ops,
+                         .unmap_ops = n.unmap_ops,
+                         .flush_ops = n.flush_ops,
+                     }, n.highest_offset));
 
     if (block_node_primary(node)) {
         json_object_set_new(info, "parent",
@@ -113,17 +127,13 @@ static json_t *node_stats(BlockNode *node)
 
 static json_t *query_stats(void *opaque, json_t *args, GError **error)
 {
-    static const BlockBackendStats none;
     json_t *list = json_array();
 
     block_graph_lock();
     if (qmp_bool(args, "query-nodes", false)) {
         for (BlockNode *n = block_node_next(NULL); n;
              n = block_node_next(n)) {
-            json_t *info = node_stats(n);
-
-            json_object_set_new(info, "stats", stats_object(&none, 0));
-            json_array_append_new(list, info);
+            json_array_append_new(list, node_stats(n));
         }
     } else {
         for (BlockBackend *b = block_backend_next(NULL); b;

@@ -235,6 +235,24 @@ def test_side_by_side(program):
                 x_perf={"max-chunk": 512})
 
 
+def test_node_counters(program):
+    """query-blockstats with query-nodes: what each node was asked."""
+    with Daemon(program) as d:
+        disk(d)
+        d.raw("t", SIZE)
+        d.cmd("blockdev-backup", job_id="b", device="n", target="t",
+              sync="full", x_perf={"max-workers": 4})
+        finished(d, "b")
+        stats = {i["node-name"]: i["stats"]
+                 for i in d.cmd("query-blockstats", query_nodes=True)}
+        assert stats["n"]["rd_bytes"] == SIZE, stats["n"]
+        assert stats["n"]["wr_operations"] == 0, stats["n"]
+        t = stats["t"]
+        assert t["wr_bytes"] == t["wr_highest_offset"] == SIZE, t
+        assert t["wr_operations"] >= 4 and t["flush_operations"] >= 1, t
+        assert t["rd_bytes"] == 0, t
+
+
 def test_chains_in_use(program):
     """Two jobs never work on one image of a chain, filters included."""
     with Daemon(program) as d:
