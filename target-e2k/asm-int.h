@@ -1,13 +1,14 @@
 /*
  * Private to the assembler.
  *
- *   asm-source.c     input: files, macros, repetition, conditionals
+ *   asm-source.c     input: files, statements; asm-macro.c, asm-conditional.c
  *   asm-directive.c  directives that make data, symbols and sections
  *   asm-expr.c       expressions
  *   asm-symbol.c     symbols, and expressions turned into relocations
  *   asm-insn.c       an operation's text to an AsmOp or to bundle fields
  *   asm-operand.c    operands of an operation
- *   asm-control.c    operations that have no channel
+ *   asm-control.c    operations that have no channel; asm-transfer.c,
+ *                    asm-predicate.c
  *   asm-pack.c       a bundle's operations to bytes: channels, literals
  *   asm-debug.c      line-number information
  *

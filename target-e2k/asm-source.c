@@ -1,90 +1,25 @@
 /*
  * Input of the assembler: a stack of frames (files, macro bodies, repeated
- * blocks), cut into statements; conditionals, macros, repetition.
+ * blocks), cut into statements.
  *
  *   frame: text ...... p ......            a statement ends at a newline,
  *                       \_ next statement  a semicolon or a brace
  *
  * '!' starts a comment, '#' does at the start of a line; C comments work too.
  */
-#include "target-e2k/asm-int.h"
+#include "target-e2k/asm-source-int.h"
 
 #include <string.h>
 
 enum {
     MAX_FRAMES = 200,
-    MAX_CONDITIONS = 1000,
-    MAX_REPEAT = 1 << 24,
-    MAX_FILE = 1 << 28,        /* bytes */
-    MAX_EXPANSION = 1 << 24,   /* bytes of one expanded macro */
+    MAX_FILE = 1 << 28, /* bytes */
 };
-
-typedef struct Macro {
-    char *name;
-    GPtrArray *params;   /* MacroParam */
-    char *body;
-    AsmPlace place;
-} Macro;
-
-typedef struct MacroParam {
-    char *name;
-    char *value;         /* default, or NULL */
-    bool required;
-    bool vararg;
-} MacroParam;
-
-typedef struct Frame {
-    struct Frame *parent;
-    char *text;
-    const char *p;
-    const char *line_start;
-    AsmPlace place;      /* of the line p is in */
-    bool fixed_line;     /* expansion: all lines count as the call's */
-    unsigned conditions; /* open ones when the frame was entered */
-    uint64_t repeat;     /* times to run again */
-    bool is_macro;
-    const char *macro;   /* its name */
-    unsigned body_line;  /* of an expansion, counted from 1 */
-    unsigned statement_line; /* body_line of the statement being run */
-} Frame;
-
-typedef struct Condition {
-    bool active;  /* this branch is assembled */
-    bool taken;   /* some branch was */
-    bool parent;  /* the surrounding text is assembled */
-    bool had_else;
-    AsmPlace place;
-} Condition;
-
-struct AsmSource {
-    Frame *top;
-    unsigned depth;
-    GHashTable *macros;
-    GArray *conditions;
-    unsigned expansions;
-};
-
-static void macro_free(gpointer data)
-{
-    Macro *macro = data;
-
-    for (unsigned i = 0; i < macro->params->len; i++) {
-        MacroParam *param = macro->params->pdata[i];
-
-        g_free(param->name);
-        g_free(param->value);
-        g_free(param);
-    }
-    g_ptr_array_unref(macro->params);
-    g_free(macro->name);
-    g_free(macro->body);
-    g_free(macro);
-}
 
 /* Frames. */
 
 /* Takes ownership of text. */
-static Frame *push_frame(Asm *as, char *text, AsmPlace place)
+Frame *source_push_frame(Asm *as, char *text, AsmPlace place)
 {
     AsmSource *src = as->source;
 
@@ -127,7 +62,7 @@ static void pop_frame(Asm *as)
     g_free(frame);
 }
 
-static void next_line(Frame *frame)
+void source_next_line(Frame *frame)
 {
     frame->p++;
     frame->line_start = frame->p;
@@ -154,14 +89,6 @@ char *source_context(Asm *as)
         }
     }
     return g_string_free(out, FALSE);
-}
-
-static bool assembling(Asm *as)
-{
-    GArray *conditions = as->source->conditions;
-
-    return conditions->len == 0 ||
-           g_array_index(conditions, Condition, conditions->len - 1).active;
 }
 
 /* Statements. */
@@ -197,7 +124,7 @@ static void skip_c_comment(Frame *frame)
     frame->p += 2;
     while (*frame->p && !(frame->p[0] == '*' && frame->p[1] == '/')) {
         if (*frame->p == '\n') {
-            next_line(frame);
+            source_next_line(frame);
         } else {
             frame->p++;
         }
@@ -258,7 +185,7 @@ static char next_statement(Asm *as, Frame *frame, GString *out)
         case '\0':
             return 0;
         case '\n':
-            next_line(frame);
+            source_next_line(frame);
             return '\n';
         case ';':
         case '{':
@@ -284,497 +211,6 @@ static char next_statement(Asm *as, Frame *frame, GString *out)
                 g_string_append_c(out, ch);
             }
             frame->p++;
-        }
-    }
-}
-
-/* Conditionals. */
-
-static void push_condition(Asm *as, bool value)
-{
-    Condition c = {
-        .parent = assembling(as), .taken = value, .place = as->place,
-    };
-
-    if (as->source->conditions->len >= MAX_CONDITIONS) {
-        asm_error(as, as->column, "conditionals nested too deeply");
-        as->ended = true;
-        return;
-    }
-    c.active = c.parent && value;
-    g_array_append_val(as->source->conditions, c);
-}
-
-/* Two arguments, for .ifc: quoted or up to the comma. */
-static char *text_argument(Cursor *c)
-{
-    cursor_skip(c);
-    if (*c->p == '"' || *c->p == '\'') {
-        char quote = *c->p;
-        const char *start = ++c->p;
-
-        while (*c->p && *c->p != quote) {
-            c->p++;
-        }
-        char *text = g_strndup(start, c->p - start);
-
-        if (*c->p) {
-            c->p++;
-        }
-        cursor_char(c, ',');
-        return text;
-    }
-    size_t length = strcspn(c->p, ",");
-    char *text = g_strstrip(g_strndup(c->p, length));
-
-    c->p += length;
-    cursor_char(c, ',');
-    return text;
-}
-
-static bool same_texts(Cursor *c)
-{
-    g_autofree char *a = text_argument(c);
-    g_autofree char *b = text_argument(c);
-
-    return strcmp(a, b) == 0;
-}
-
-static bool is_defined(Asm *as, Cursor *c)
-{
-    g_autofree char *name = cursor_name(c);
-    AsmSymbol *symbol = name ? symbol_lookup(as, name) : NULL;
-
-    if (!name) {
-        asm_error(as, cursor_column(c), "symbol expected");
-    }
-    return symbol && (symbol->placed || symbol->equated ||
-                      symbol->obj->common);
-}
-
-/* Value of an .if-like directive; *known is false for other directives. */
-static bool condition_value(Asm *as, const char *name, Cursor *c, bool *known)
-{
-    static const struct {
-        const char *name;
-        char test; /* = n < l > g */
-    } numeric[] = {
-        { ".if", 'n' },   { ".ifne", 'n' }, { ".ifeq", '=' },
-        { ".iflt", '<' }, { ".ifle", 'l' }, { ".ifgt", '>' },
-        { ".ifge", 'g' },
-    };
-    int64_t v = 0;
-
-    *known = true;
-    for (unsigned i = 0; i < G_N_ELEMENTS(numeric); i++) {
-        if (strcmp(name, numeric[i].name) == 0) {
-            if (!assembling(as) || !expr_constant(as, c, &v)) {
-                return false;
-            }
-            switch (numeric[i].test) {
-            case 'n': return v != 0;
-            case '=': return v == 0;
-            case '<': return v < 0;
-            case 'l': return v <= 0;
-            case '>': return v > 0;
-            default: return v >= 0;
-            }
-        }
-    }
-    bool text = assembling(as);
-
-    if (strcmp(name, ".ifdef") == 0) {
-        return text && is_defined(as, c);
-    }
-    if (strcmp(name, ".ifndef") == 0 || strcmp(name, ".ifnotdef") == 0) {
-        return text && !is_defined(as, c);
-    }
-    if (strcmp(name, ".ifb") == 0) {
-        return cursor_end(c);
-    }
-    if (strcmp(name, ".ifnb") == 0) {
-        return !cursor_end(c);
-    }
-    if (strcmp(name, ".ifc") == 0 || strcmp(name, ".ifeqs") == 0) {
-        return same_texts(c);
-    }
-    if (strcmp(name, ".ifnc") == 0 || strcmp(name, ".ifnes") == 0) {
-        return !same_texts(c);
-    }
-    *known = false;
-    return false;
-}
-
-/* .else, .elseif, .endif */
-static bool condition_change(Asm *as, const char *name, Cursor *c)
-{
-    GArray *conditions = as->source->conditions;
-    bool end = strcmp(name, ".endif") == 0;
-    bool otherwise = strcmp(name, ".else") == 0;
-    bool elseif = strcmp(name, ".elseif") == 0;
-
-    if (!end && !otherwise && !elseif) {
-        return false;
-    }
-    if (conditions->len <= as->source->top->conditions) {
-        asm_error(as, as->column, "'%s' without '.if'", name);
-        return true;
-    }
-    Condition *top = &g_array_index(conditions, Condition,
-                                    conditions->len - 1);
-
-    if (end) {
-        g_array_set_size(conditions, conditions->len - 1);
-        return true;
-    }
-    if (top->had_else) {
-        asm_error(as, as->column, "'%s' after '.else'", name);
-        return true;
-    }
-    top->had_else = otherwise;
-    top->active = top->parent && !top->taken;
-    if (elseif && top->active) {
-        int64_t v = 0;
-
-        top->active = expr_constant(as, c, &v) && v;
-    }
-    top->taken |= top->active;
-    return true;
-}
-
-/* Blocks: bodies of macros and repetitions. */
-
-/* First word of a raw line, a label before it skipped. */
-static bool line_starts(const char *line, const char *word)
-{
-    size_t length = strlen(word);
-
-    while (*line == ' ' || *line == '\t') {
-        line++;
-    }
-    return strncmp(line, word, length) == 0 && !is_name_char(line[length]);
-}
-
-/*
- * Raw lines up to the directive that closes the block, which is skipped.
- * NULL after a message when the text ends first.
- */
-static char *collect_block(Asm *as, const char *const *openers,
-                           const char *closer)
-{
-    Frame *frame = as->source->top;
-    AsmPlace start = as->place;
-    GString *body = g_string_new(NULL);
-    unsigned depth = 1;
-
-    while (*frame->p) {
-        const char *line = frame->p;
-        size_t length = strcspn(line, "\n");
-
-        frame->p += length;
-        if (*frame->p) {
-            next_line(frame);
-        }
-        if (line_starts(line, closer) && --depth == 0) {
-            return g_string_free(body, FALSE);
-        }
-        for (const char *const *o = openers; *o; o++) {
-            depth += line_starts(line, *o);
-        }
-        g_string_append_len(body, line, length);
-        g_string_append_c(body, '\n');
-    }
-    asm_error_at(as, start, "'%s' expected before the end of the text",
-                 closer);
-    g_string_free(body, TRUE);
-    return NULL;
-}
-
-static const char *const macro_openers[] = { ".macro", NULL };
-static const char *const repeat_openers[] = {
-    ".rept", ".irp", ".irpc", NULL,
-};
-
-static MacroParam *parse_param(Asm *as, Cursor *c)
-{
-    g_autofree char *name = cursor_name(c);
-
-    if (!name) {
-        asm_error(as, cursor_column(c), "parameter name expected");
-        return NULL;
-    }
-    MacroParam *param = g_new0(MacroParam, 1);
-
-    param->name = g_steal_pointer(&name);
-    if (cursor_char(c, ':')) {
-        g_autofree char *kind = cursor_name(c);
-
-        param->required = kind && strcmp(kind, "req") == 0;
-        param->vararg = kind && strcmp(kind, "vararg") == 0;
-    }
-    if (cursor_char(c, '=')) {
-        param->value = text_argument(c);
-    } else {
-        cursor_char(c, ',');
-    }
-    return param;
-}
-
-static void define_macro(Asm *as, Cursor *c)
-{
-    g_autofree char *name = cursor_name(c);
-    Macro *macro = g_new0(Macro, 1);
-
-    macro->params = g_ptr_array_new();
-    macro->place = as->place;
-    if (!name) {
-        asm_error(as, cursor_column(c), "macro name expected");
-    }
-    cursor_char(c, ',');
-    while (!cursor_end(c)) {
-        MacroParam *param = parse_param(as, c);
-
-        if (!param) {
-            break;
-        }
-        g_ptr_array_add(macro->params, param);
-    }
-    macro->body = collect_block(as, macro_openers, ".endm");
-    if (!name || !macro->body) {
-        macro_free(macro);
-        return;
-    }
-    if (g_hash_table_contains(as->source->macros, name)) {
-        asm_error_at(as, macro->place, "macro '%s' is defined already", name);
-        macro_free(macro);
-        return;
-    }
-    macro->name = g_steal_pointer(&name);
-    g_hash_table_insert(as->source->macros, macro->name, macro);
-}
-
-/* One argument of a macro call: up to a comma outside quotes and brackets. */
-static char *macro_argument(Cursor *c, bool rest)
-{
-    GString *out = g_string_new(NULL);
-    unsigned depth = 0;
-    bool quoted;
-
-    cursor_skip(c);
-    quoted = *c->p == '"' && !rest;
-    if (quoted) {
-        for (c->p++; *c->p && *c->p != '"'; c->p++) {
-            if (*c->p == '\\' && c->p[1] == '"') {
-                c->p++;
-            }
-            g_string_append_c(out, *c->p);
-        }
-        if (*c->p) {
-            c->p++;
-        }
-    }
-    while (*c->p && (rest || depth || *c->p != ',')) {
-        depth += *c->p == '(' || *c->p == '[';
-        depth -= depth && (*c->p == ')' || *c->p == ']');
-        g_string_append_c(out, *c->p++);
-    }
-    cursor_char(c, ',');
-
-    char *text = g_string_free(out, FALSE);
-
-    return quoted ? text : g_strstrip(text);
-}
-
-/* Replaces \NAME, \@ and \() in body. */
-static char *substitute(const char *body, const GPtrArray *names,
-                        char **values, unsigned expansion)
-{
-    GString *out = g_string_new(NULL);
-
-    while (*body) {
-        if (*body != '\\') {
-            g_string_append_c(out, *body++);
-            continue;
-        }
-        if (body[1] == '@') {
-            g_string_append_printf(out, "%u", expansion);
-            body += 2;
-            continue;
-        }
-        if (body[1] == '(' && body[2] == ')') {
-            body += 3;
-            continue;
-        }
-        size_t length = 0;
-        unsigned i = 0;
-
-        while (is_name_char(body[1 + length]) && body[1 + length] != '.') {
-            length++;
-        }
-        while (i < names->len &&
-               (strlen(names->pdata[i]) != length ||
-                memcmp(names->pdata[i], body + 1, length) != 0)) {
-            i++;
-        }
-        if (length && i < names->len) {
-            g_string_append(out, values[i]);
-            body += 1 + length;
-        } else {
-            g_string_append_c(out, *body++);
-        }
-        if (out->len > MAX_EXPANSION) {
-            break;
-        }
-    }
-    return g_string_free(out, FALSE);
-}
-
-/* macro: name of a macro, NULL for a repeated block. */
-static void push_expansion(Asm *as, char *text, const char *macro)
-{
-    Frame *frame = push_frame(as, text, as->place);
-
-    if (frame) {
-        frame->fixed_line = true;
-        frame->is_macro = macro != NULL;
-        frame->macro = g_intern_string(macro);
-    }
-}
-
-static bool keyword_argument(Cursor *c, const char *name)
-{
-    Cursor try = *c;
-
-    if (cursor_word(&try, name) && cursor_char(&try, '=') &&
-        *try.p != '=') {
-        *c = try;
-        return true;
-    }
-    return false;
-}
-
-static void call_macro(Asm *as, const Macro *macro, Cursor *c)
-{
-    unsigned n = macro->params->len;
-    g_autofree char **values = g_new0(char *, n + 1);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    unsigned next = 0;
-    bool ok = true;
-
-    for (unsigned i = 0; i < n; i++) {
-        MacroParam *param = macro->params->pdata[i];
-
-        g_ptr_array_add(names, param->name);
-    }
-    while (!cursor_end(c)) {
-        unsigned i = 0;
-
-        while (i < n && !keyword_argument(c, names->pdata[i])) {
-            i++;
-        }
-        i = i < n ? i : next++;
-        if (i >= n) {
-            asm_error(as, cursor_column(c), "too many arguments of macro "
-                      "'%s'", macro->name);
-            ok = false;
-            break;
-        }
-        MacroParam *param = macro->params->pdata[i];
-
-        g_free(values[i]);
-        values[i] = macro_argument(c, param->vararg);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        MacroParam *param = macro->params->pdata[i];
-
-        if (!values[i] || !*values[i]) {
-            g_free(values[i]);
-            values[i] = g_strdup(param->value ? param->value : "");
-            if (param->required && ok) {
-                asm_error(as, as->column, "macro '%s' needs argument '%s'",
-                          macro->name, param->name);
-                ok = false;
-            }
-        }
-    }
-    if (ok) {
-        push_expansion(as, substitute(macro->body, names, values,
-                                      as->source->expansions++),
-                       macro->name);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        g_free(values[i]);
-    }
-}
-
-static void run_rept(Asm *as, Cursor *c)
-{
-    int64_t count = 0;
-    unsigned column = cursor_column(c);
-    bool ok = expr_constant(as, c, &count);
-    char *body = collect_block(as, repeat_openers, ".endr");
-
-    if (ok && (count < 0 || count > MAX_REPEAT)) {
-        asm_error(as, column, "repeat count out of range, 0..%d", MAX_REPEAT);
-        ok = false;
-    }
-    if (!body || !ok || count == 0) {
-        g_free(body);
-        return;
-    }
-    push_expansion(as, body, NULL);
-    if (as->source->top->text == body) {
-        as->source->top->repeat = count - 1;
-    }
-}
-
-/* .irp NAME, A, B, ... and .irpc NAME, CHARACTERS */
-static void run_irp(Asm *as, Cursor *c, bool chars)
-{
-    g_autofree char *name = cursor_name(c);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autoptr(GString) out = g_string_new(NULL);
-    g_autofree char *body = NULL;
-
-    if (!name) {
-        asm_error(as, cursor_column(c), "parameter name expected");
-    }
-    cursor_char(c, ',');
-    body = collect_block(as, repeat_openers, ".endr");
-    if (!name || !body) {
-        return;
-    }
-    g_ptr_array_add(names, name);
-    while (!cursor_end(c) && out->len < MAX_EXPANSION) {
-        g_autofree char *value = chars ? g_strndup(c->p++, 1)
-                                       : macro_argument(c, false);
-        g_autofree char *text = substitute(body, names, &value,
-                                           as->source->expansions++);
-
-        g_string_append(out, text);
-    }
-    push_expansion(as, g_strdup(out->str), NULL);
-}
-
-/* Leaves the innermost macro. */
-static void exit_macro(Asm *as)
-{
-    Frame *frame = as->source->top;
-
-    while (frame && frame->fixed_line && !frame->is_macro) {
-        frame = frame->parent;
-    }
-    if (!frame || !frame->is_macro) {
-        asm_error(as, as->column, "'.exitm' outside a macro");
-        return;
-    }
-    for (Frame *f = as->source->top;; f = f->parent) {
-        f->p = f->text + strlen(f->text);
-        f->repeat = 0;
-        g_array_set_size(as->source->conditions,
-                         MIN(as->source->conditions->len, f->conditions));
-        if (f == frame) {
-            break;
         }
     }
 }
@@ -832,36 +268,8 @@ void source_include(Asm *as, const char *name)
     char *text = read_file(as, path);
 
     if (text) {
-        push_frame(as, text, (AsmPlace){ g_intern_string(path), 1 });
+        source_push_frame(as, text, (AsmPlace){ g_intern_string(path), 1 });
     }
-}
-
-bool source_directive(Asm *as, const char *name, Cursor *c)
-{
-    if (strcmp(name, ".macro") == 0) {
-        define_macro(as, c);
-    } else if (strcmp(name, ".rept") == 0) {
-        run_rept(as, c);
-    } else if (strcmp(name, ".irp") == 0) {
-        run_irp(as, c, false);
-    } else if (strcmp(name, ".irpc") == 0) {
-        run_irp(as, c, true);
-    } else if (strcmp(name, ".exitm") == 0) {
-        exit_macro(as);
-    } else if (strcmp(name, ".purgem") == 0) {
-        g_autofree char *macro = cursor_name(c);
-
-        if (!macro || !g_hash_table_remove(as->source->macros, macro)) {
-            asm_error(as, as->column, "no macro '%s'", macro ? macro : "");
-        }
-    } else if (strcmp(name, ".end") == 0) {
-        as->ended = true;
-    } else if (strcmp(name, ".endm") == 0 || strcmp(name, ".endr") == 0) {
-        asm_error(as, as->column, "'%s' without its beginning", name);
-    } else {
-        return false;
-    }
-    return true;
 }
 
 /* Labels at the start of a statement. */
@@ -929,7 +337,7 @@ static void run_statement(Asm *as, const char *text)
     Cursor c = { text, text, as->column };
     bool known;
 
-    if (assembling(as)) {
+    if (source_assembling(as)) {
         take_labels(as, &c);
     }
     cursor_skip(&c);
@@ -943,24 +351,24 @@ static void run_statement(Asm *as, const char *text)
 
     if (name && *name == '.') {
         Cursor args = after;
-        bool value = condition_value(as, name, &args, &known);
+        bool value = source_condition(as, name, &args, &known);
 
         if (known) {
-            push_condition(as, value);
+            source_push_condition(as, value);
             return;
         }
-        if (condition_change(as, name, &after)) {
+        if (source_condition_change(as, name, &after)) {
             return;
         }
     }
-    if (!assembling(as)) {
+    if (!source_assembling(as)) {
         return;
     }
     Macro *macro = name ? g_hash_table_lookup(as->source->macros, name)
                         : NULL;
 
     if (macro) {
-        call_macro(as, macro, &after);
+        source_call_macro(as, macro, &after);
     } else if (take_assignment(as, &c)) {
         return;
     } else if (name && *name == '.') {
@@ -976,7 +384,7 @@ static void run_brace(Asm *as, char brace)
 {
     AsmBundle *ab = &as->bundle;
 
-    if (!assembling(as)) {
+    if (!source_assembling(as)) {
         return;
     }
     if (brace == '{') {
@@ -1007,7 +415,7 @@ void source_run(Asm *as, const char *name, const char *text)
 {
     AsmSource source = {
         .macros = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
-                                        macro_free),
+                                        source_macro_free),
         .conditions = g_array_new(FALSE, FALSE, sizeof(Condition)),
     };
     g_autoptr(GString) statement = g_string_new(NULL);
@@ -1017,7 +425,7 @@ void source_run(Asm *as, const char *name, const char *text)
     char *copy = text ? g_strdup(text) : read_file(as, name);
 
     if (copy) {
-        push_frame(as, copy, (AsmPlace){ g_intern_string(name), 1 });
+        source_push_frame(as, copy, (AsmPlace){ g_intern_string(name), 1 });
     }
     for (uint64_t n = 1; source.top && !as->ended; n++) {
         Frame *frame = source.top;
