@@ -204,6 +204,9 @@ static void do_values(Asm *as, Cursor *c, int arg)
     static const uint8_t zero[8];
 
     do {
+        cursor_skip(c);
+        as->place.column = as->place.column ? cursor_column(c) : 0;
+
         Expr *expr = expr_parse(as, c);
 
         if (!expr) {

@@ -28,6 +28,7 @@ typedef struct Asm Asm;
 typedef struct AsmPlace {
     const char *file; /* interned */
     unsigned line;
+    unsigned column;  /* 0: not known, or in an expansion */
 } AsmPlace;
 
 /*

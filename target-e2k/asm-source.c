@@ -268,7 +268,7 @@ void source_include(Asm *as, const char *name)
     char *text = read_file(as, path);
 
     if (text) {
-        source_push_frame(as, text, (AsmPlace){ g_intern_string(path), 1 });
+        source_push_frame(as, text, (AsmPlace){ g_intern_string(path), 1, 0 });
     }
 }
 
@@ -345,6 +345,7 @@ static void run_statement(Asm *as, const char *text)
         return;
     }
     as->column = cursor_column(&c);
+    as->place.column = as->source->top->fixed_line ? 0 : as->column;
 
     Cursor after = c;
     g_autofree char *name = cursor_name(&after);
@@ -421,11 +422,12 @@ void source_run(Asm *as, const char *name, const char *text)
     g_autoptr(GString) statement = g_string_new(NULL);
 
     as->source = &source;
-    as->place = (AsmPlace){ g_intern_string(name), 0 };
+    as->place = (AsmPlace){ g_intern_string(name), 0, 0 };
     char *copy = text ? g_strdup(text) : read_file(as, name);
 
     if (copy) {
-        source_push_frame(as, copy, (AsmPlace){ g_intern_string(name), 1 });
+        source_push_frame(as, copy,
+                          (AsmPlace){ g_intern_string(name), 1, 0 });
     }
     for (uint64_t n = 1; source.top && !as->ended; n++) {
         Frame *frame = source.top;
@@ -443,6 +445,7 @@ void source_run(Asm *as, const char *name, const char *text)
         }
         if (end == '{' || end == '}') {
             as->column = brace_column;
+            as->place.column = frame->fixed_line ? 0 : brace_column;
             run_brace(as, end);
         } else if (!end && source.top == frame && !*frame->p) {
             frame_finished(as, frame);

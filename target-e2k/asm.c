@@ -46,7 +46,8 @@ void asm_error(Asm *as, unsigned column, const char *format, ...)
         return;
     }
     va_start(ap, format);
-    message(as, as->place, column, "error", format, ap);
+    message(as, as->place, column ? column : as->place.column, "error",
+            format, ap);
     va_end(ap);
     count_error(as);
 }
@@ -59,7 +60,7 @@ void asm_error_at(Asm *as, AsmPlace place, const char *format, ...)
         return;
     }
     va_start(ap, format);
-    message(as, place, 0, "error", format, ap);
+    message(as, place, place.column, "error", format, ap);
     va_end(ap);
     count_error(as);
 }

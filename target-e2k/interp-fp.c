@@ -85,21 +85,6 @@ static void fp_finish_arith(Interp *in, InterpOp *c, bool single)
     fp_note(in, c, flags | exact_underflow(in, c, single));
 }
 
-static Lanes lanes_of(Value v)
-{
-    Lanes l;
-
-    l.d[0] = v.lo;
-    l.d[1] = v.hi;
-    return l;
-}
-
-static void set_lanes(InterpOp *c, Lanes l)
-{
-    c->d.lo = l.d[0];
-    c->d.hi = l.d[1];
-}
-
 static unsigned width_bytes(unsigned width)
 {
     return width == WIDTH_P ? 16 : width == WIDTH_S ? 4 : 8;

@@ -91,6 +91,21 @@ typedef struct InterpOp {
     uint16_t byte_mask;   /* of masked stores; 0xffff otherwise */
 } InterpOp;
 
+static inline Lanes lanes_of(Value v)
+{
+    Lanes l;
+
+    l.d[0] = v.lo;
+    l.d[1] = v.hi;
+    return l;
+}
+
+static inline void set_lanes(InterpOp *c, Lanes l)
+{
+    c->d.lo = l.d[0];
+    c->d.hi = l.d[1];
+}
+
 typedef struct ClpValue {
     bool value;
     bool invalid;

@@ -9,21 +9,6 @@
 
 #include <string.h>
 
-static Lanes lanes_of(Value v)
-{
-    Lanes l;
-
-    l.d[0] = v.lo;
-    l.d[1] = v.hi;
-    return l;
-}
-
-static void set_lanes(InterpOp *c, Lanes l)
-{
-    c->d.lo = l.d[0];
-    c->d.hi = l.d[1];
-}
-
 /* Bit i of the mask fills lane i. */
 static Lanes mask_to_lanes(uint32_t mask, unsigned size)
 {

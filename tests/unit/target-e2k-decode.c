@@ -4,6 +4,8 @@
  * bytes given, and random bundles survive text and bytes.
  */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -404,6 +406,43 @@ static void test_round_trip(void)
     g_assert_cmpuint(checked, >, 10000);
 }
 
+/*
+ * The bytes end where a page that cannot be read begins: an access past them
+ * would end the test.  Random headers, and valid bundles cut short.
+ */
+static void test_guard_page(void)
+{
+    size_t page = sysconf(_SC_PAGESIZE);
+    uint8_t *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned decoded = 0;
+
+    g_assert_true(pages != MAP_FAILED);
+    g_assert_cmpint(mprotect(pages + page, page, PROT_NONE), ==, 0);
+    for (unsigned n = 0; n < 100000; n++) {
+        unsigned isa = g_test_rand_int_range(ISA_MIN, ISA_MAX + 1);
+        uint8_t bytes[BUNDLE_MAX_BYTES];
+        unsigned length = n % 2 ? random_bundle(bytes, isa) : 0;
+        Bundle bundle;
+        ApbInsn apb;
+
+        if (!length) {
+            for (length = 0; length < BUNDLE_MAX_BYTES; length++) {
+                bytes[length] = g_test_rand_int();
+            }
+        }
+        unsigned size = g_test_rand_int_range(0, 2)
+                            ? length : g_test_rand_int_range(0, length + 1);
+        uint8_t *at = pages + page - size;
+
+        memcpy(at, bytes, size);
+        decoded += bundle_decode(&bundle, at, size, isa) == DECODE_OK;
+        apb_decode(&apb, at, size);
+    }
+    g_assert_cmpuint(decoded, >, 1000);
+    munmap(pages, 2 * page);
+}
+
 /* Random array-prefetch instructions. */
 static void test_apb_round_trip(void)
 {
@@ -446,6 +485,7 @@ int main(int argc, char **argv)
     g_test_add_func("/target-e2k/decode/no-overlap", test_no_overlap);
     g_test_add_func("/target-e2k/decode/holes", test_holes);
     g_test_add_func("/target-e2k/decode/past-end", test_never_past_end);
+    g_test_add_func("/target-e2k/decode/guard-page", test_guard_page);
     g_test_add_func("/target-e2k/decode/truncated", test_truncated);
     g_test_add_func("/target-e2k/decode/fields", test_fields);
     g_test_add_func("/target-e2k/decode/literals", test_literal_signs);
