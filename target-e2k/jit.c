@@ -70,6 +70,7 @@ static void note_guard_failure(const E2kCpu *cpu, RegionKey key)
         h->key = key;
         g_hash_table_insert(histories, &h->key, h);
     }
+    RegionHistory old = *h;
     for (unsigned i = 0; i < WINDOW_REGS; i++) {
         h->tagged[i] |= i < 2u * cpu->wsz && cpu->win_tags[i];
     }
@@ -79,6 +80,8 @@ static void note_guard_failure(const E2kCpu *cpu, RegionKey key)
     h->vlc_varies |= !cpu->vlc;
     h->pcnt_varies |= cpu->pcnt != 0;
     h->ecnt_varies |= cpu->ecnt != 0;
+    /* It was not one of these, or was and will be seen next time. */
+    h->ctpr_varies |= !memcmp(&old, h, sizeof(old));
 }
 
 /* ------------------------------------------------------------------------

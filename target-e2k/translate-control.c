@@ -369,6 +369,25 @@ static void write_ctprs(Trans *t)
                         CTPR_VALUE(0, CTPR_TAG_LOCAL, CTPR_OPC_DISP)));
 }
 
+void trans_ctpr_guard(Trans *t, const Place *place)
+{
+    uint32_t label = 0;
+
+    for (int i = 0; i < 3; i++) {
+        const CtprFact *fact = &t->region->ctpr_facts[i];
+        if (fact->kind != CTPR_DISP) {
+            continue;
+        }
+        IrReg ctpr = ir_temp(t->ir);
+        label = label ? label : trans_cold_exit(t, TRANS_EXIT_GUARD, place);
+        ir_ld(t->ir, 8, ctpr, ir_cpu(t->ir), offsetof(E2kCpu, ctpr) + 8 * i);
+        ir_brcond(t->ir, IR_NE, 8, ctpr,
+                  trans_imm(t, CTPR_VALUE(fact->value, CTPR_TAG_LOCAL,
+                                          CTPR_OPC_DISP)),
+                  label);
+    }
+}
+
 /* ------------------------------------------------------------------------
  * Edges
  */

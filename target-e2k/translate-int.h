@@ -94,6 +94,7 @@ typedef struct Region {
     unsigned n_joins;
     uint64_t joins[REGION_MAX_NODES]; /* addresses where paths meet */
     Geometry loop_facts; /* vlc, pcnt0, ecnt0 that the entry tests */
+    CtprFact ctpr_facts[3]; /* of CTPRs, that the entry tests; or UNKNOWN */
     bool uses_loop;      /* some node looks at the loop counters */
 } Region;
 
@@ -101,7 +102,7 @@ typedef struct Region {
 typedef struct RegionHistory {
     RegionKey key;
     bool tagged[GUEST_REGS]; /* had a tag at some entry */
-    bool vlc_varies, pcnt_varies, ecnt_varies;
+    bool vlc_varies, pcnt_varies, ecnt_varies, ctpr_varies;
 } RegionHistory;
 
 /*
@@ -110,6 +111,8 @@ typedef struct RegionHistory {
  * exists; it is END_INTERP when its bundle cannot be fetched or decoded.
  */
 void region_discover(Region *region, unsigned max_nodes);
+/* Fills ctpr_facts for a region discovered without; true: discover again. */
+bool region_guess_ctprs(Region *region);
 
 /* Can the translator compile this bundle?  Otherwise the interpreter runs
  * it. */
@@ -443,6 +446,8 @@ bool trans_condition(Trans *t, Test *test);
 IrReg trans_loop_end(Trans *t);
 /* Tests that the region's facts about the loop counters hold. */
 void trans_loop_guard(Trans *t, TransExit kind, const Place *place);
+/* The same for the CTPRs. */
+void trans_ctpr_guard(Trans *t, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);
 
 /* translate-tags.c */

@@ -538,6 +538,8 @@ static void discover(Region *region, unsigned max_nodes)
     start.geo.ecnt0 = region->loop_facts.ecnt0;
     if (region->key.geo.ctpr_empty) {
         ctprs_clear(start.ctpr);
+    } else {
+        memcpy(start.ctpr, region->ctpr_facts, sizeof(start.ctpr));
     }
     region->n_nodes = 0;
     memset(region->by_ip, 0xff, sizeof(region->by_ip)); /* NODE_NONE */
@@ -593,6 +595,39 @@ static void find_joins(Region *region)
             }
         }
     }
+}
+
+/*
+ * A branch through a CTPR that was prepared before the region began: it goes
+ * where the CTPR points now, says the entry's test.
+ */
+bool region_guess_ctprs(Region *region)
+{
+    bool guessed = false, written[3] = { false };
+
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        const Bundle *b = &region->nodes[i].bundle;
+        const AlcOp *op = &b->alc[0];
+        if (op->present && op->dst.kind == OPERAND_CTPR) {
+            written[op->dst.index - 1] = true;
+        }
+    }
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        const Node *node = &region->nodes[i];
+        unsigned n = node->bundle.ctpr;
+        if (node->end != END_INDIRECT || !n || written[n - 1] ||
+            node->at.ctpr[n - 1].kind != CTPR_UNKNOWN) {
+            continue;
+        }
+        uint64_t value = region->cpu->ctpr[n - 1];
+        uint64_t target = value & CTPR_BASE_MASK;
+        if (value == CTPR_VALUE(target, CTPR_TAG_LOCAL, CTPR_OPC_DISP) &&
+            !(target & 7)) {
+            region->ctpr_facts[n - 1] = (CtprFact){ CTPR_DISP, target };
+            guessed = true;
+        }
+    }
+    return guessed;
 }
 
 /*

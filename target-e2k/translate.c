@@ -660,6 +660,10 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     /* The site of a failed entry test tells the region's key. */
     Place entry = region->nodes[0].at;
     entry.geo = region->key.geo;
+    if (!region->key.geo.ctpr_empty) {
+        memset(entry.ctpr, 0, sizeof(entry.ctpr)); /* CTPR_UNKNOWN */
+    }
+    trans_ctpr_guard(t, &entry);
     tags_emit_guard(t, &entry, guard);
     if (region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_GUARD, &entry);
@@ -720,6 +724,10 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
         region_discover(&region, max_nodes);
         if (nodes[0].end == END_INTERP) {
             return NULL;
+        }
+        if (!key.geo.ctpr_empty && !(history && history->ctpr_varies) &&
+            region_guess_ctprs(&region)) {
+            region_discover(&region, max_nodes);
         }
         if (log_on(LOG_IN_ASM)) {
             log_region(&region);

@@ -236,6 +236,17 @@ typedef struct Emitted {
 bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
               TcgSlot *slots, Emitted *out, bool *no_room);
 
+/* The same address with several keys takes several entries. */
+static inline unsigned jump_cache_key(uint64_t key)
+{
+    return (key * UINT64_C(0x9e3779b97f4a7c15) >> 40) % TCG_JUMP_CACHE;
+}
+
+static inline unsigned jump_cache_slot(uint64_t ip, uint64_t key)
+{
+    return ((ip >> 3) ^ jump_cache_key(key)) % TCG_JUMP_CACHE;
+}
+
 /* Fixed pieces of code, executable view. */
 typedef struct TcgThunks {
     unsigned (*enter)(void *cpu, const void *code);

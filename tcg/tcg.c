@@ -144,7 +144,7 @@ TcgRegion *tcg_peek(void *cpu, uint64_t ip, uint64_t key)
         region = __atomic_load_n(&region->hash_next, __ATOMIC_ACQUIRE);
     }
     if (region) {
-        tc->jump_cache[(ip >> 3) % TCG_JUMP_CACHE] = (struct TcgJump){
+        tc->jump_cache[jump_cache_slot(ip, key)] = (struct TcgJump){
             .ip = ip, .key = key, .code = region->code};
     }
     return region;

@@ -222,14 +222,19 @@ static X86Rm lookup_target(Emit *e, IrReg ip, IrReg key)
     size_t table = offsetof(TcgCpu, jump_cache);
     X86Rm rm = x86_mem_index(RBP, RCX, 2, tcg_config.tcg_offset + table);
 
+    uint64_t key_value;
+
     use_in(e, ip, RAX, true);
-    if (!opt_on(OPT_ICACHE)) {
-        use_in(e, key, RDX, true);
+    use_in(e, key, RDX, true);
+    if (!opt_on(OPT_ICACHE) || !ir_is_const(e->ir, key, &key_value)) {
         emit_jump_to(e, tcg_thunks.dynamic);
         return rm;
     }
-    use_in(e, key, RDX, true);
     x86_mov(x, false, RCX, RAX);
+    if (jump_cache_key(key_value)) {
+        x86_alu_imm(x, false, ALU_XOR, x86_r(RCX),
+                    jump_cache_key(key_value) << 3);
+    }
     x86_alu_imm(x, false, ALU_AND, x86_r(RCX), (TCG_JUMP_CACHE - 1) << 3);
     x86_alu(x, true, ALU_CMP, RAX, rm);
     emit_jcc_to(e, CC_NE, tcg_thunks.dynamic);
