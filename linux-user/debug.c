@@ -297,7 +297,14 @@ static char *target_monitor(void *opaque, const char *command)
 /* "info proc mappings" and its like read /proc/PID. */
 static int target_open_file(void *opaque, const char *path, int flags)
 {
-    return proc_file_open(debug.process, path, flags);
+    /* The protocol's process number is always 1. */
+    static const char protocol_name[] = "/proc/1/";
+    g_autofree char *own = NULL;
+
+    if (g_str_has_prefix(path, protocol_name)) {
+        own = g_strconcat("/proc/self/", path + strlen(protocol_name), NULL);
+    }
+    return proc_file_open(debug.process, own ? own : path, flags);
 }
 
 static const GdbTarget user_target = {
