@@ -17,9 +17,9 @@
 #include "util/bytes.h"
 
 enum {
-    UC_LINK = 8,
-    UC_STACK = 16,
-    UC_MCONTEXT = 40,
+    UC_LINK = 8,         /* 4 in 32-bit mode */
+    UC_STACK = 16,       /* 8 */
+    UC_MCONTEXT = 40,    /* these three: 16 less */
     UC_SIGMASK = 1616,
     UC_EXTRA = 1744,
     MC_SBR = 32,
@@ -81,20 +81,27 @@ static UserContext *current_context(UserThread *thread)
     return thread->context;
 }
 
+/* ucontext as if its three last parts stood where 64-bit mode has them. */
+static uint64_t wide_ucp(const UserThread *thread, uint64_t ucp)
+{
+    return thread->process->is_32bit ? ucp - 16 : ucp;
+}
+
 /* mask, key, chain position and FPU words of the running flow. */
 static bool save_ucontext(UserThread *thread, uint64_t ucp, uint64_t key,
                           bool frames)
 {
     E2kCpu *cpu = thread->cpu;
-    uint64_t mc = ucp + UC_MCONTEXT;
-    uint64_t extra = ucp + UC_EXTRA;
+    uint64_t wide = wide_ucp(thread, ucp);
+    uint64_t mc = wide + UC_MCONTEXT;
+    uint64_t extra = wide + UC_EXTRA;
     uint64_t ind = (uint64_t)(cpu->frame - cpu->frames) * 32;
     uint64_t pcsp[2] = { cpu->pcsp_base | UINT64_C(3) << 59,
                          (ind ? ind - 32 : 0) | cpu->pcsp_size << 32 };
     uint32_t fpu[3] = { cpu->fpcr, cpu->fpsr, cpu->pfpfr };
     const ChainFrame *frame = cpu->frame;
 
-    return guest_write(ucp + UC_SIGMASK, &thread->blocked, 8) &&
+    return guest_write(wide + UC_SIGMASK, &thread->blocked, 8) &&
            guest_write(mc + MC_SBR, &key, 8) &&
            guest_write(mc + MC_PCSP_LO, pcsp, 16) &&
            guest_write(extra + EXTRA_FPCR, fpu, 12) &&
@@ -149,7 +156,11 @@ int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
     UserProcess *process = thread->process;
     uint64_t ucp = args[0];
     uint64_t size = args[2];
+    uint64_t wide = wide_ucp(thread, ucp);
+    bool narrow = process->is_32bit;
     uint8_t stack[24];
+    uint64_t stack_at;
+    uint64_t stack_size;
     g_autofree uint8_t *values = NULL;
     UserContext *context;
     uint64_t low;
@@ -160,11 +171,14 @@ int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
     if (args[4] != 8) {
         return -EINVAL;
     }
-    if (!guest_read(ucp + UC_STACK, stack, sizeof(stack))) {
+    if (!guest_read(ucp + (narrow ? 8 : UC_STACK), stack,
+                    narrow ? 12 : sizeof(stack))) {
         return -EFAULT;
     }
-    low = (ldq_le_p(stack) + 255) & ~UINT64_C(255);
-    high = (ldq_le_p(stack) + ldq_le_p(stack + 16)) & ~UINT64_C(255);
+    stack_at = narrow ? ldl_le_p(stack) : ldq_le_p(stack);
+    stack_size = narrow ? ldl_le_p(stack + 8) : ldq_le_p(stack + 16);
+    low = (stack_at + 255) & ~UINT64_C(255);
+    high = (stack_at + stack_size) & ~UINT64_C(255);
     frame = (size + 15) & ~UINT64_C(15);
     if (high <= low || high > USER_LIMIT || frame > high - low) {
         return -EINVAL;
@@ -197,17 +211,17 @@ int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
     }
     context->stack_low = low;
     context->stack_high = high;
-    context->link_at = ucp + UC_LINK;
+    context->link_at = ucp + (narrow ? 4 : UC_LINK);
     context->fresh = true;
     prepare(context, thread, args[1], values, size, high - frame);
     out[0] = context->parked->ip;
     out[1] = context->parked->frame->cr1_lo;
     out[2] = context->parked->frame->cr1_hi;
     g_mutex_unlock(&process->contexts_lock);
-    if (!guest_write(ucp + UC_SIGMASK, &(uint64_t){ 0 }, 8) ||
-        !guest_write(ucp + UC_MCONTEXT + MC_SBR, &high, 8) ||
-        !guest_write(ucp + UC_MCONTEXT + 8, out, 24) ||
-        !guest_write(ucp + UC_EXTRA + EXTRA_FPCR,
+    if (!guest_write(wide + UC_SIGMASK, &(uint64_t){ 0 }, 8) ||
+        !guest_write(wide + UC_MCONTEXT + MC_SBR, &high, 8) ||
+        !guest_write(wide + UC_MCONTEXT + 8, out, 24) ||
+        !guest_write(wide + UC_EXTRA + EXTRA_FPCR,
                      (uint32_t[]){ 0x37f, 0, 0x1f80 }, 12)) {
         return -EFAULT;
     }
@@ -245,6 +259,7 @@ static int64_t switch_to(UserThread *thread, uint64_t ucp)
 {
     UserProcess *process = thread->process;
     E2kCpu *cpu = thread->cpu;
+    uint64_t wide = wide_ucp(thread, ucp);
     UserContext *old;
     UserContext *new;
     uint64_t key;
@@ -253,11 +268,11 @@ static int64_t switch_to(UserThread *thread, uint64_t ucp)
     uint64_t pcsp[2];
     uint32_t fpu[3];
 
-    if (!guest_read(ucp + UC_MCONTEXT + MC_SBR, &key, 8) ||
-        !guest_read(ucp + UC_MCONTEXT + 8, &ip, 8) ||
-        !guest_read(ucp + UC_MCONTEXT + MC_PCSP_LO, pcsp, 16) ||
-        !guest_read(ucp + UC_SIGMASK, &mask, 8) ||
-        !guest_read(ucp + UC_EXTRA + EXTRA_FPCR, fpu, 12)) {
+    if (!guest_read(wide + UC_MCONTEXT + MC_SBR, &key, 8) ||
+        !guest_read(wide + UC_MCONTEXT + 8, &ip, 8) ||
+        !guest_read(wide + UC_MCONTEXT + MC_PCSP_LO, pcsp, 16) ||
+        !guest_read(wide + UC_SIGMASK, &mask, 8) ||
+        !guest_read(wide + UC_EXTRA + EXTRA_FPCR, fpu, 12)) {
         return -EFAULT;
     }
     g_mutex_lock(&process->contexts_lock);
@@ -334,7 +349,7 @@ int64_t sys_freecontext(UserThread *thread, const uint64_t *args)
     int64_t result = 0;
     uint64_t key;
 
-    if (!guest_read(args[0] + UC_MCONTEXT + MC_SBR, &key, 8)) {
+    if (!guest_read(wide_ucp(thread, args[0]) + UC_MCONTEXT + MC_SBR, &key, 8)) {
         return -EFAULT;
     }
     g_mutex_lock(&process->contexts_lock);
@@ -357,7 +372,8 @@ void context_finish(UserThread *thread)
     uint64_t link = 0;
 
     if (thread->context) {
-        guest_read(thread->context->link_at, &link, 8);
+        guest_read(thread->context->link_at, &link,
+                   thread->process->is_32bit ? 4 : 8);
     }
     if (!link || switch_to(thread, link) != RESULT_NONE) {
         thread_exit(thread, 0);

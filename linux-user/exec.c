@@ -21,7 +21,7 @@ char **exec_prefix;
 static GPtrArray *copy_vector(UserThread *thread, uint64_t vector)
 {
     GPtrArray *strings = g_ptr_array_new_with_free_func(g_free);
-    unsigned width = thread->process->is_32bit ? 4 : 8;
+    unsigned width = thread->narrow ? 4 : 8;
 
     while (vector) {
         uint64_t pointer = 0;

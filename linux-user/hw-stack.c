@@ -129,7 +129,7 @@ int64_t sys_get_backtrace(UserThread *thread, const uint64_t *args)
 {
     const E2kCpu *cpu = thread->cpu;
     const ChainFrame *frame = cpu->frame - 1 - (int64_t)MIN(args[2], 1u << 30);
-    bool narrow = thread->process->is_32bit;
+    bool narrow = thread->narrow;
     uint64_t count = 0;
 
     if (args[3]) {
@@ -155,7 +155,7 @@ int64_t sys_set_backtrace(UserThread *thread, const uint64_t *args)
     E2kCpu *cpu = thread->cpu;
     AddressMap *map = thread->process->map;
     ChainFrame *frame = cpu->frame - 1 - (int64_t)MIN(args[2], 1u << 30);
-    bool narrow = thread->process->is_32bit;
+    bool narrow = thread->narrow;
     uint64_t count = 0;
 
     if (args[3]) {
@@ -371,7 +371,7 @@ int64_t sys_access_hw_stacks(UserThread *thread, const uint64_t *args)
             return -EAGAIN;
         }
         if (args[4] && !guest_write(args[4], &want,
-                                    thread->process->is_32bit ? 4 : 8)) {
+                                    thread->narrow ? 4 : 8)) {
             return -EFAULT;
         }
         if (want > size) {

@@ -31,6 +31,8 @@
 #define STACK_GUARD UINT64_C(0x10000)
 
 enum {
+    STATE_GD_HI = 0x32,
+    STATE_GD_LO = 0x33,
     STATUS_NOT_EXECUTABLE = 126,
     STATUS_NOT_FOUND = 127,
     AT_FAST_SYSCALLS = 32,
@@ -222,6 +224,11 @@ static void start_registers(UserProcess *process, UserThread *thread,
     cpu->psr = 0x42; /* ie, unmie */
     cpu->upsr = 0x1; /* fe */
     cpu->cui = process->is_32bit ? 1 : 0;
+    if (process->is_32bit) {
+        /* The data segment of 32-bit code: all of its address space. */
+        cpu->state[STATE_GD_LO] = UINT64_C(3) << 59;
+        cpu->state[STATE_GD_HI] = UINT64_C(0xffffffff) << 32;
+    }
 }
 
 /* ------------------------------------------------------------------ */
@@ -255,11 +262,6 @@ static bool load(UserProcess *process, ElfImage *program, char **argv,
 
     process->is_32bit = program->is_32bit;
     process->elf_flags = program->header.e_flags;
-    if (program->is_32bit) {
-        g_set_error(error, process_error_quark(), 0,
-                    "%s: 32-bit pointer mode is not supported", program->path);
-        return false;
-    }
     if (!elf_map(program, process->map,
                  program->is_32bit ? PIE_BASE_32 : PIE_BASE, error)) {
         return false;

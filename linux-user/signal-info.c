@@ -61,13 +61,16 @@ void signal_info_to_guest(const siginfo_t *info, uint8_t guest[128],
     }
 }
 
-void signal_info_from_guest(siginfo_t *info, const uint8_t guest[128])
+void signal_info_from_guest(siginfo_t *info, const uint8_t guest[128],
+                            bool narrow)
 {
+    const uint8_t *fields = guest + (narrow ? 12 : 16);
+
     memset(info, 0, sizeof(*info));
     info->si_signo = ldl_le_p(guest);
     info->si_errno = ldl_le_p(guest + 4);
     info->si_code = ldl_le_p(guest + 8);
-    info->si_pid = ldl_le_p(guest + 16);
-    info->si_uid = ldl_le_p(guest + 20);
-    memcpy(&info->si_value, guest + 24, 8);
+    info->si_pid = ldl_le_p(fields);
+    info->si_uid = ldl_le_p(fields + 4);
+    memcpy(&info->si_value, fields + 8, narrow ? 4 : 8);
 }

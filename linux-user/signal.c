@@ -29,7 +29,8 @@ enum {
     FRAME_INFO = 64,
     FRAME_UCONTEXT = 192,
     FRAME_RETURN_IP = 2032,
-    UC_STACK = 16,
+    UC_STACK = 16,       /* 8 in 32-bit mode */
+    UC_SHIFT_32 = 16,    /* by which the others stand earlier there */
     UC_MCONTEXT = 40,
     UC_SIGMASK = 1616,
     UC_EXTRA = 1744,
@@ -358,24 +359,63 @@ static uint64_t cr1_hi_of(const E2kCpu *cpu)
            (cpu->usd_size >> 4) << 36;
 }
 
+/* stack_t in the width of the mode: address, flags, size. */
+enum { STACK_MOST = 24 };
+
+static void put_stack(UserThread *thread, uint8_t *b, bool narrow)
+{
+    bool active = on_altstack(thread, thread->cpu->usd_base);
+    int flags = !thread->altstack.size ? SS_DISABLE
+                : thread->altstack.flags | (active ? SS_ONSTACK : 0);
+
+    memset(b, 0, STACK_MOST);
+    if (narrow) {
+        stl_le_p(b, thread->altstack.sp);
+        stl_le_p(b + 4, flags);
+        stl_le_p(b + 8, thread->altstack.size);
+    } else {
+        stq_le_p(b, thread->altstack.sp);
+        stl_le_p(b + 8, flags);
+        stq_le_p(b + 16, thread->altstack.size);
+    }
+}
+
+typedef struct GuestStack {
+    uint64_t sp, size;
+    int flags;
+} GuestStack;
+
+static bool get_stack(uint64_t from, bool narrow, GuestStack *stack)
+{
+    uint8_t b[STACK_MOST];
+
+    if (!guest_read(from, b, narrow ? 12 : STACK_MOST)) {
+        return false;
+    }
+    *stack = narrow ? (GuestStack){ ldl_le_p(b), ldl_le_p(b + 8),
+                                    (int)ldl_le_p(b + 4) }
+                    : (GuestStack){ ldq_le_p(b), ldq_le_p(b + 16),
+                                    (int)ldl_le_p(b + 8) };
+    return true;
+}
+
 static void fill_frame(UserThread *thread, uint8_t *frame,
                        const siginfo_t *info, uint64_t old_mask)
 {
     E2kCpu *cpu = thread->cpu;
+    bool narrow = thread->process->is_32bit;
     uint8_t *uc = frame + FRAME_UCONTEXT;
-    uint8_t *mc = uc + UC_MCONTEXT;
-    uint8_t *extra = uc + UC_EXTRA;
+    uint8_t *parts = uc - (narrow ? UC_SHIFT_32 : 0);
+    uint8_t *mc = parts + UC_MCONTEXT;
+    uint8_t *extra = parts + UC_EXTRA;
+    uint8_t stack[STACK_MOST];
     bool trap = info->si_code > 0 && (SIGBIT(info->si_signo) & SYNCHRONOUS);
 
     memset(frame, 0, FRAME_BYTES);
-    signal_info_to_guest(info, frame + FRAME_INFO, false);
-    stq_le_p(uc + UC_STACK, thread->altstack.sp);
-    stl_le_p(uc + UC_STACK + 8,
-             thread->altstack.size ? thread->altstack.flags |
-                 (on_altstack(thread, cpu->usd_base) ? SS_ONSTACK : 0)
-                                   : SS_DISABLE);
-    stq_le_p(uc + UC_STACK + 16, thread->altstack.size);
-    stq_le_p(uc + UC_SIGMASK, old_mask);
+    signal_info_to_guest(info, frame + FRAME_INFO, narrow);
+    put_stack(thread, stack, narrow);
+    memcpy(uc + (narrow ? 8 : UC_STACK), stack, narrow ? 12 : 24);
+    stq_le_p(parts + UC_SIGMASK, old_mask);
 
     stq_le_p(mc, cpu->pf);
     stq_le_p(mc + 8, cpu->ip);
@@ -435,7 +475,8 @@ static void enter_handler(UserThread *thread, const GuestSigaction *action,
     memset(cpu->win_tags, 0, 8);
     cpu->win[0].lo = number;
     cpu->win[1].lo = frame + (siginfo ? FRAME_INFO
-                                      : FRAME_UCONTEXT + UC_MCONTEXT);
+                                      : FRAME_UCONTEXT + UC_MCONTEXT -
+                              (thread->process->is_32bit ? UC_SHIFT_32 : 0));
     cpu->win[2].lo = siginfo ? frame + FRAME_UCONTEXT : 0;
     memset(cpu->g + 16, 0, 16 * sizeof(RegSlot));
     memset(cpu->g_tags + 16, 0, 16);
@@ -585,8 +626,11 @@ void signal_return(UserThread *thread)
 {
     E2kCpu *cpu = thread->cpu;
     SignalRecord *record = thread->records;
+    bool narrow = thread->process->is_32bit;
+    uint64_t uc;
+    uint64_t parts;
     uint8_t edited[16];
-    uint8_t stack[24];
+    GuestStack stack;
     bool restart;
 
     if (!record) {
@@ -594,10 +638,11 @@ void signal_return(UserThread *thread)
     }
     thread->records = record->next;
     flow_restore(cpu, &record->saved);
-    if (!guest_read(record->frame + FRAME_UCONTEXT + UC_SIGMASK, edited, 8) ||
-        !guest_read(record->frame + FRAME_UCONTEXT + UC_MCONTEXT + 8,
-                    edited + 8, 8) ||
-        !guest_read(record->frame + FRAME_UCONTEXT + UC_STACK, stack, 24)) {
+    uc = record->frame + FRAME_UCONTEXT;
+    parts = uc - (narrow ? UC_SHIFT_32 : 0);
+    if (!guest_read(parts + UC_SIGMASK, edited, 8) ||
+        !guest_read(parts + UC_MCONTEXT + 8, edited + 8, 8) ||
+        !get_stack(uc + (narrow ? 8 : UC_STACK), narrow, &stack)) {
         g_free(record);
         signal_raise(thread, SIGSEGV, SI_KERNEL, 0, 0);
         return;
@@ -613,12 +658,9 @@ void signal_return(UserThread *thread)
         }
     }
     if (!on_altstack(thread, cpu->usd_base)) {
-        int flags = ldl_le_p(stack + 8);
-
-        thread->altstack.sp = ldq_le_p(stack);
-        thread->altstack.flags = flags & ~(SS_ONSTACK | SS_DISABLE);
-        thread->altstack.size = flags & SS_DISABLE ? 0
-                                                   : ldq_le_p(stack + 16);
+        thread->altstack.sp = stack.sp;
+        thread->altstack.flags = stack.flags & ~(SS_ONSTACK | SS_DISABLE);
+        thread->altstack.size = stack.flags & SS_DISABLE ? 0 : stack.size;
     }
     g_free(record);
     signal_set_mask(thread, ldq_le_p(edited));
@@ -645,6 +687,32 @@ void signal_free_records(UserThread *thread)
 /* ------------------------------------------------------------------ */
 /* System calls */
 
+/* handler, flags, restorer in the width of the mode, then the mask. */
+static bool read_action(uint64_t from, bool narrow, GuestSigaction *action)
+{
+    uint32_t words[5];
+
+    if (!narrow) {
+        return guest_read(from, action, sizeof(*action));
+    }
+    if (!guest_read(from, words, sizeof(words))) {
+        return false;
+    }
+    *action = (GuestSigaction){ words[0], words[1], words[2],
+                                words[3] | (uint64_t)words[4] << 32 };
+    return true;
+}
+
+static bool write_action(uint64_t to, bool narrow,
+                         const GuestSigaction *action)
+{
+    uint32_t words[5] = { action->handler, action->flags, action->restorer,
+                          action->mask, action->mask >> 32 };
+
+    return narrow ? guest_write(to, words, sizeof(words))
+                  : guest_write(to, action, sizeof(*action));
+}
+
 int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
                          uint64_t old, uint64_t size)
 {
@@ -658,7 +726,7 @@ int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
     if (act && (number == SIGKILL || number == SIGSTOP)) {
         return -EINVAL;
     }
-    if (act && !guest_read(act, &new, sizeof(new))) {
+    if (act && !read_action(act, thread->narrow, &new)) {
         return -EFAULT;
     }
     g_mutex_lock(&process->signal_lock);
@@ -669,7 +737,7 @@ int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
         install(process, number);
     }
     g_mutex_unlock(&process->signal_lock);
-    return old && !guest_write(old, &now, sizeof(now)) ? -EFAULT : 0;
+    return old && !write_action(old, thread->narrow, &now) ? -EFAULT : 0;
 }
 
 int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
@@ -701,39 +769,34 @@ int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
 
 int64_t signal_sigaltstack(UserThread *thread, uint64_t ss, uint64_t old)
 {
-    bool active = on_altstack(thread, thread->cpu->usd_base);
-    uint8_t bytes[24] = { 0 };
-    uint8_t now[24] = { 0 };
+    bool narrow = thread->narrow;
+    GuestStack stack;
+    uint8_t now[STACK_MOST];
 
-    stq_le_p(now, thread->altstack.sp);
-    stl_le_p(now + 8, !thread->altstack.size ? SS_DISABLE
-                      : active ? SS_ONSTACK : thread->altstack.flags);
-    stq_le_p(now + 16, thread->altstack.size);
+    put_stack(thread, now, narrow);
     if (ss) {
-        int flags;
-
-        if (!guest_read(ss, bytes, 24)) {
+        if (!get_stack(ss, narrow, &stack)) {
             return -EFAULT;
         }
-        if (active) {
+        if (on_altstack(thread, thread->cpu->usd_base)) {
             return -EPERM;
         }
-        flags = ldl_le_p(bytes + 8);
-        if (flags & ~(SS_DISABLE | SS_ONSTACK | (int)(1u << 31))) {
+        if (stack.flags & ~(SS_DISABLE | SS_ONSTACK | (int)(1u << 31))) {
             return -EINVAL;
         }
-        if (flags & SS_DISABLE) {
+        if (stack.flags & SS_DISABLE) {
             thread->altstack.size = 0;
         } else {
-            if (ldq_le_p(bytes + 16) < GUEST_MINSIGSTKSZ) {
+            if (stack.size < GUEST_MINSIGSTKSZ) {
                 return -ENOMEM;
             }
-            thread->altstack.sp = ldq_le_p(bytes);
-            thread->altstack.size = ldq_le_p(bytes + 16);
-            thread->altstack.flags = flags & (int)(1u << 31);
+            thread->altstack.sp = stack.sp;
+            thread->altstack.size = stack.size;
+            thread->altstack.flags = stack.flags & (int)(1u << 31);
         }
     }
-    return old && !guest_write(old, now, 24) ? -EFAULT : 0;
+    return old && !guest_write(old, now, narrow ? 12 : STACK_MOST) ? -EFAULT
+                                                                   : 0;
 }
 
 int64_t signal_sigsuspend(UserThread *thread, uint64_t mask)

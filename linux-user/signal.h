@@ -54,7 +54,8 @@ void signal_set_mask(UserThread *thread, uint64_t mask);
 /* Host siginfo to the 128 guest bytes; 32-bit layout when narrow. */
 void signal_info_to_guest(const siginfo_t *info, uint8_t guest[128],
                           bool narrow);
-void signal_info_from_guest(siginfo_t *info, const uint8_t guest[128]);
+void signal_info_from_guest(siginfo_t *info, const uint8_t guest[128],
+                            bool narrow);
 
 /* System calls of this group; arguments as the guest gave them. */
 int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,

@@ -38,7 +38,7 @@ int64_t sys_socketcall(UserThread *thread, const uint64_t *args)
         return -EINVAL;
     }
     n = socket_calls[call].n_args;
-    if (thread->process->is_32bit) {
+    if (thread->narrow) {
         if (!guest_read(args[1], narrow, 4 * n)) {
             return -EFAULT;
         }

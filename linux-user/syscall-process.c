@@ -342,7 +342,7 @@ int64_t sys_rt_sigqueueinfo(UserThread *thread, const uint64_t *args)
     if (!guest_read(args[2], guest, sizeof(guest))) {
         return -EFAULT;
     }
-    signal_info_from_guest(&info, guest);
+    signal_info_from_guest(&info, guest, thread->narrow);
     return safe_syscall(SYS_rt_sigqueueinfo, args[0], args[1],
                         (uint64_t)&info, 0, 0, 0);
 }
@@ -355,7 +355,7 @@ int64_t sys_rt_tgsigqueueinfo(UserThread *thread, const uint64_t *args)
     if (!guest_read(args[3], guest, sizeof(guest))) {
         return -EFAULT;
     }
-    signal_info_from_guest(&info, guest);
+    signal_info_from_guest(&info, guest, thread->narrow);
     return safe_syscall(SYS_rt_tgsigqueueinfo, args[0], args[1], args[2],
                         (uint64_t)&info, 0, 0);
 }

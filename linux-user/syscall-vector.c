@@ -67,10 +67,14 @@ int64_t sys_iov(UserThread *thread, const uint64_t *args)
 {
     g_autofree struct iovec *vector = NULL;
     int64_t error = guest_iovec(thread, args[1], args[2], &vector);
+    uint64_t position = args[3];
 
+    if (thread->narrow && syscall_host_number() != SYS_vmsplice) {
+        position |= args[4] << 32; /* low and high half */
+    }
     return error ? error
                  : safe_syscall(syscall_host_number(), args[0],
-                                (uint64_t)vector, args[2], args[3], args[4],
+                                (uint64_t)vector, args[2], position, args[4],
                                 args[5]);
 }
 

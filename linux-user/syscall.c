@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "linux-user/signal.h"
+#include "linux-user/syscall-narrow.h"
 #include "tcg/host-access.h"
 #include "util/log.h"
 
@@ -379,7 +380,8 @@ static int64_t call(UserThread *thread, uint64_t number, const uint64_t *args)
         result = sys_enosys(thread, args);
     } else if (!pointers_ok(entry, args)) {
         result = -EFAULT;
-    } else {
+    } else if (!thread->narrow ||
+               !syscall_narrow(thread, number, args, &result)) {
         result = entry->handler(thread, args);
     }
     if (trace) {
@@ -397,10 +399,19 @@ static int64_t call(UserThread *thread, uint64_t number, const uint64_t *args)
     return result;
 }
 
+/* Two words become two halves of one in 32-bit calls. */
+static void pack_pair(UserThread *thread, uint64_t pair[2])
+{
+    if (thread->narrow) {
+        pair[0] = (uint32_t)pair[0] | pair[1] << 32;
+    }
+}
+
 int64_t syscall_fast(UserThread *thread, uint64_t number, const uint64_t *args)
 {
     struct timespec ts;
     uint64_t pair[2];
+    size_t size = thread->narrow ? 8 : 16;
     unsigned cpu = 0;
     unsigned node = 0;
 
@@ -409,17 +420,19 @@ int64_t syscall_fast(UserThread *thread, uint64_t number, const uint64_t *args)
         clock_gettime(CLOCK_REALTIME, &ts);
         pair[0] = ts.tv_sec;
         pair[1] = ts.tv_nsec / 1000;
+        pack_pair(thread, pair);
         if (args[1] && !guest_write(args[1], &(uint64_t){ 0 }, 8)) {
             return -EFAULT;
         }
-        return args[0] && !guest_write(args[0], pair, 16) ? -EFAULT : 0;
+        return args[0] && !guest_write(args[0], pair, size) ? -EFAULT : 0;
     case 1: /* clock_gettime */
         if (syscall(SYS_clock_gettime, (int)args[0], &ts) < 0) {
             return -errno;
         }
         pair[0] = ts.tv_sec;
         pair[1] = ts.tv_nsec;
-        return guest_write(args[1], pair, 16) ? 0 : -EFAULT;
+        pack_pair(thread, pair);
+        return guest_write(args[1], pair, size) ? 0 : -EFAULT;
     case 2: /* getcpu */
         syscall(SYS_getcpu, &cpu, &node, NULL);
         if ((args[0] && !guest_write(args[0], &cpu, 4)) ||
@@ -485,6 +498,10 @@ void syscall_dispatch(UserThread *thread)
             result = call(thread, number, args);
             break;
         case ENTRY_FAST_32:
+            for (int i = 0; i < SYSCALL_ARGS; i++) {
+                args[i] = (uint32_t)args[i];
+            }
+            /* fall through */
         case ENTRY_FAST_64:
             result = syscall_fast(thread, number, args);
             break;
