@@ -27,10 +27,13 @@
 #include "block/nbd-object.h"
 #include "nbd/protocol.h"
 
+#define DELETE_WAIT_MS 300
+
 struct BlockExport {
     char *id;
     NbdExport *nbd;
     BlockBackend *backend;
+    uint32_t align; /* the smallest block of clients */
     unsigned depth_context;  /* its number, 0 if there is none */
     unsigned first_bitmap;   /* number of the first bitmap's context */
     GPtrArray *bitmaps;      /* of BlockDirtyBitmap, all busy */
@@ -144,6 +147,20 @@ static uint32_t depth_flags(const BlockStatus *s)
     return s->flags & BLOCK_STATUS_ALLOCATED ? s->depth + 1 : 0;
 }
 
+/*
+ * Clients think in blocks of the export's minimum size: an extent that ends
+ * within a block ends before it, and the block is data.
+ */
+static void whole_blocks(const BlockExport *e, BlockStatus *s)
+{
+    if (s->bytes >= e->align) {
+        s->bytes -= s->bytes % e->align;
+    } else {
+        s->bytes = e->align;
+        s->flags = (s->flags & BLOCK_STATUS_ALLOCATED) | BLOCK_STATUS_DATA;
+    }
+}
+
 static int node_status(BlockExport *e, uint64_t offset, uint64_t bytes,
                        uint32_t (*flags)(const BlockStatus *),
                        NbdExtents *extents)
@@ -157,6 +174,8 @@ static int node_status(BlockExport *e, uint64_t offset, uint64_t bytes,
         if (ret < 0) {
             return ret;
         }
+        whole_blocks(e, &s);
+        s.bytes = MIN(s.bytes, bytes);
         more = nbd_extents_add(extents, s.bytes, flags(&s));
         offset += s.bytes;
         bytes -= s.bytes;
@@ -433,6 +452,7 @@ static bool publish(BlockExport *e, BlockNode *node,
         .opaque = e,
     };
 
+    e->align = align;
     if (length < 0) {
         block_error_set_errno(error, (int)-length,
                               "Failed to determine the NBD export's length");
@@ -506,6 +526,21 @@ bool block_export_add_old(const BlockExportParams *p, const char *device,
 
 /* ---- Deleting, listing -------------------------------------------------------- */
 
+/* Usually its connections end at once; then it is gone when we return. */
+static void wait_deleted(const char *id)
+{
+    bool gone = false;
+
+    for (int ms = 0; ms < DELETE_WAIT_MS && !gone; ms++) {
+        block_graph_lock();
+        gone = !find_export(id);
+        block_graph_unlock();
+        if (!gone) {
+            g_usleep(1000);
+        }
+    }
+}
+
 static bool delete(const char *id, bool hard, const char *unknown,
                    GError **error)
 {
@@ -528,6 +563,7 @@ static bool delete(const char *id, bool hard, const char *unknown,
     block_graph_unlock();
     if (nbd) {
         nbd_export_delete(nbd);
+        wait_deleted(id);
     }
     return nbd != NULL;
 }

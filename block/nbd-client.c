@@ -491,6 +491,21 @@ static int nbd_status(BlockNode *node, uint64_t offset, uint64_t bytes,
     return 0;
 }
 
+/* An export has the size it has; a format inside may use less of it. */
+static bool nbd_truncate(BlockNode *node, uint64_t size, bool exact,
+                         BlockPreallocation prealloc, GError **error)
+{
+    uint64_t length = block_length(node);
+
+    if ((exact && size != length) || size > length) {
+        g_set_error(error, BLOCK_ERROR, ENOTSUP,
+                    size > length ? "Cannot grow NBD nodes"
+                                  : "Cannot resize NBD nodes");
+        return false;
+    }
+    return true;
+}
+
 static bool nbd_reopen_prepare(BlockNode *node, json_t *options,
                                unsigned flags, void **prepared,
                                GError **error)
@@ -527,5 +542,6 @@ const BlockDriver block_driver_nbd = {
     .pdiscard = nbd_pdiscard,
     .flush = nbd_flush,
     .status = nbd_status,
+    .truncate = nbd_truncate,
     .fua_native = true,
 };

@@ -100,13 +100,8 @@ static bool raw_open(BlockNode *node, json_t *options, GError **error)
                           error) || !read_window(node, options, s, error)) {
         return false;
     }
+    /* Whoever wants to write finds out when it asks for the permission. */
     node->read_only = node->read_only || below(node)->read_only;
-    if (!(node->flags & BLOCK_OPEN_AUTO_RDONLY) &&
-        (node->flags & BLOCK_OPEN_RDWR) && node->read_only) {
-        g_set_error(error, BLOCK_ERROR, EACCES,
-                    "Block node '%s' is read-only", below(node)->name);
-        return false;
-    }
     s->guard_head = (node->flags & BLOCK_OPEN_PROBED) && !node->read_only;
     if (s->guard_head) {
         fprintf(stderr, "WARNING: Image format was not specified for '%s' "
@@ -119,6 +114,11 @@ static bool raw_open(BlockNode *node, json_t *options, GError **error)
     }
     block_node_set_length(node, window_length(node, s));
     node->limits = below(node)->limits;
+    if (node->flags & BLOCK_OPEN_PROBED) {
+        /* It may turn out to be something else, which thinks in sectors. */
+        node->limits.request_alignment =
+            MAX(node->limits.request_alignment, SECTOR);
+    }
     return true;
 }
 
@@ -234,19 +234,23 @@ static int raw_status(BlockNode *node, uint64_t offset, uint64_t bytes,
 {
     RawState *s = node->state;
     int64_t length = block_length(below(node));
+    uint64_t align = below(node)->limits.request_alignment;
     int ret;
 
     if ((int64_t)(s->offset + offset) >= length) {
-        status->flags = BLOCK_STATUS_ZERO | BLOCK_STATUS_ALLOCATED;
+        status->flags = BLOCK_STATUS_ZERO | BLOCK_STATUS_ALLOCATED |
+                        BLOCK_STATUS_OFFSET_VALID;
+        status->host_node = below(node);
+        status->host_offset = s->offset + offset;
         status->bytes = bytes;
         return 0;
     }
     ret = block_status(below(node), s->offset + offset, bytes, status);
-    /* A sector that the file ends in belongs to its last extent. */
+    /* A block that the file ends in belongs to its last extent. */
     if (ret == 0 && (int64_t)(s->offset + offset + status->bytes) == length &&
         status->bytes < bytes) {
         status->bytes = MIN(bytes, ROUND_UP_TO(offset + status->bytes,
-                                               SECTOR) - offset);
+                                               align) - offset);
     }
     return ret;
 }

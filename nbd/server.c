@@ -28,6 +28,7 @@
 
 #define THREAD_STACK (1u << 20)
 #define UNIX_SNDBUF  (512 << 10)
+#define LEAVING_WAIT_US 1000000 /* for a client that has hung up to be gone */
 #define POLITE_US    2000000 /* how long a stopping server waits for peers */
 
 /* ---- Exports ------------------------------------------------------------- */
@@ -57,13 +58,32 @@ const char *nbd_export_name(const NbdExport *export)
     return export->name;
 }
 
+/* server->lock held: of these connections, how many clients have hung up? */
+static unsigned count_leaving(const NbdExport *export)
+{
+    unsigned n = 0;
+
+    for (GList *l = export->server->connections.head; l; l = l->next) {
+        NbdConnection *conn = l->data;
+        struct pollfd p = { .fd = conn->stream.fd, .events = POLLRDHUP };
+
+        n += conn->export == export && poll(&p, 1, 0) > 0;
+    }
+    return n;
+}
+
 unsigned nbd_export_connections(const NbdExport *export)
 {
+    NbdServer *server = export->server;
+    gint64 until = g_get_monotonic_time() + LEAVING_WAIT_US;
     unsigned n;
 
-    g_mutex_lock(&export->server->lock);
+    g_mutex_lock(&server->lock);
+    while (export->connections && count_leaving(export) &&
+           g_cond_wait_until(&server->gone, &server->lock, until)) {
+    }
     n = export->connections;
-    g_mutex_unlock(&export->server->lock);
+    g_mutex_unlock(&server->lock);
     return n;
 }
 
@@ -288,6 +308,7 @@ static void connection_free(NbdConnection *conn)
         on_server = --server->negotiated;
     }
     conn->export = NULL;
+    g_cond_broadcast(&server->gone);
     g_mutex_unlock(&server->lock);
     if (export) {
         changed(server, export, on_export, on_server);

@@ -112,6 +112,7 @@ typedef struct NbdExportParams {
 NbdExport *nbd_export_new(NbdServer *server, const NbdExportParams *params,
                           GError **error);
 NbdExport *nbd_export_find(NbdServer *server, const char *name);
+/* Waits a moment for connections whose client has already gone. */
 unsigned nbd_export_connections(const NbdExport *export);
 const char *nbd_export_name(const NbdExport *export);
 /*

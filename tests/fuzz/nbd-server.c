@@ -60,29 +60,58 @@ static int striped_status(void *opaque, unsigned context, uint64_t offset,
     return 0;
 }
 
+static void memory_batch(void *opaque, NbdIo *io, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        io[i].ret = io[i].write ? memory_pwrite(opaque, io[i].offset,
+                                                io[i].bytes, io[i].buf, 0)
+                                : memory_pread(opaque, io[i].offset,
+                                               io[i].bytes, io[i].buf);
+    }
+}
+
+/* Now and then, so that both ways are taken. */
+static bool sometimes(void *opaque)
+{
+    static gint count;
+
+    return g_atomic_int_add(&count, 1) % 3;
+}
+
 static const NbdExportOps ops = {
     .pread = memory_pread,
     .pwrite = memory_pwrite,
     .trim = check_range,
     .cache = check_range,
     .status = striped_status,
+    .batch = memory_batch,
+    .batches = sometimes,
 };
+
+static NbdServer *server;
+
+/* Threads of the server hold buffers: what is left after them is a leak. */
+static void stop(void)
+{
+    nbd_server_free(server);
+}
 
 static NbdServer *start(void)
 {
     static const char *const contexts[] = { "base:allocation",
                                             "qemu:dirty-bitmap:b", NULL };
     NbdServerParams params = { 0 };
-    NbdServer *server = nbd_server_new(&params);
+    NbdServer *fresh = nbd_server_new(&params);
     NbdExportParams export = {
         .name = "x", .description = "d", .size = SIZE, .writable = true,
         .sparse = true, .contexts = contexts, .ops = &ops,
     };
 
-    if (!nbd_export_new(server, &export, NULL)) {
+    if (!nbd_export_new(fresh, &export, NULL)) {
         abort();
     }
-    return server;
+    atexit(stop);
+    return fresh;
 }
 
 static size_t put_option(uint8_t *p, uint32_t option, const void *data,
@@ -130,7 +159,6 @@ static gpointer drain(gpointer opaque)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static NbdServer *server;
     uint8_t prefix[256];
     GThread *reader;
     size_t n;

@@ -2,6 +2,8 @@
 which bitmap may be exported, read back through our own server."""
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 
@@ -312,6 +314,50 @@ def test_server_and_exports(program):
         d.qmp.event("BLOCK_EXPORT_DELETED", id="x")
         assert d.cmd("query-block-exports") == []
         d.cmd("blockdev-del", node_name="n")
+
+
+def connect(d, export):
+    """A client in the transmission phase, as bytes."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(30)
+    sock.connect(d.nbd)
+    with sock.makefile("rb", buffering=0) as f:
+        got = f.read(18)
+        sock.sendall(struct.pack(">I", 3))
+        name = export.encode()
+        data = struct.pack(">I", len(name)) + name + bytes(2)
+        sock.sendall(struct.pack(">QII", 0x49484156454F5054, 7, len(data)) +
+                     data)
+        assert len(got) == 18
+        kind = None
+        while kind != 1:  # NBD_REP_ACK
+            head = b""
+            while len(head) < 20:
+                head += f.read(20 - len(head))
+            _, _, kind, length = struct.unpack(">QIII", head)
+            assert kind < 1 << 31
+            while length:
+                length -= len(f.read(length))
+    return sock
+
+
+def test_a_client_that_has_left_does_not_hold_an_export(program):
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        d.nbd_start()
+        for _ in range(30):
+            d.cmd("block-export-add", type="nbd", id="e", node_name="n")
+            connect(d, "n").close()
+            d.cmd("block-export-del", id="e")
+            assert d.cmd("query-block-exports") == []
+        for _ in range(10):
+            d.cmd("block-export-add", type="nbd", id="e", node_name="n")
+            client = connect(d, "n")
+            d.fails("export 'e' still in use", "block-export-del", id="e")
+            d.cmd("block-export-del", id="e", mode="hard")
+            d.fails("Export 'e' is not found", "block-export-del", id="e")
+            assert client.recv(1) == b""
+            client.close()
 
 
 def test_read_only_node_cannot_be_exported_writable(program):

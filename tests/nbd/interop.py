@@ -5,6 +5,7 @@ The rows are servers (ours, nbdkit, qemu-nbd, nbd-server), the columns clients
 serving an export that it gets from another server)."""
 import json
 import os
+import shutil
 import subprocess
 import time
 import unittest
@@ -89,6 +90,45 @@ class OurServer(Case):
         with open(self.file, "rb") as f:
             f.seek(MIB)
             self.assertEqual(f.read(65536), b"\x41" * 65536)
+
+    def map(self, server):
+        return [(e["start"], e["length"], e["data"], e["zero"])
+                for e in json.loads(self.run_tool(
+                    E2K_IMG, "map", "--output=json", "-f", "raw",
+                    uri(server)))]
+
+    def test_a_file_that_ends_within_a_sector(self):
+        odd = self.image("odd.img", data=b"x" * 1000, size=1000)
+        server = self.serve("-f", "raw", odd)
+        self.assertEqual(self.map(server), [(0, 1000, True, False),
+                                            (1000, 24, False, True)])
+        server.stop()
+        # A guessed format means sectors, so the client sees whole ones.
+        server = self.serve(odd)
+        self.assertIn("min block: 512",
+                      self.run_tool(E2K_NBD, "-L", "-k", server.sock))
+        self.assertEqual(self.map(server), [(0, 1024, True, False)])
+
+    def test_an_image_inside_an_export(self):
+        """Made there, compressed, by our client; the export keeps its size."""
+        room = self.image("room.img", size=16 * MIB)
+        servers = [E2K_NBD] + (["qemu-nbd"] if shutil.which("qemu-nbd")
+                               else [])
+        for tool in servers:
+            sock = self.path("room.sock")
+            server = self.spawn([tool, "-t", "-k", sock, "-f", "raw", "-o",
+                                 "1536", room], sock)
+            there = uri(server)
+            self.run_tool(E2K_IMG, "convert", "-f", "raw", "-O", "qcow2",
+                          "-c", self.file, there)
+            self.run_tool(E2K_IMG, "check", "-f", "qcow2", there)
+            self.run_tool(E2K_IMG, "compare", "-f", "raw", "-F", "qcow2",
+                          self.file, there)
+            self.assertIn("Cannot grow NBD nodes", self.run_tool(
+                E2K_IMG, "resize", "-f", "raw", there, "32M", status=1))
+            server.process.kill()
+            server.process.wait()
+            self.assertEqual(os.path.getsize(room), 16 * MIB)
 
     def test_qemu_nbd_lists_us(self):
         need("qemu-nbd")
