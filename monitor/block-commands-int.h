@@ -31,6 +31,12 @@ extern const QmpArg monitor_bitmap_add_args[];
 extern const QmpArg monitor_bitmap_args[];
 extern const QmpArg monitor_bitmap_merge_args[];
 
+/* A new image of the size of source, and the line about it on standard
+ * output.  backing: whose name goes into the image, or NULL. */
+bool monitor_create_image(const char *file, const char *format,
+                          BlockNode *source, BlockNode *backing,
+                          GError **error);
+
 /* Snapshots: prepare installs the overlay, undo takes it out again. */
 typedef struct MonitorSnapshot {
     BlockNode *old, *overlay; /* own references */

@@ -195,47 +195,6 @@ BlockJob *monitor_blockdev_backup(json_t *args, BlockJobTransaction *group,
 
 /* ---- Targets by file name ------------------------------------------------ */
 
-static bool create_target(BlockNode *source, BlockNode *backing,
-                          const char *file, const char *format,
-                          GError **error)
-{
-    int64_t size = block_length(source);
-    json_t *options;
-    BlockNode *node;
-    bool ok;
-
-    if (size < 0) {
-        return fail(error, "Could not get the size of '%s'",
-                    block_node_name(source));
-    }
-    options = json_pack("{s:s, s:s, s:I}", "driver", "file", "filename", file,
-                        "size", (json_int_t)(strcmp(format, "raw") ? 0
-                                                                   : size));
-    ok = options && block_node_create(options, error);
-    json_decref(options);
-    if (!ok || !strcmp(format, "raw")) {
-        return ok;
-    }
-    options = json_pack("{s:s, s:s}", "driver", "file", "filename", file);
-    node = block_node_open(options, BLOCK_OPEN_RDWR, error);
-    json_decref(options);
-    if (!node) {
-        return false;
-    }
-    options = json_pack("{s:s, s:s, s:I}", "driver", format, "file",
-                        block_node_name(node), "size", (json_int_t)size);
-    if (backing) {
-        json_object_set_new(options, "backing-file",
-                            json_string(block_node_filename(backing)));
-        json_object_set_new(options, "backing-fmt",
-                            json_string(block_node_driver_name(backing)));
-    }
-    ok = block_node_create(options, error);
-    json_decref(options);
-    block_node_unref(node);
-    return ok;
-}
-
 /* A node on the target file: made, or there already.  A reference. */
 static BlockNode *open_target(json_t *args, BlockNode *source, BlockSync sync,
                               GError **error)
@@ -257,7 +216,8 @@ static BlockNode *open_target(json_t *args, BlockNode *source, BlockSync sync,
         fail(error, "Invalid block format '%s'", format);
         return NULL;
     }
-    if (!existing && !create_target(source, backing, file, format, error)) {
+    if (!existing && !monitor_create_image(file, format, source, backing,
+                                           error)) {
         return NULL;
     }
     options = json_object();

@@ -172,36 +172,6 @@ const QmpArg monitor_snapshot_sync_args[] = {
     { NULL },
 };
 
-static bool create_overlay(BlockNode *old, const char *file,
-                           const char *format, GError **error)
-{
-    json_t *proto = json_pack("{s:s, s:s, s:i}", "driver", "file", "filename",
-                              file, "size", 0);
-    json_t *image = NULL;
-    BlockNode *node = NULL;
-    bool ok = proto && block_node_create(proto, error);
-
-    json_decref(proto);
-    if (!ok) {
-        return false;
-    }
-    proto = json_pack("{s:s, s:s}", "driver", "file", "filename", file);
-    node = block_node_open(proto, BLOCK_OPEN_RDWR, error);
-    json_decref(proto);
-    if (!node) {
-        return false;
-    }
-    image = json_pack("{s:s, s:s, s:I, s:s, s:s}", "driver", format, "file",
-                      block_node_name(node), "size",
-                      (json_int_t)block_length(old), "backing-file",
-                      block_node_filename(old), "backing-fmt",
-                      block_node_driver_name(old));
-    ok = block_node_create(image, error);
-    json_decref(image);
-    block_node_unref(node);
-    return ok;
-}
-
 static BlockNode *open_overlay(json_t *args, BlockNode *old, GError **error)
 {
     const char *file = qmp_str(args, "snapshot-file");
@@ -220,7 +190,7 @@ static BlockNode *open_overlay(json_t *args, BlockNode *old, GError **error)
         return NULL;
     }
     if ((!mode || strcmp(mode, "existing") != 0) &&
-        !create_overlay(old, file, format, error)) {
+        !monitor_create_image(file, format, old, old, error)) {
         return NULL;
     }
     options = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", format,

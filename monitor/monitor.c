@@ -12,6 +12,7 @@
  * session's output; it is never held while a command runs.
  */
 #include "monitor/monitor-int.h"
+#include "monitor/wire-order.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,9 +177,11 @@ static void send_locked(Session *s)
 static void say_locked(Session *s, json_t *json)
 {
     size_t flags = JSON_ENSURE_ASCII | JSON_ENCODE_ANY;
-    char *text = json_dumps(json, s->monitor->mode == MONITOR_QMP_PRETTY
-                                       ? flags | JSON_INDENT(4) : flags);
+    json_t *ordered = monitor_wire_order(json);
+    char *text = json_dumps(ordered, s->monitor->mode == MONITOR_QMP_PRETTY
+                                         ? flags | JSON_INDENT(4) : flags);
 
+    json_decref(ordered);
     if (!text || s->closed) {
         free(text);
         return;

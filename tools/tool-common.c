@@ -11,6 +11,7 @@
 
 #include "block/object.h"
 #include "block/options.h"
+#include "monitor/wire-order.h"
 
 static char *program_name;
 
@@ -183,8 +184,10 @@ bool tool_object(const char *text)
 
 void tool_print_json(json_t *value)
 {
-    char *dump = json_dumps(value, JSON_INDENT(4) | JSON_ENCODE_ANY);
+    json_t *ordered = monitor_wire_order(value);
+    char *dump = json_dumps(ordered, JSON_INDENT(4) | JSON_ENCODE_ANY);
 
+    json_decref(ordered);
     printf("%s\n", dump ? dump : "null");
     free(dump);
 }

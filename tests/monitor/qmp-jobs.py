@@ -253,6 +253,20 @@ def test_node_counters(program):
         assert t["rd_bytes"] == 0, t
 
 
+def test_order_of_members(program):
+    """Members come in the ecosystem's order: scripts compare text."""
+    with Daemon(program) as d:
+        disk(d)
+        d.raw("t", SIZE)
+        d.cmd("blockdev-backup", job_id="b", device="n", target="t",
+              sync="full")
+        e = d.qmp.event("JOB_STATUS_CHANGE", id="b", status="created")
+        assert list(e) == ["timestamp", "event", "data"], e
+        assert list(e["data"]) == ["status", "id"], e
+        e = d.qmp.event("BLOCK_JOB_COMPLETED", device="b")["data"]
+        assert list(e) == ["device", "len", "offset", "speed", "type"], e
+
+
 def test_chains_in_use(program):
     """Two jobs never work on one image of a chain, filters included."""
     with Daemon(program) as d:
