@@ -308,13 +308,22 @@ void emit_call_region(Emit *e, const IrOp *op)
     const IrExit *exit = &e->ir->exits[op->aux];
 
     write_back_needed(e);
+    if (op->src[0] && tcg_config.bounded_calls) {
+        /* The call comes before the lookup, so that a miss has it on the
+         * host stack too: otherwise nobody would be told that it is lost. */
+        uint8_t *call = x86_jmp32(x);
+        uint8_t *lookup = x->p;
+        X86Rm rm = lookup_target(e, op->src[0], op->src[1]);
+        x86_op(x, 0, 0, MAP_0, 0xff, 4, rm);
+        x86_fix32(call, x->p);
+        x86_b(x, 0xe8);
+        x86_d(x, 0);
+        x86_fix32(x->p - 4, lookup);
+        emit_landing(e, exit);
+        return;
+    }
     if (op->src[0]) {
         X86Rm rm = lookup_target(e, op->src[0], op->src[1]);
-        if (tcg_config.bounded_calls) {
-            x86_op(x, 0, 0, MAP_0, 0xff, 2, rm);
-            emit_landing(e, exit);
-            return;
-        }
         /* Too deep: jump there with the host stack emptied. */
         x86_load(x, 8, RCX, rm);
         uint8_t *deep = check_stack(e);
