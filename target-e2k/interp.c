@@ -578,6 +578,7 @@ static inline void start_operation(InterpOp *c, const AlcOp *op,
     c->defer = DEFER_NONE;
     c->big_endian = false;
     c->incr_on = false;
+    c->byte_mask = 0xffff;
     c->d = (Value){0, 0, 0};
 }
 
@@ -847,6 +848,8 @@ static CpuExit execute_bundle(E2kCpu *cpu, const CodeEntry *e)
     compute(&in, e);
     if (e->has_plu) {
         evaluate_plu(&in);
+    } else if (in.has_mlock_branch) {
+        memset(in.clp, 0, sizeof(in.clp)); /* may ask for any of them */
     }
     if (!e->simple_end) {
         interp_check_transfer(&in);
