@@ -3,6 +3,10 @@
  * state compared afterwards.
  *
  *   random-diff [--cases N] [--seed S] [--isa V] [--only CASE] [--keep-going]
+ *               [--inventory] [-d ITEMS]
+ *
+ * --inventory runs nothing; it counts the operations in the programs and
+ * fails when one that the interpreter executes is missing.
  *
  * Prints the seed; CASE numbers count from 0 and depend on the seed alone, so
  * "--seed S --only CASE" repeats one.  A difference is reduced first (fewer
@@ -17,9 +21,12 @@
 #include <sys/time.h>
 
 #include "target-e2k/bundle.h"
+#include "target-e2k/disas.h"
 #include "target-e2k/encode.h"
+#include "target-e2k/interp.h"
 #include "tests/diff/random-program.h"
 #include "tests/insn/box.h"
+#include "util/log.h"
 
 enum {
     COMPARED_REGS = 224,
@@ -43,31 +50,51 @@ typedef struct Outcome {
     uint64_t aad[32][2], aaind[16], aasti[16], aaincr[8];
     uint32_t area_index[64];
     uint32_t aau_tags, aasr;
+    uint64_t aaldv, aaldm;
+    uint8_t aalda[64];
+    bool area_overflow[64];
     bool armed;
     uint8_t n_pending;
     uint64_t next_ip;
+    PendingAccess pending[4];
+    bool locked;
+    uint8_t lock_size;
+    uint64_t lock_address;
+    /* Of exceptions. */
+    uint64_t mask;
+    uint8_t channels;
+    uint64_t fault_address;
+    uint8_t fault_size, fault_kind, fault_channel;
     uint8_t data[DATA_BYTES];
 } Outcome;
 
 typedef struct Differ {
     Box *boxes[ISA_MAX + 1];
     uint64_t seed;
+    uint64_t bundles;
     Outcome interp, jit;
 } Differ;
 
-static void put_program(Box *box, const Program *p)
+/* Returns the address after the last bundle. */
+static uint64_t put_program(Box *box, const Program *p)
 {
     uint8_t *code = box_at(box, CODE_ADDRESS);
+    uint8_t *callee = box_at(box, CALLEE_ADDRESS);
     unsigned at = 0;
 
     for (unsigned i = 0; i < p->n; i++) {
         at += program_encode(p, i, code + at);
     }
     memset(code + at, 0xff, 64); /* cannot be decoded: the end */
+    for (unsigned i = 0; i < CALLEE_BUNDLES; i++) {
+        callee += program_encode_callee(p, i, callee);
+    }
+    memset(callee, 0xff, 64);
     engine_invalidate(CODE_ADDRESS, 2048);
+    return CODE_ADDRESS + at;
 }
 
-static void put_state(Box *box, const StartState *s)
+static void put_state(Box *box, const StartState *s, uint64_t end)
 {
     E2kCpu *cpu = box->cpu;
     Rng data;
@@ -81,6 +108,14 @@ static void put_state(Box *box, const StartState *s)
     cpu_set_lsr(cpu, s->lsr);
     cpu_set_br(cpu, s->br);
     memcpy(cpu->ctpr, s->ctpr, sizeof(s->ctpr));
+    cpu->ctpr[1] = CTPR_VALUE(end, CTPR_TAG_LOCAL, CTPR_OPC_DISP);
+    cpu->ctpr[2] = CTPR_VALUE(CALLEE_ADDRESS, CTPR_TAG_LOCAL, CTPR_OPC_DISP);
+    cpu->g[END_GLOBAL].lo = end;
+    cpu->g[CALLEE_GLOBAL].lo = CALLEE_ADDRESS;
+    cpu->bgr_val = s->bgr_val;
+    cpu->bgr_cur = s->bgr_cur;
+    memset(&cpu->fault, 0, sizeof(cpu->fault));
+    memset(&cpu->resume, 0, sizeof(cpu->resume));
     cpu->pfpfr = s->pfpfr;
     cpu->fpcr = s->fpcr;
     cpu->upsr = s->upsr;
@@ -108,12 +143,15 @@ static void put_state(Box *box, const StartState *s)
     cpu->ip = CODE_ADDRESS;
 }
 
-/* Registers above the window are nobody's: their tags may be anything. */
-static void take_tags(const E2kCpu *cpu, Outcome *o)
+/* Registers above the window are nobody's: they may hold anything. */
+static void take_registers(const E2kCpu *cpu, Outcome *o)
 {
-    size_t visible = cpu->win_tags + 2 * cpu->wsz - cpu->reg_tags;
+    size_t visible = cpu->win + 2 * cpu->wsz - cpu->regs;
 
-    memcpy(o->tags, cpu->reg_tags, MIN(visible, sizeof(o->tags)));
+    visible = MIN(visible, G_N_ELEMENTS(o->regs));
+    memcpy(o->regs, cpu->regs, visible * sizeof(RegSlot));
+    memcpy(o->tags, cpu->reg_tags, visible);
+    memcpy(o->g, cpu->g, sizeof(o->g));
     memcpy(o->g_tags, cpu->g_tags, sizeof(o->g_tags));
 }
 
@@ -125,9 +163,7 @@ static void take_outcome(Box *box, CpuExit exit, Outcome *o)
     o->exit = exit;
     o->exception = cpu->exception;
     o->ip = cpu->ip;
-    memcpy(o->regs, cpu->regs, sizeof(o->regs));
-    memcpy(o->g, cpu->g, sizeof(o->g));
-    take_tags(cpu, o);
+    take_registers(cpu, o);
     o->window = cpu->win - cpu->regs;
     o->frame = cpu->frame - cpu->frames;
     o->pf = cpu->pf;
@@ -155,6 +191,26 @@ static void take_outcome(Box *box, CpuExit exit, Outcome *o)
     o->armed = cpu->resume.armed;
     o->n_pending = o->armed ? cpu->resume.n : 0;
     o->next_ip = o->armed ? cpu->resume.next_ip : 0;
+    memcpy(o->pending, cpu->resume.op, o->n_pending * sizeof(PendingAccess));
+    o->aaldv = cpu->aau.aaldv;
+    o->aaldm = cpu->aau.aaldm;
+    memcpy(o->aalda, cpu->aau.aalda, sizeof(o->aalda));
+    for (unsigned i = 0; i < 64; i++) {
+        o->area_overflow[i] = cpu->aau.area[i].overflow;
+    }
+    o->locked = cpu->lock.armed;
+    o->lock_size = o->locked ? cpu->lock.size_bytes : 0;
+    o->lock_address = o->locked ? cpu->lock.address : 0;
+    if (exit == CPU_EXIT_EXCEPTION) {
+        o->mask = cpu->exception_mask;
+        o->channels = cpu->exception_channels;
+    }
+    if (exit == CPU_EXIT_EXCEPTION && cpu->exception == EXC_DATA_PAGE) {
+        o->fault_address = cpu->fault.address;
+        o->fault_size = cpu->fault.size_bytes;
+        o->fault_kind = cpu->fault.kind;
+        o->fault_channel = cpu->fault.channel;
+    }
     memcpy(o->data, box_at(box, DATA_ADDRESS), DATA_BYTES);
 }
 
@@ -184,8 +240,8 @@ static void run(Box *box, const Program *p, EngineKind kind, Outcome *o)
     enum { LIMIT_MS = 500 };
 
     box_use_engine(kind);
-    put_program(box, p);
-    put_state(box, &p->start);
+    uint64_t end = put_program(box, p);
+    put_state(box, &p->start, end);
     running = box->cpu;
     set_alarm(LIMIT_MS);
     CpuExit exit = cpu_run(box->cpu);
@@ -256,22 +312,29 @@ static void repack(Bundle *b)
     bundle_pack(b, b->hs >> 14 & 1, b->hs >> 15 & 1);
 }
 
+/* Bundle i of the program, those of the callee last. */
+static Bundle *bundle_of(Program *p, unsigned i)
+{
+    return i < p->n ? &p->bundles[i] : &p->callee[i - p->n];
+}
+
 static bool drop_operations(Differ *d, Program *p, unsigned i)
 {
     bool any = false;
 
     for (unsigned channel = 0; channel < BUNDLE_CHANNELS; channel++) {
         Program q = *p;
-        if (q.bundles[i].alc[channel].present) {
-            q.bundles[i].alc[channel].present = false;
-            q.bundles[i].alc_mask &= ~(1 << channel);
-            repack(&q.bundles[i]);
+        Bundle *b = bundle_of(&q, i);
+        if (b->alc[channel].present) {
+            b->alc[channel].present = false;
+            b->alc_mask &= ~(1 << channel);
+            repack(b);
             any |= try_change(d, p, &q);
         }
         q = *p;
-        if (q.bundles[i].alc[channel].n_conds) {
-            q.bundles[i].alc[channel].n_conds = 0;
-            repack(&q.bundles[i]);
+        if (b->alc[channel].n_conds) {
+            b->alc[channel].n_conds = 0;
+            repack(b);
             any |= try_change(d, p, &q);
         }
     }
@@ -284,7 +347,7 @@ static bool drop_extras(Differ *d, Program *p, unsigned i)
 
     for (unsigned what = 0; what < 8; what++) {
         Program q = *p;
-        Bundle *b = &q.bundles[i];
+        Bundle *b = bundle_of(&q, i);
         switch (what) {
         case 0: b->n_pls = 0; memset(b->clp, 0, sizeof(b->clp)); break;
         case 1: memset(b->mova, 0, sizeof(b->mova)); break;
@@ -295,7 +358,7 @@ static bool drop_extras(Differ *d, Program *p, unsigned i)
         case 6: b->abnt = b->abnf = b->abpt = b->abpf = false; break;
         default: b->n_lts = 0; break;
         }
-        if (memcmp(b, &p->bundles[i], sizeof(*b)) != 0) {
+        if (memcmp(b, bundle_of(p, i), sizeof(*b)) != 0) {
             repack(b);
             any |= try_change(d, p, &q);
         }
@@ -325,7 +388,7 @@ static void reduce(Differ *d, Program *p)
 
     do {
         any = drop_bundles(d, p);
-        for (unsigned i = 0; i < p->n; i++) {
+        for (unsigned i = 0; i < p->n + CALLEE_BUNDLES; i++) {
             any |= drop_operations(d, p, i);
             any |= drop_extras(d, p, i);
         }
@@ -352,6 +415,8 @@ static void print_difference(const Outcome *a, const Outcome *b)
     print_value("exit", 0, a->exit, b->exit);
     print_value("exception", 0, a->exception, b->exception);
     print_value("ip", 0, a->ip, b->ip);
+    print_value("window", 0, a->window, b->window);
+    print_value("frame", 0, a->frame, b->frame);
     for (unsigned i = 0; i < COMPARED_REGS; i++) {
         print_value("r", i, a->regs[WINDOW_START + i].lo,
                     b->regs[WINDOW_START + i].lo);
@@ -359,6 +424,10 @@ static void print_difference(const Outcome *a, const Outcome *b)
                     b->regs[WINDOW_START + i].ext);
         print_value("tag", i, a->tags[WINDOW_START + i],
                     b->tags[WINDOW_START + i]);
+    }
+    for (unsigned i = 0; i < WINDOW_START; i++) {
+        print_value("below window r", i, a->regs[i].lo, b->regs[i].lo);
+        print_value("below window tag", i, a->tags[i], b->tags[i]);
     }
     for (unsigned i = 0; i < 32; i++) {
         print_value("g", i, a->g[i].lo, b->g[i].lo);
@@ -373,6 +442,7 @@ static void print_difference(const Outcome *a, const Outcome *b)
     for (unsigned i = 0; i < 3; i++) {
         print_value("ctpr", i + 1, a->ctpr[i], b->ctpr[i]);
     }
+    print_value("usd_size", 0, a->usd_size, b->usd_size);
     print_value("usd_base", 0, a->usd_base, b->usd_base);
     print_value("pfpfr", 0, a->pfpfr, b->pfpfr);
     print_value("fpcr", 0, a->fpcr, b->fpcr);
@@ -381,6 +451,19 @@ static void print_difference(const Outcome *a, const Outcome *b)
     print_value("armed", 0, a->armed, b->armed);
     print_value("pending", 0, a->n_pending, b->n_pending);
     print_value("next_ip", 0, a->next_ip, b->next_ip);
+    for (unsigned i = 0; i < 4; i++) {
+        print_value("pending address", i, a->pending[i].address,
+                    b->pending[i].address);
+    }
+    print_value("locked", 0, a->locked, b->locked);
+    print_value("mask", 0, a->mask, b->mask);
+    print_value("channels", 0, a->channels, b->channels);
+    print_value("fault address", 0, a->fault_address, b->fault_address);
+    print_value("fault size", a->fault_kind, a->fault_size, b->fault_size);
+    print_value("fault channel", 0, a->fault_channel, b->fault_channel);
+    print_value("bgr", 0, a->bgr, b->bgr);
+    print_value("aasr", 0, a->aasr, b->aasr);
+    print_value("aaldv", 0, a->aaldv, b->aaldv);
     for (unsigned i = 0; i < 16; i++) {
         print_value("aasti", i, a->aasti[i], b->aasti[i]);
         print_value("aaind", i, a->aaind[i], b->aaind[i]);
@@ -393,54 +476,132 @@ static void print_difference(const Outcome *a, const Outcome *b)
     }
 }
 
+static void print_bundle(const char *name, unsigned i, unsigned isa,
+                         const uint8_t *bytes, unsigned length)
+{
+    const DisasOptions options = {.isa = isa};
+    g_autoptr(GString) text = g_string_new(NULL);
+    Bundle b;
+
+    if (bundle_decode(&b, bytes, length, isa) == DECODE_OK) {
+        bundle_disassemble(text, &b, 0, &options);
+    }
+    printf("  %s %u: %s\n    ", name, i, text->str);
+    for (unsigned k = 0; k < length; k++) {
+        printf("%02x", bytes[k]);
+    }
+    printf("\n");
+}
+
 static void print_program(const Program *p)
 {
     uint8_t bytes[64];
 
     for (unsigned i = 0; i < p->n; i++) {
         unsigned length = program_encode(p, i, bytes);
-        printf("  bundle %u:", i);
-        for (unsigned k = 0; k < BUNDLE_CHANNELS; k++) {
-            const AlcOp *op = &p->bundles[i].alc[k];
-            if (op->present) {
-                printf(" %s,%u%s", insn_name(op->insn), k,
-                       op->speculative ? ",sm" : "");
-            }
-        }
-        printf("\n    ");
-        for (unsigned k = 0; k < length; k++) {
-            printf("%02x", bytes[k]);
-        }
-        printf("\n");
+        print_bundle("bundle", i, p->isa, bytes, length);
+    }
+    for (unsigned i = 0; i < CALLEE_BUNDLES; i++) {
+        unsigned length = program_encode_callee(p, i, bytes);
+        print_bundle("callee", i, p->isa, bytes, length);
     }
 }
 
-static bool run_case(Differ *d, uint64_t number, unsigned isa)
+static void make_case(const Differ *d, uint64_t number, unsigned isa,
+                      Program *p)
 {
     Rng rng;
-    Program p;
 
     rng_seed(&rng, d->seed + number * UINT64_C(0x632be59bd9b4e019));
     if (!isa) {
         isa = 2 + rng_below(&rng, 5);
     }
     bool loops = rng_chance(&rng, 25);
-    random_program(&p, &rng, isa, 1 + rng_below(&rng, PROGRAM_MAX - 1), loops);
+    random_program(p, &rng, isa, 1 + rng_below(&rng, PROGRAM_MAX - 1), loops);
+}
+
+static bool run_case(Differ *d, uint64_t number, unsigned isa)
+{
+    Program p;
+
+    make_case(d, number, isa, &p);
     if (!differs(d, &p)) {
+        d->bundles += p.n;
         return true;
     }
     reduce(d, &p);
-    printf("seed %" PRIu64 " case %" PRIu64 " (v%u):\n", d->seed, number, isa);
+    printf("seed %" PRIu64 " case %" PRIu64 " (v%u):\n", d->seed, number,
+           p.isa);
     print_program(&p);
     print_difference(&d->interp, &d->jit);
     fflush(stdout);
     return false;
 }
 
+/* ------------------------------------------------------------------------
+ * What the programs are made of
+ */
+
+static unsigned count_operations(const Bundle *b, unsigned n, bool *seen)
+{
+    unsigned operations = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned k = 0; k < BUNDLE_CHANNELS; k++) {
+            if (b[i].alc[k].present) {
+                seen[b[i].alc[k].insn] = true;
+                operations++;
+            }
+        }
+    }
+    return operations;
+}
+
+/* Operations that some version from v2 to v6 has under this name. */
+static bool is_wanted(InsnId insn)
+{
+    const InsnRow *row = &insn_rows[insn_infos[insn].row];
+
+    if ((row->flags & F_ALIAS) || !interp_has(insn)) {
+        return false;
+    }
+    for (unsigned isa = 2; isa <= 6; isa++) {
+        if (insn_channels(insn, isa)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns how many operations are missing. */
+static unsigned inventory(const Differ *d, uint64_t cases)
+{
+    static bool seen[INSN_COUNT];
+    uint64_t operations = 0;
+    unsigned missing = 0, wanted = 0;
+    Program p;
+
+    for (uint64_t n = 0; n < cases; n++) {
+        make_case(d, n, 0, &p);
+        operations += count_operations(p.bundles, p.n, seen);
+        operations += count_operations(p.callee, CALLEE_BUNDLES, seen);
+    }
+    for (unsigned insn = 1; insn < INSN_COUNT; insn++) {
+        wanted += is_wanted(insn);
+        if (is_wanted(insn) && !seen[insn]) {
+            printf("missing: %s\n", insn_name(insn));
+            missing++;
+        }
+    }
+    printf("%" PRIu64 " operations; %u of %u kinds\n", operations,
+           wanted - missing, wanted);
+    return missing;
+}
+
 static void usage(void)
 {
     fprintf(stderr, "usage: random-diff [--cases N] [--seed S] [--isa V] "
-                    "[--only CASE] [--keep-going]\n");
+                    "[--only CASE] [--keep-going] [--inventory] [-d ITEMS]\n");
     exit(2);
 }
 
@@ -449,11 +610,13 @@ int main(int argc, char **argv)
     Differ d = {.seed = g_random_int()};
     uint64_t cases = 1000, first = 0;
     unsigned isa = 0, bad = 0;
-    bool keep_going = false;
+    bool keep_going = false, count = false;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--keep-going") == 0) {
             keep_going = true;
+        } else if (strcmp(argv[i], "--inventory") == 0) {
+            count = true;
         } else if (i + 1 == argc) {
             usage();
         } else if (strcmp(argv[i], "--cases") == 0) {
@@ -462,6 +625,10 @@ int main(int argc, char **argv)
             d.seed = strtoull(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--isa") == 0) {
             isa = CLAMP(atoi(argv[++i]), ISA_MIN, ISA_MAX);
+        } else if (strcmp(argv[i], "-d") == 0) {
+            if (!log_set_items(argv[++i], NULL)) {
+                usage();
+            }
         } else if (strcmp(argv[i], "--only") == 0) {
             first = strtoull(argv[++i], NULL, 0);
             cases = 1;
@@ -478,9 +645,13 @@ int main(int argc, char **argv)
     }
     printf("seed %" PRIu64 ", %" PRIu64 " cases\n", d.seed, cases);
     fflush(stdout);
+    if (count) {
+        return inventory(&d, cases) != 0;
+    }
     for (uint64_t n = first; n < first + cases && (keep_going || !bad); n++) {
         bad += !run_case(&d, n, isa);
     }
-    printf("%" PRIu64 " cases, %u differ\n", cases, bad);
+    printf("%" PRIu64 " cases, %" PRIu64 " bundles, %u differ\n", cases,
+           d.bundles, bad);
     return bad != 0;
 }

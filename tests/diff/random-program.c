@@ -140,7 +140,7 @@ static uint8_t state_register(Rng *rng, bool write)
 static bool is_excluded(const InsnRow *row, bool loops)
 {
     switch (row->sem) {
-    case SEM_ibranchd:
+    case SEM_ibranchd: /* see fill_branch() */
     case SEM_icalld:
         return true;
     case SEM_rw:
@@ -187,14 +187,19 @@ static void memory_operands(Rng *rng, AlcOp *op, const InsnRow *row)
 
 static uint8_t random_mas(Rng *rng, const InsnRow *row, unsigned channel)
 {
-    static const uint8_t loads[] = {0x08, 0x04, 0x03, 0x07, 0x02, 0x06, 0x20};
-    static const uint8_t stores[] = {0x08, 0x02, 0x03, 0x05, 0x20};
+    static const uint8_t loads[] = {0x08, 0x04, 0x03, 0x07, 0x02, 0x06, 0x20,
+                                    0x0c, 0x13, 0x05, 0x10};
+    static const uint8_t stores[] = {0x08, 0x02, 0x03, 0x05, 0x20, 0x0a,
+                                     0x13, 0x06, 0x04, 0x0f};
 
     if (row->flags & F_AAUMAS) {
         return 0x3f;
     }
     if (!(row->flags & F_MAS) || !rng_chance(rng, 30)) {
         return 0;
+    }
+    if (rng_chance(rng, 2)) {
+        return rng_below(rng, 128); /* mostly not for user code */
     }
     if (row->flags & F_ARRAY) {
         return rng_chance(rng, 50) ? 0x08 : 0;
@@ -240,6 +245,9 @@ static void fill_operation(Rng *rng, Bundle *b, unsigned channel,
     op->mas = random_mas(rng, row, channel);
     if (rng_chance(rng, 25)) {
         op->conds[op->n_conds++] = random_condition(rng);
+        if (rng_chance(rng, 20)) {
+            op->conds[op->n_conds++] = random_condition(rng);
+        }
     }
     if (row->flags & F_MRGC) {
         op->has_merge = true;
@@ -302,6 +310,19 @@ static void fill_channels(Rng *rng, Bundle *b, unsigned isa, bool loops)
  * The rest of a bundle
  */
 
+static Elp random_elp(Rng *rng)
+{
+    unsigned n = rng_below(rng, 16);
+
+    switch (rng_below(rng, 16)) {
+    case 0: return (Elp){ELP_LCNTEX, 0, 0};
+    case 1: return (Elp){ELP_SPRED, 1 + n, 1 + n};
+    case 2: return (Elp){ELP_BGRPRED, 0, 0x40};
+    case 3: return (Elp){ELP_RNDPRED, 1 + (n & 7), 0x40 + 1 + (n & 7)};
+    default: return (Elp){ELP_PRED, n, 0x60 + n};
+    }
+}
+
 static void fill_predicate_logic(Rng *rng, Bundle *b)
 {
     static const uint8_t opcodes[] = {0, 1, 3};
@@ -309,8 +330,7 @@ static void fill_predicate_logic(Rng *rng, Bundle *b)
 
     b->n_pls = n;
     for (unsigned i = 0; i < 4; i++) {
-        unsigned pred = rng_below(rng, 16);
-        b->elp[i] = (Elp){ELP_PRED, pred, 0x60 + pred};
+        b->elp[i] = random_elp(rng);
     }
     for (unsigned i = 0; i < n; i++) {
         unsigned sources = i == 0 ? 2 : 3 + i;
@@ -355,17 +375,89 @@ static void fill_short(Rng *rng, Bundle *b)
     b->abpf = rng_chance(rng, 20);
     b->abnt = rng_chance(rng, 20);
     b->abnf = rng_chance(rng, 20);
+    b->eap = rng_chance(rng, 4);
+    b->bap = rng_chance(rng, 1);
+    b->abgi = rng_chance(rng, 2);
+    b->abgd = rng_chance(rng, 2);
 }
 
-/* A conditional branch forward over one or two bundles. */
-static void fill_branch(Rng *rng, Bundle *b)
+static void fill_condition(Rng *rng, Bundle *b)
 {
-    static const uint8_t types[] = {1, 2, 3, 4, 5, 6, 7, 8, 14, 15};
+    static const uint8_t types[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 14, 15};
 
     b->has_ss = true;
     b->ct_type = types[rng_below(rng, sizeof(types))];
-    b->ct_psrc = b->ct_type == CT_MLOCK ? 0 : rng_below(rng, 16);
-    b->transfer = TRANSFER_IBRANCH;
+    b->ct_psrc = b->ct_type == CT_MLOCK         ? rng_below(rng, 2)
+                 : b->ct_type == CT_MLOCK_LOCAL ? rng_below(rng, 24)
+                                                : rng_below(rng, 16);
+}
+
+/* ibranchd or icalld, by the registers that hold good targets. */
+static void fill_register_branch(Rng *rng, Bundle *b, unsigned isa)
+{
+    InsnId insn = rng_chance(rng, 50) ? INSN_ibranchd : INSN_icalld;
+    const InsnRow *row = &insn_rows[insn_infos[insn].row];
+    AlcOp *op = &b->alc[0];
+    unsigned target = insn == INSN_icalld ? CALLEE_GLOBAL : END_GLOBAL;
+
+    if (!(row->channels[isa - 1] & 1) || op->present) {
+        return;
+    }
+    *op = (AlcOp){.present = true, .insn = insn, .row = row - insn_rows,
+                  .imm8 = 4 + rng_below(rng, 8)};
+    op->src2 = raw(0xe0 + (rng_chance(rng, 90) ? target : 8));
+    b->alc_mask |= 1;
+    fill_condition(rng, b);
+}
+
+/*
+ * A transfer: forward over the next bundle, to the end, or a call.  True
+ * when it takes CS0.
+ */
+static bool fill_branch(Rng *rng, Bundle *b, unsigned isa, bool loops)
+{
+    switch (rng_below(rng, 10)) {
+    case 0:
+        fill_condition(rng, b);
+        b->ctop = 2 + rng_below(rng, 2);
+        return false;
+    case 1:
+    case 2:
+        fill_condition(rng, b);
+        b->ctop = 3;
+        b->wbs = 4 + rng_below(rng, 10);
+        b->transfer = TRANSFER_CALL;
+        return false;
+    case 3:
+        fill_register_branch(rng, b, isa);
+        return false;
+    default:
+        fill_condition(rng, b);
+        b->transfer = TRANSFER_IBRANCH;
+        return true;
+    }
+}
+
+/* Contents of a CTPR; loops need %ctpr1. */
+static void fill_preparation(Rng *rng, Bundle *b, bool loops)
+{
+    static const uint8_t opcodes[] = {0x4, 0x8, 0xc, 0x9, 0x6, 0xa, 0xe, 0xf};
+    unsigned opcode = opcodes[rng_below(rng, sizeof(opcodes))];
+
+    if (loops && (opcode == 0x4 || opcode == 0x6)) {
+        opcode = 0xf;
+    }
+    b->cs0 = opcode << 28;
+    switch (opcode) {
+    case 0x6: case 0xa: case 0xe:
+        b->cs0 |= rng_below(rng, 32);
+        break;
+    case 0xf:
+        break;
+    default:
+        b->cs0 |= (rng_below(rng, 64) - 32) & 0xfffffff;
+        break;
+    }
 }
 
 static uint32_t mas_syllable(const Bundle *b)
@@ -384,7 +476,11 @@ static bool fill_cs1(Rng *rng, Bundle *b)
             return true;
         }
     }
-    switch (rng_below(rng, 12)) {
+    if (b->transfer == TRANSFER_CALL) {
+        b->cs1 = 5u << 28 | b->wbs;
+        return true;
+    }
+    switch (rng_below(rng, 16)) {
     case 0: /* setwd, perhaps with setbn and setbp */
         if (b->n_lts == 0) {
             b->n_lts = 1;
@@ -401,6 +497,9 @@ static bool fill_cs1(Rng *rng, Bundle *b)
     case 2:
         b->cs1 = 3u << 28 | 0x3f;
         return true;
+    case 3:
+        b->cs1 = 2u << 28 | (unsigned)rng_chance(rng, 10) << 27;
+        return true;
     default:
         return false;
     }
@@ -415,9 +514,18 @@ static bool is_legal(const Bundle *b, unsigned isa)
     return length && bundle_decode(&decoded, bytes, length, isa) == DECODE_OK;
 }
 
+typedef enum BundleKind {
+    BUNDLE_INNER,
+    BUNDLE_LAST,
+    BUNDLE_CALLEE, /* prepares the return */
+    BUNDLE_RETURN,
+} BundleKind;
+
 static void random_bundle(Rng *rng, Bundle *b, unsigned isa, bool loops,
-                          bool last)
+                          BundleKind kind)
 {
+    bool last = kind == BUNDLE_LAST;
+
     do {
         bool has_cs0 = false;
         memset(b, 0, sizeof(*b));
@@ -436,14 +544,23 @@ static void random_bundle(Rng *rng, Bundle *b, unsigned isa, bool loops,
         if (rng_chance(rng, 30)) {
             fill_short(rng, b);
         }
-        if (loops && last) {
+        if (kind == BUNDLE_CALLEE) {
+            has_cs0 = true;
+            b->cs0 = 0xfu << 28; /* return %ctpr3 */
+        } else if (kind == BUNDLE_RETURN) {
+            b->has_ss = true;
+            b->ct_type = CT_ALWAYS;
+            b->ctop = 3;
+        } else if (loops && last) {
             b->has_ss = true;
             b->alct = b->alcf = true;
             b->ct_type = CT_NOT_LOOP_END;
             b->ctop = 1;
         } else if (!last && rng_chance(rng, 20)) {
-            fill_branch(rng, b);
+            has_cs0 = fill_branch(rng, b, isa, loops);
+        } else if (rng_chance(rng, 6)) {
             has_cs0 = true;
+            fill_preparation(rng, b, loops);
         }
         bool has_cs1 = fill_cs1(rng, b);
         if (!bundle_pack(b, has_cs0, has_cs1)) {
@@ -468,6 +585,15 @@ unsigned program_encode(const Program *p, unsigned i, uint8_t bytes[64])
         unsigned skip = i + 1 < p->n ? program_encode(p, i + 1, next) : 0;
         b.cs0 = (length + skip) / 8;
     }
+    return bundle_encode(&b, p->isa, bytes, NULL);
+}
+
+unsigned program_encode_callee(const Program *p, unsigned i,
+                               uint8_t bytes[64])
+{
+    Bundle b = p->callee[i];
+
+    b.hs = (b.hs & ~(1u << 10)) | (uint32_t)b.loop_mode << 10;
     return bundle_encode(&b, p->isa, bytes, NULL);
 }
 
@@ -517,7 +643,10 @@ static void random_start(Rng *rng, StartState *s, bool loops)
         s->pfpfr &= ~(rng_below(rng, 64) << 7);
     }
     s->fpcr = 0x7f | rng_below(rng, 4) << 10 | (rng_chance(rng, 60) ? 3 : 2) << 8;
-    s->upsr = UPSR_FE | UPSR_NMIE | (rng_chance(rng, 5) ? UPSR_AC : 0);
+    s->upsr = (rng_chance(rng, 98) ? UPSR_FE : 0) | UPSR_NMIE |
+              (rng_chance(rng, 5) ? UPSR_AC : 0);
+    s->bgr_val = rng_chance(rng, 2) ? rng_next(rng) : 0xff;
+    s->bgr_cur = rng_chance(rng, 2) ? rng_below(rng, 8) : 0;
     s->wsz = 20;
     s->wdbl = rng_chance(rng, 20);
     for (unsigned i = 0; i < 4; i++) {
@@ -539,7 +668,10 @@ void random_program(Program *p, Rng *rng, unsigned isa, unsigned n_bundles,
     p->isa = isa;
     p->n = n_bundles;
     for (unsigned i = 0; i < n_bundles; i++) {
-        random_bundle(rng, &p->bundles[i], isa, loops, i + 1 == n_bundles);
+        random_bundle(rng, &p->bundles[i], isa, loops,
+                      i + 1 == n_bundles ? BUNDLE_LAST : BUNDLE_INNER);
     }
+    random_bundle(rng, &p->callee[0], isa, loops, BUNDLE_CALLEE);
+    random_bundle(rng, &p->callee[1], isa, loops, BUNDLE_RETURN);
     random_start(rng, &p->start, loops);
 }

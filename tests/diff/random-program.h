@@ -11,6 +11,7 @@
 enum {
     PROGRAM_MAX = 12,       /* bundles */
     CODE_ADDRESS = 0x10000,
+    CALLEE_ADDRESS = CODE_ADDRESS + 0x400, /* after the longest program */
     DATA_ADDRESS = 0x20000, /* one page, mapped */
     DATA_BYTES = 4096,
     WINDOW_REGS = 64,
@@ -47,19 +48,31 @@ typedef struct StartState {
         int64_t step;
     } area[4]; /* 0, 1 left; 2, 3 right */
     bool aau_running;
+    uint8_t bgr_val, bgr_cur;
     uint64_t data_seed;
 } StartState;
+
+/*
+ * %ctpr2 and %g12 hold the address after the last bundle, where nothing can be
+ * executed; %ctpr3 and %g13 that of a procedure, which ends with a return.
+ */
+enum { END_GLOBAL = 12, CALLEE_GLOBAL = 13, CALLEE_BUNDLES = 2 };
 
 typedef struct Program {
     unsigned isa;
     unsigned n;
     Bundle bundles[PROGRAM_MAX];
+    Bundle callee[CALLEE_BUNDLES];
     StartState start;
 } Program;
 
 /* loops: the last bundle jumps back until the loop counter runs out. */
 void random_program(Program *p, Rng *rng, unsigned isa, unsigned n_bundles,
                     bool loops);
+
+/* The bytes of bundle i of the callee. */
+unsigned program_encode_callee(const Program *p, unsigned i,
+                               uint8_t bytes[64]);
 
 /* Appends the bytes of bundle i; 0 when it is not a legal bundle any more. */
 unsigned program_encode(const Program *p, unsigned i, uint8_t bytes[64]);
