@@ -16,7 +16,9 @@ In expected text, a line "..." stands for any lines and "..." within a line
 for anything; in JSON, the string "..." for any value, and the member
 "...": "..." for any further members.  BINDIRs go first in PATH.  Commands the
 guide's first comment names as <!-- needs: TOOL... --> must be there, else the
-test is skipped (exit 77).  Every wait has a limit.
+test is skipped (exit 77).  Folders of the source tree that it names as
+<!-- source: FOLDER... --> are linked into the directory.  Every wait has a
+limit.
 """
 import json
 import os
@@ -146,9 +148,21 @@ def needs(path):
     return m.group(1).split() if m else []
 
 
+def link_source(guide, directory):
+    """What <!-- source: ... --> names, under the same paths."""
+    root = os.path.join(os.path.dirname(os.path.abspath(guide)), "..")
+    with open(guide, encoding="utf-8") as f:
+        m = re.search(r"<!-- source: (.*?) -->", f.read())
+    for path in m.group(1).split() if m else []:
+        link = os.path.join(directory, path)
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(os.path.normpath(os.path.join(root, path)), link)
+
+
 class Replay:
-    def __init__(self, bindirs):
+    def __init__(self, guide, bindirs):
         self.dir = tempfile.mkdtemp(prefix="e2k-docs-")
+        link_source(guide, self.dir)
         self.env = dict(os.environ, LC_ALL="C", HOME=self.dir,
                         PATH=":".join([*map(os.path.abspath, bindirs),
                                        os.environ["PATH"]]))
@@ -232,7 +246,7 @@ class Replay:
 
 def main():
     guide, bindirs = sys.argv[1], sys.argv[2:]
-    replay = Replay(bindirs)
+    replay = Replay(guide, bindirs)
     for tool in needs(guide):
         if not shutil.which(tool, path=replay.env["PATH"]):
             print(f"skipped: {tool} is not installed")

@@ -371,35 +371,47 @@ static bool receive_bytes(void *opaque, void *bytes, size_t n, GError **error)
     return true;
 }
 
-bool system_incoming(Machine *machine, const char *uri, GError **error)
-{
+static struct {
+    const char *uri;
     bool listening;
-    GPid child = 0;
-    int fd = open_uri(uri, true, &listening, &child, error);
+    GPid child;
+    int fd;
+} incoming;
 
-    if (fd < 0) {
-        return false;
-    }
-    if (listening) {
-        int connection;
+bool system_incoming_open(const char *uri, GError **error)
+{
+    incoming.uri = uri;
+    incoming.fd = open_uri(uri, true, &incoming.listening, &incoming.child,
+                           error);
+    return incoming.fd >= 0;
+}
 
-        do {
-            connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-        } while (connection < 0 && errno == EINTR);
-        close(fd);
-        if (g_str_has_prefix(uri, "unix:")) {
-            unlink(uri + strlen("unix:"));
-        }
-        fd = connection;
+/* The one connection of a listening socket. */
+static int accept_sender(void)
+{
+    int fd;
+
+    do {
+        fd = accept4(incoming.fd, NULL, NULL, SOCK_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    close(incoming.fd);
+    if (g_str_has_prefix(incoming.uri, "unix:")) {
+        unlink(incoming.uri + strlen("unix:"));
     }
+    return fd;
+}
+
+bool system_incoming(Machine *machine, GError **error)
+{
+    int fd = incoming.listening ? accept_sender() : incoming.fd;
     bool ok = fd >= 0 && snapshot_load(machine, receive_bytes, &fd, error);
 
     if (fd < 0) {
-        fail_errno(error, "no connection at", uri);
+        fail_errno(error, "no connection at", incoming.uri);
     }
     close(fd);
-    if (child) {
-        waitpid(child, NULL, 0);
+    if (incoming.child) {
+        waitpid(incoming.child, NULL, 0);
     }
     return ok;
 }

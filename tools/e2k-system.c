@@ -142,7 +142,7 @@ static void *incoming_thread(void *opaque)
     Machine *machine = the_machine;
     g_autoptr(GError) error = NULL;
 
-    if (!system_incoming(machine, o->incoming, &error)) {
+    if (!system_incoming(machine, &error)) {
         fail(error);
         machine_request_shutdown(machine, SHUTDOWN_HOST_ERROR, EXIT_FAILURE);
         return NULL;
@@ -167,6 +167,10 @@ static int run(const SystemOptions *o, Machine *machine)
     }
     if (o->loadvm && !system_loadvm(machine, o->loadvm, &error)) {
         g_prefix_error(&error, "-loadvm: ");
+        return fail(error);
+    }
+    if (o->incoming && !system_incoming_open(o->incoming, &error)) {
+        g_prefix_error(&error, "-incoming: ");
         return fail(error);
     }
     if (o->incoming) {

@@ -98,8 +98,10 @@ bool system_migrate(Machine *machine, const char *uri, bool wait,
                     GError **error);
 json_t *system_query_migrate(void);
 void system_migrate_close(void); /* waits for the end of sending */
-/* Waits for a state and loads it; the machine does not run. */
-bool system_incoming(Machine *machine, const char *uri, GError **error);
+/* Opens, and listens, where a state is to come from. */
+bool system_incoming_open(const char *uri, GError **error);
+/* Waits for the state and loads it; the machine does not run. */
+bool system_incoming(Machine *machine, GError **error);
 
 /* The serial console. */
 extern const CharSink console_sink;

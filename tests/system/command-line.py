@@ -38,13 +38,13 @@ def listed(wanted, *words):
     return good
 
 
-def elf(machine=175, flags=3 << 24, size=None):
+def elf(machine=175, flags=3 << 24, size=None, memory=4096):
     """An ELF file with one segment, as far as the loader looks."""
     header = struct.pack("<16sHHIQQQIHHHHHH",
                          b"\x7fELF\x02\x01\x01" + bytes(9), 2, machine, 1,
                          0x10000, 64, 0, flags, 64, 56, 1, 64, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x10000, 0x10000, 4096, 4096,
-                          4096)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x10000, 0x10000, 4096,
+                          memory, 4096)
     return (header + segment + bytes(4096))[:size or 4096]
 
 
@@ -68,6 +68,10 @@ def main():
             refused("machine 62", "-kernel", put("x86", elf(machine=62))),
             refused("ISA version 6", "-cpu", "v4", "-kernel",
                     put("v6", elf(flags=6 << 24))),
+            refused("guest memory ends at", "-m", "16", "-kernel",
+                    put("large", elf(memory=1 << 30))),
+            refused("initrd", "-m", "16", "-kernel", GUEST, "-initrd",
+                    put("initrd", bytes(16 << 20))),
             refused("unknown ISA version", "-kernel",
                     put("v99", elf(flags=99 << 24))),
             refused("No such file", "-kernel",
@@ -93,6 +97,58 @@ def main():
             refused("at most", "-smp", "1000", "-kernel", GUEST),
             refused("unknown log item", "-d", "nothing", "-kernel", GUEST),
             refused("no guest"),
+            refused("no guest", "-M", "e8c"),
+            refused("there are: virt, e8c, e8c2, e2s, e1c+, none", "-M",
+                    "e9c"),
+            refused("has no option 'color=red'", "-M", "e8c,color=red"),
+            refused("machine 'e8c' has at most 8 CPUs", "-M", "e8c", "-smp",
+                    "9", "-kernel", GUEST),
+            refused("machine 'e1c+' has at most 1 CPUs", "-M", "e1c+",
+                    "-smp", "2", "-kernel", GUEST),
+            refused("machine 'e8c' needs at least 16 MiB", "-M", "e8c", "-m",
+                    "8", "-kernel", GUEST),
+            refused("has no device tree", "-M", "e8c", "-kernel", GUEST,
+                    "-dump-dtb", os.path.join(where, "tree")),
+            refused("no virtio slots on its memory bus", "-M", "e8c",
+                    "-kernel", GUEST, "-device", "virtio-rng-device"),
+            refused("has no PCI bus", "-M", "none", "-device",
+                    "virtio-rng-pci"),
+            refused("has no SATA controller of its own", "-kernel", GUEST,
+                    "-blockdev", "null-co,node-name=n,size=1M", "-device",
+                    "ide-hd,drive=n"),
+            refused("there is no SATA controller 'x'", "-kernel", GUEST,
+                    "-blockdev", "null-co,node-name=n,size=1M", "-device",
+                    "ide-hd,drive=n,bus=x.0"),
+            refused("'ahci0' has no free port 7: there are 0..5", "-kernel",
+                    GUEST, "-blockdev", "null-co,node-name=n,size=1M",
+                    "-device", "ahci,id=ahci0", "-device",
+                    "ide-hd,drive=n,bus=ahci0.7"),
+            refused("already a device 'r'", "-kernel", GUEST, "-device",
+                    "virtio-rng,id=r", "-device", "virtio-rng,id=r"),
+            refused("no free virtio slot", "-kernel", GUEST,
+                    *["-device", "virtio-rng-device"] * 17),
+            refused("there are: user, stream", "-kernel", GUEST, "-netdev",
+                    "tap,id=n"),
+            refused("'id' is missing", "-kernel", GUEST, "-netdev", "user"),
+            refused("unknown option 'color'", "-kernel", GUEST, "-netdev",
+                    "user,id=n,color=red"),
+            refused("cannot connect to", "-kernel", GUEST, "-netdev",
+                    f"stream,id=n,addr.path={where}/nobody"),
+            refused("there is no network 'n'", "-kernel", GUEST, "-device",
+                    "virtio-net,netdev=n"),
+            refused("not the address of a card", "-kernel", GUEST, "-netdev",
+                    "user,id=n", "-device", "virtio-net,netdev=n,mac=1:2"),
+            refused("file:PATH or unix:PATH", "-kernel", GUEST, "-device",
+                    "virtio-console,path=tape:0"),
+            refused("no writable qcow2 disk", "-loadvm", "monday"),
+            refused("unknown migration address", "-incoming", "pigeon:1"),
+            refused("exclude each other", "-incoming", "fd:0", "-loadvm",
+                    "monday"),
+            refused("end of stream", "-incoming", "exec:true"),
+            refused("not the state of a machine", "-incoming",
+                    "exec:yes hello"),
+            refused("unknown interface 'scsi'; there are: virtio, ide, none",
+                    "-kernel", GUEST, "-drive", "if=scsi,file=x"),
             listed("virt", "-M", "help"),
             listed("e8c", "-cpu", "help"),
             listed("virtio-blk", "-M", "none", "-device", "help"),
@@ -103,7 +159,7 @@ def main():
         listener.close()
         left = sorted(set(os.listdir(where)) -
                       {"text", "short", "header", "empty", "x86", "v6", "v99",
-                       "busy.sock"})
+                       "busy.sock", "large", "initrd"})
         if left:
             print("left behind:", left)
             results.append(False)
