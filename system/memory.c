@@ -500,6 +500,19 @@ static bool op_code_address(E2kCpu *cpu, uint64_t address, uint64_t *physical)
     return true;
 }
 
+static bool op_fill_tlb(E2kCpu *cpu, uint64_t address)
+{
+    SysCpu *sys = cpu->opaque;
+    uint8_t *host;
+    uint64_t physical;
+
+    sys->quiet_faults = true;
+    Exception e = locate(sys, address, 1, ACCESS_LOAD, &host, &physical);
+
+    sys->quiet_faults = false;
+    return e == EXC_NONE && host;
+}
+
 /* A miss in generated code's TLB. */
 static bool op_slow_access(E2kCpu *cpu, uint64_t address, unsigned size,
                            bool store, void *value)
@@ -620,6 +633,7 @@ const CpuOps sys_cpu_ops = {
     .fill = stacks_fill,
     .flush = stacks_flush,
     .code_address = op_code_address,
+    .fill_tlb = op_fill_tlb,
     .slow_access = op_slow_access,
     .system_call = trap_system_call,
     .done = trap_done,

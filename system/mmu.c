@@ -225,6 +225,7 @@ static void clear_context(SysCpu *sys, TlbContext *context)
     clear_tlb(&context->tlb[0]);
     clear_tlb(&context->tlb[1]);
     context->epoch = ++sys->last_epoch;
+    sys->cpu->tlb_generation++;
 }
 
 void mmu_update_epoch(SysCpu *sys)
@@ -281,8 +282,11 @@ void mmu_select(SysCpu *sys)
         }
         context->last_use = ++sys->context_clock;
     }
-    sys->context = context;
-    sys->cpu->soft_tlb = context->tlb;
+    if (sys->context != context) {
+        sys->context = context;
+        sys->cpu->soft_tlb = context->tlb;
+        sys->cpu->tlb_generation++;
+    }
     code_space_select(sys);
     mmu_update_epoch(sys);
 }
@@ -312,6 +316,7 @@ void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid)
         }
         context->epoch = ++sys->last_epoch;
     }
+    sys->cpu->tlb_generation++;
     log_printf(LOG_MMU, "cpu%u: flush page 0x%" PRIx64 " of space %u\n",
                sys->index, address, pid);
     sys->tlb_flushes++;
@@ -321,6 +326,7 @@ void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid)
 
 void mmu_forget_writable(SysCpu *sys)
 {
+    sys->cpu->tlb_generation++;
     for (unsigned i = 0; i <= TLB_CONTEXTS; i++) {
         for (unsigned pm = 0; pm < 2; pm++) {
             for (unsigned n = 0; n < SOFT_TLB_ENTRIES; n++) {

@@ -99,6 +99,7 @@ void cpu_reset(E2kCpu *cpu)
     cpu->guest_base = old->guest_base;
     cpu->direct_memory = old->direct_memory;
     cpu->soft_tlb = old->soft_tlb;
+    cpu->tlb_generation = old->tlb_generation + 1;
     cpu->code_space = old->code_space;
     cpu->direct_end = old->direct_end;
     cpu->code_epoch = old->code_epoch + 1;
@@ -126,7 +127,9 @@ void cpu_reset(E2kCpu *cpu)
 E2kCpu *cpu_new(const CpuModel *model, const CpuOps *ops, void *opaque,
                 size_t n_regs, size_t n_frames)
 {
-    E2kCpu *cpu = g_try_malloc0(sizeof(*cpu));
+    E2kCpu *cpu = g_try_malloc0(
+        ops->slow_access ? CPU_SITES_OFFSET + sizeof(SoftTlbSites)
+                         : sizeof(*cpu));
 
     if (!cpu) {
         return NULL;

@@ -169,6 +169,8 @@ typedef struct CpuOps {
      * False, with nothing done, when the interpreter has to make it: it
      * faults, or it is a device's and must not be repeated.
      */
+    /* Fills soft_tlb[] as a load of the byte would; false: cannot. */
+    bool (*fill_tlb)(E2kCpu *cpu, uint64_t address);
     bool (*slow_access)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
                         bool store, void *value);
     Exception (*system_call)(E2kCpu *cpu, unsigned entry, unsigned wbs);
@@ -313,6 +315,7 @@ struct E2kCpu {
      * interpreter.
      */
     SoftTlb *soft_tlb;
+    uint32_t tlb_generation; /* changes when soft_tlb[] loses something */
     uint16_t code_space;
     uint32_t code_epoch;
 
@@ -397,6 +400,8 @@ struct E2kCpu {
     TcgCpu tcg;
     struct {
         const void *site;
+        bool split;          /* the next region is to be without bases */
+        uint32_t tlb_generation; /* that the slots of accesses are of */
         uint64_t usd_bottom; /* usd_base - usd_size, the same in one stack */
         RegSlot *win_limit;
         ChainFrame *frame_limit;
@@ -456,5 +461,8 @@ Exception cpu_read_state(E2kCpu *cpu, unsigned number, uint64_t *value);
  */
 Exception cpu_write_state(E2kCpu *cpu, unsigned number, uint64_t value);
 Exception cpu_check_state_write(const E2kCpu *cpu, unsigned number);
+
+/* Slots of accesses, behind the CPU; only when it has ops->slow_access. */
+enum { CPU_SITES_OFFSET = (sizeof(E2kCpu) + 63) / 64 * 64 };
 
 #endif

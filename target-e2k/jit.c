@@ -225,10 +225,20 @@ static void replace_region(E2kCpu *cpu, RegionKey key)
     g_mutex_unlock(&translate_lock);
 }
 
+/* Generated code's copies of TLB entries are good only while those are. */
+static void refresh_sites(E2kCpu *cpu)
+{
+    if (cpu->soft_tlb && cpu->jit.tlb_generation != cpu->tlb_generation) {
+        tcg_clear_sites(cpu);
+        cpu->jit.tlb_generation = cpu->tlb_generation;
+    }
+}
+
 /* The guest's rounding and flags are the host's while its code runs. */
 static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
 {
     cpu->jit.usd_bottom = cpu->usd_base - cpu->usd_size;
+    refresh_sites(cpu);
     cpu->tcg.mxcsr = (cpu->pfpfr & MXCSR_MODES) | MXCSR_MASKS;
     cpu->frame[1].cr0_lo = cpu->pf; /* TRANS_PF_OFFSET */
     cpu->jit.lost_tags = NULL;
@@ -258,6 +268,8 @@ static bool interpret(E2kCpu *cpu, JitReason reason)
 static bool run_translated(E2kCpu *cpu)
 {
     RegionKey key = key_of_cpu(cpu);
+    key.geo.split = cpu->jit.split;
+    cpu->jit.split = false;
     TcgRegion *region = find_region(cpu, key);
     if (!region) {
         return interpret(cpu, JIT_NO_REGION);
@@ -280,6 +292,10 @@ static bool run_translated(E2kCpu *cpu)
     case TRANS_EXIT_INTERP:
         site_to_cpu(cpu, cpu->jit.site);
         return interpret(cpu, JIT_NOT_TRANSLATED);
+    case TRANS_EXIT_SPLIT:
+        site_to_cpu(cpu, cpu->jit.site);
+        cpu->jit.split = true;
+        return false;
     default:
         site_to_cpu(cpu, cpu->jit.site);
         return false;
@@ -428,6 +444,7 @@ bool jit_init(const EngineConfig *config, GError **error)
         },
         .tlb_offset =
             config && config->soft_tlb ? offsetof(E2kCpu, soft_tlb) : 0,
+        .sites_offset = CPU_SITES_OFFSET,
         .slow_access = slow_access,
         .kick = kick,
         .bounded_calls = true,

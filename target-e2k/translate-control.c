@@ -487,6 +487,7 @@ static void emit_next(Trans *t)
     if (node->bundle.alcf) {
         advance_loop(t);
     }
+    bases_after_node(t, &place);
     emit_edge(t, &place, node->next_node);
 }
 
@@ -608,6 +609,7 @@ static void after_call(Trans *t)
     if (t->region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_LOOP, &node->after_call);
     }
+    bases_after_call(t, &node->after_call);
     emit_edge(t, &node->after_call, node->after_call_node);
 }
 

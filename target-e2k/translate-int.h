@@ -238,6 +238,7 @@ typedef enum TransExit {
     TRANS_EXIT_GUARD,  /* the entry's tests failed */
     TRANS_EXIT_LOOP,   /* a call has changed the loop counters */
     TRANS_EXIT_STATE,  /* a state register was written */
+    TRANS_EXIT_SPLIT,  /* on with the version that has no bases */
 } TransExit;
 
 /* Classes of IR globals. */
@@ -297,6 +298,24 @@ typedef struct AauField {
     IrReg reg;
 } AauField;
 
+/* A register that stands for a host address; see translate-base.c. */
+typedef struct Base {
+    unsigned reg;          /* guest register */
+    int32_t first, last;   /* bytes accessed, relative to it */
+    bool store;            /* some are written */
+    unsigned from;         /* first node that uses the host address */
+    ptrdiff_t site;        /* the SoftTlbSite, in the CPU */
+    IrReg host;            /* its host address, a temporary */
+} Base;
+
+typedef struct BaseFill {
+    const Base *base;
+    uint32_t label, back, fail;
+    IrReg value;
+} BaseFill;
+
+enum { TRANS_MAX_BASES = 4 };
+
 typedef struct Trans {
     Region *region;
     E2kCpu *cpu;
@@ -326,6 +345,10 @@ typedef struct Trans {
     const TagPatch *patch; /* made last */
     uint32_t interp_label; /* exit to the interpreter of the current node */
     unsigned n_cold;
+    Base bases[TRANS_MAX_BASES];
+    unsigned n_bases;
+    BaseFill base_fills[TRANS_MAX_BASES * REGION_MAX_NODES / 4];
+    unsigned n_base_fills;
     unsigned n_faults;
     /* Not cleared. */
     ColdExit cold[TRANS_MAX_COLD];
@@ -411,6 +434,20 @@ void trans_puttag_check(Trans *t, TransOp *o);
 /* Around floating point with exceptions that are not masked. */
 void trans_fp_begin(Trans *t);
 void trans_fp_check(Trans *t);
+
+/* Bytes of a load or store of ordinary memory, 0: it is something else. */
+unsigned trans_plain_size(unsigned isa, const AlcOp *op);
+
+/* translate-base.c */
+void bases_find(Trans *t);
+/* Test the bases that are valid from there on. */
+void bases_at_entry(Trans *t, const Place *place);
+void bases_after_node(Trans *t, const Place *place);
+void bases_after_call(Trans *t, const Place *place);
+/* Code of the tests' unusual outcomes; before trans_cold_exits(). */
+void bases_cold(Trans *t);
+/* The host address to which offset is added, or IR_NONE. */
+IrReg base_for_access(Trans *t, const AlcOp *op, int32_t *offset);
 
 /* translate-array.c */
 bool trans_array_supported(const Region *region, const Node *node);

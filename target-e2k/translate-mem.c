@@ -133,6 +133,16 @@ bool trans_memory_supported(unsigned isa, const AlcOp *op)
                                !form.mas));
 }
 
+unsigned trans_plain_size(unsigned isa, const AlcOp *op)
+{
+    if (!(insn_rows[op->row].flags & (F_LD | F_ST)) || by_segment(op) ||
+        is_masked(op)) {
+        return 0;
+    }
+    MemForm form = mem_form(isa, op);
+    return form.kind == MEM_PLAIN && !form.mas ? access_size(op) : 0;
+}
+
 bool trans_ends_lock(unsigned isa, const AlcOp *op)
 {
     return insn_rows[op->row].flags & F_ST &&
@@ -338,8 +348,15 @@ void trans_load(Trans *t, TransOp *o)
                 IR_CALL_MAY_RAISE | (size == 16 ? IR_CALL_RET_V128 : 0),
                 0, 0, 4, args);
     } else {
-        Address at = address_of(t, o);
-        ir_gld(ir, size, v, at.base, at.index, 0, at.offset, trans_fault(t));
+        int32_t offset;
+        IrReg host = base_for_access(t, o->op, &offset);
+        if (host) {
+            ir_ld(ir, size, v, host, offset);
+        } else {
+            Address at = address_of(t, o);
+            ir_gld(ir, size, v, at.base, at.index, 0, at.offset,
+                   trans_fault(t));
+        }
     }
     if (form.big_endian) {
         v = trans_reversed(t, v, size);
@@ -403,6 +420,12 @@ void trans_store(Trans *t, TransOp *o)
     }
     if (!trans_inline_memory(t->cpu) || form.mas) {
         store_by_call(t, o, size, form.mas, v);
+        return;
+    }
+    int32_t offset;
+    IrReg host = base_for_access(t, o->op, &offset);
+    if (host) {
+        ir_st(ir, size, host, offset, v);
         return;
     }
     Address at = address_of(t, o);

@@ -533,6 +533,7 @@ static void discover(Region *region, unsigned max_nodes)
                     .geo = region->key.geo };
 
     start.geo.ctpr_empty = 0;
+    start.geo.split = 0;
     start.geo.vlc = region->loop_facts.vlc;
     start.geo.pcnt0 = region->loop_facts.pcnt0;
     start.geo.ecnt0 = region->loop_facts.ecnt0;

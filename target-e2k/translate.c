@@ -657,6 +657,7 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     tags_analyse(region, t->tags, history, guard);
     find_wide(t, region);
     begin_ir(t, region);
+    bases_find(t);
     /* The site of a failed entry test tells the region's key. */
     Place entry = region->nodes[0].at;
     entry.geo = region->key.geo;
@@ -668,9 +669,11 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     if (region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_GUARD, &entry);
     }
+    bases_at_entry(t, &entry);
     for (unsigned i = 0; i < region->n_nodes && !t->ir->overflow; i++) {
         trans_node(t, i);
     }
+    bases_cold(t);
     trans_cold_exits(t);
     TcgRange ranges[2 * REGION_MAX_RANGES];
     unsigned n_ranges = code_ranges(region, ranges);

@@ -35,6 +35,8 @@ typedef union Geometry {
         uint64_t plain : 1;     /* BGR identity, CUI 0: nothing odd */
         uint64_t ctpr_empty : 1; /* all three CTPRs are empty, whatever
                                   * cpu->ctpr says */
+        uint64_t split : 1;     /* code without bases, see translate-base.c;
+                                 * never in a node's geometry */
         /* Facts inside a region, tested at its entry; 0 in keys. */
         uint64_t vlc : 1;       /* LSR.vlc is set (0: not known) */
         uint64_t pcnt0 : 1;     /* LSR.pcnt is 0 (0: not known) */

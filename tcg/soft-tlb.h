@@ -19,7 +19,19 @@
  * clean page) is expressed by leaving the tag at SOFT_TLB_NONE, so that the
  * access takes the slow path.
  *
- * A TLB belongs to the thread of its CPU.
+ * Generated code looks in a smaller place first: each access in the code has a
+ * slot that remembers the page it used last (x86-soft.c).  The slot's address
+ * is a constant, so that finding the host address takes no chain of dependent
+ * operations.  Slots hold copies of TLB entries; whoever takes something out of
+ * a TLB, or makes another TLB the current one, has the slots cleared.  There
+ * are slots of their own for loads and stores and for each current TLB,
+ * because rights differ.
+ *
+ * Slots are compared with guest addresses, which may be anything.  A cleared
+ * slot has a random number drawn at start-up, and leads to scratch memory,
+ * should a guest ever guess it.
+ *
+ * A TLB and the slots belong to the thread of their CPU.
  */
 #ifndef TCG_SOFT_TLB_H
 #define TCG_SOFT_TLB_H
@@ -45,6 +57,21 @@ typedef struct SoftTlbEntry {
 typedef struct SoftTlb {
     SoftTlbEntry entry[SOFT_TLB_ENTRIES];
 } SoftTlb;
+
+enum {
+    SOFT_TLB_KINDS = 2,   /* TLBs that are current at a time */
+    SOFT_TLB_SITES = 512, /* slots of each kind */
+    SOFT_TLB_SITE_REACH = 1 << 15, /* most offset from a register's value */
+};
+
+typedef struct SoftTlbSite {
+    uint64_t tag;         /* page address */
+    uintptr_t host;       /* host address - guest address */
+} SoftTlbSite;
+
+typedef struct SoftTlbSites {
+    SoftTlbSite site[SOFT_TLB_KINDS][2][SOFT_TLB_SITES]; /* [store] */
+} SoftTlbSites;
 
 static inline SoftTlbEntry *soft_tlb_entry(SoftTlb *tlb, uint64_t address)
 {

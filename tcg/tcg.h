@@ -92,6 +92,7 @@ typedef struct TcgConfig {
      * value[].  False, with nothing done, ends tcg_run() with TCG_EXIT_FAULT.
      */
     ptrdiff_t tlb_offset;
+    ptrdiff_t sites_offset; /* of the CPU's SoftTlbSites */
     bool (*slow_access)(void *cpu, uint64_t address, unsigned width,
                         bool store, void *value);
     /*
@@ -154,6 +155,11 @@ void tcg_unwind(void *cpu, unsigned result) G_GNUC_NORETURN;
 TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key);
 /* The same from inside TcgConfig.resolve: nothing becomes invalid. */
 TcgRegion *tcg_peek(void *cpu, uint64_t ip, uint64_t key);
+/* Forgets what accesses of generated code know of the CPU's TLB; on its
+ * thread, outside of tcg_run(). */
+void tcg_clear_sites(void *cpu);
+/* Offset in the CPU structure of a SoftTlbSite for code to be made. */
+ptrdiff_t tcg_new_site(unsigned tlb, bool store);
 /* The CPU holds no region: call before leaving the run loop. */
 void tcg_quiesce(void *cpu);
 

@@ -4,6 +4,7 @@
  *   x86-emit.c   operands, memory, the walk over operations
  *   x86-int.c    integer operations
  *   x86-mem.c    guest memory
+ *   x86-soft.c   the same, through the software TLB
  *   x86-exit.c   branches, exits, calls, write-back of globals
  *   x86-vec.c    vectors and floating point
  *   x86-thunk.c  entering and leaving generated code
@@ -41,16 +42,18 @@ typedef struct Stub {
     bool fresh_stack;   /* first drop the host's return addresses */
 } Stub;
 
-/* The way on from a guest access that missed the TLB. */
+/* The way on from a guest access whose slot has another page. */
 typedef struct SlowPath {
     uint8_t *jump;      /* displacement that leads there */
+    uint8_t *hit;       /* where the page is known */
     uint8_t *back;      /* where the access is done */
     unsigned op;
+    int32_t site;       /* the slot, from RBP */
     int address;        /* register with the guest address */
 } SlowPath;
 
 /* The most bytes of one. */
-enum { SLOW_PATH_ROOM = 160 };
+enum { SLOW_PATH_ROOM = 256 };
 
 typedef struct Emit {
     X86 x;
@@ -148,6 +151,12 @@ void emit_write_back(Emit *e, const uint64_t *set);
 void emit_load_homes(Emit *e, const uint64_t *set);
 void emit_stubs(Emit *e);
 void emit_slow_paths(Emit *e);
+void emit_soft_load(Emit *e, const IrOp *op);
+void emit_soft_store(Emit *e, const IrOp *op);
+/* The operand of a guest access; RCX and RDX may be used. */
+X86Rm guest_address(Emit *e, const IrOp *op);
+/* The next instruction is the access, or comes back from its slow path. */
+void note_fault_site(Emit *e, const IrOp *op, X86Rm rm);
 /* Forgets what was known of the addresses that the operation changes. */
 void forget_guarded(Emit *e, const IrOp *op);
 /* Last: their faults come behind all others. */

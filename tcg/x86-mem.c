@@ -3,29 +3,9 @@
  *
  * Direct: the access is one host instruction at guest base + address, listed
  * with the dirty globals so that the signal handler can recover (fault.c).
- *
- * Through the software TLB (TcgConfig.tlb_offset, soft-tlb.h):
- *
- *        rcx = &entry of the address            slow: slow_address = address
- *        rdx = page of its last byte                  slow_value = value
- *        cmp  rdx, entry.read or .write               call slow_access thunk
- *        jne  slow                                    (site: as above)
- *        rcx = entry.host                             result = slow_value
- *        load or store [address + rcx]                jmp  back
- *   back:
- *
- * The thunk saves all registers and calls TcgConfig.slow_access(); when that
- * refuses, fault.c writes the dirty globals home from the saved registers and
- * tcg_run() returns TCG_EXIT_FAULT, as after a signal.
+ * In machines accesses go through the software TLB instead: x86-soft.c.
  */
-#include "tcg/soft-tlb.h"
 #include "tcg/x86-emit.h"
-
-enum {
-    ENTRY_SHIFT = 5, /* log2(sizeof(SoftTlbEntry)) */
-};
-
-G_STATIC_ASSERT(sizeof(SoftTlbEntry) == 1 << ENTRY_SHIFT);
 
 /* The recovery map of the current operation: where dirty globals are. */
 static void fault_map(Emit *e, FaultSite *site)
@@ -55,7 +35,7 @@ static void fault_map(Emit *e, FaultSite *site)
     site->n_map = e->last_n_map;
 }
 
-static X86Rm guest_address(Emit *e, const IrOp *op)
+X86Rm guest_address(Emit *e, const IrOp *op)
 {
     uint64_t base;
     X86Rm rm = x86_mem(X86_NO_REG, op->imm);
@@ -166,7 +146,7 @@ void emit_guards(Emit *e)
     }
 }
 
-static void note_fault_site(Emit *e, const IrOp *op, X86Rm rm)
+void note_fault_site(Emit *e, const IrOp *op, X86Rm rm)
 {
     FaultSite *site = &e->out->faults[e->out->n_faults++];
 
@@ -178,122 +158,29 @@ static void note_fault_site(Emit *e, const IrOp *op, X86Rm rm)
     fault_map(e, site);
 }
 
-/* --- through the TLB --------------------------------------------------------- */
-
-/* A register with the guest address; RAX unless one holds it already. */
-static int address_register(Emit *e, X86Rm rm)
-{
-    if (rm.index == X86_NO_REG && rm.base == X86_NO_REG) {
-        x86_mov_imm(&e->x, RAX, (int64_t)rm.disp);
-        return RAX;
-    }
-    if (rm.index == X86_NO_REG && rm.disp == 0 && rm.base != RCX &&
-        rm.base != RDX) {
-        return rm.base;
-    }
-    rm.gs = false;
-    x86_lea(&e->x, true, RAX, rm);
-    return RAX;
-}
-
-/* Where the access goes when the TLB knows the page. */
-static X86Rm probe_tlb(Emit *e, const IrOp *op)
-{
-    X86 *x = &e->x;
-    bool store = op->opcode == IR_gst;
-    int32_t entry = e->ir->tlb * (int32_t)sizeof(SoftTlb);
-    int32_t tag = store ? offsetof(SoftTlbEntry, write)
-                        : offsetof(SoftTlbEntry, read);
-    SlowPath *slow = &e->slow_paths[e->n_slow_paths++];
-
-    slow->op = e->op;
-    slow->address = address_register(e, guest_address(e, op));
-    x86_mov(x, false, RCX, slow->address);
-    x86_shift_imm(x, false, SH_SHR, RCX, SOFT_TLB_PAGE_BITS - ENTRY_SHIFT);
-    x86_alu_imm(x, false, ALU_AND, x86_r(RCX),
-                (SOFT_TLB_ENTRIES - 1) << ENTRY_SHIFT);
-    x86_alu(x, true, ALU_ADD, RCX, x86_mem(RBP, tcg_config.tlb_offset));
-    if (op->width == 1) {
-        x86_mov(x, true, RDX, slow->address);
-    } else {
-        x86_lea(x, true, RDX, x86_mem(slow->address, op->width - 1));
-    }
-    x86_alu_imm(x, true, ALU_AND, x86_r(RDX), -(1 << SOFT_TLB_PAGE_BITS));
-    x86_alu(x, true, ALU_CMP, RDX, x86_mem(RCX, entry + tag));
-    slow->jump = x86_jcc32(x, CC_NE);
-    x86_load(x, 8, RCX,
-             x86_mem(RCX, entry + (int32_t)offsetof(SoftTlbEntry, host)));
-    return x86_mem_index(slow->address, RCX, 0, 0);
-}
-
-static void emit_slow_path(Emit *e, const SlowPath *slow)
-{
-    X86 *x = &e->x;
-    const IrOp *op = &e->ir->ops[slow->op];
-    bool store = op->opcode == IR_gst;
-
-    e->op = slow->op;
-    x86_fix32(slow->jump, x->p);
-    x86_store(x, 8, TCG_FIELD(slow_address), slow->address);
-    if (store) {
-        store_to(e, op->width, store_value(e, op->src[2], op->width, RDX),
-                 TCG_FIELD(slow_value));
-    }
-    x86_mov_imm(x, RDX, op->width);
-    x86_mov_imm(x, RCX, store);
-    x86_b(x, 0xe8);
-    x86_d(x, 0);
-    x86_fix32(x->p - 4, tcg_thunks.slow_access - e->delta);
-    note_fault_site(e, op, x86_mem(X86_NO_REG, 0));
-    if (!store) {
-        load_from(e, op, TCG_FIELD(slow_value));
-    }
-    x86_fix32(x86_jmp32(x), slow->back);
-}
-
-void emit_slow_paths(Emit *e)
-{
-    for (unsigned i = 0; i < e->n_slow_paths; i++) {
-        emit_slow_path(e, &e->slow_paths[i]);
-    }
-}
-
-/* --- both ---------------------------------------------------------------------- */
-
-static X86Rm access_begin(Emit *e, const IrOp *op)
-{
-    return tcg_config.tlb_offset
-               ? probe_tlb(e, op)
-               : guard_address(e, op, guest_address(e, op));
-}
+/* --- accesses --------------------------------------------------------------------- */
 
 void emit_gld(Emit *e, const IrOp *op)
 {
-    X86Rm rm = access_begin(e, op);
-
-    if (!tcg_config.tlb_offset) {
-        note_fault_site(e, op, rm);
-        load_from(e, op, rm);
+    if (tcg_config.tlb_offset) {
+        emit_soft_load(e, op);
         return;
     }
-    SlowPath *slow = &e->slow_paths[e->n_slow_paths - 1];
+    X86Rm rm = guard_address(e, op, guest_address(e, op));
 
+    note_fault_site(e, op, rm);
     load_from(e, op, rm);
-    slow->back = e->x.p;
 }
 
 void emit_gst(Emit *e, const IrOp *op)
 {
-    X86Rm rm = access_begin(e, op);
-    bool soft = tcg_config.tlb_offset != 0;
-    StoreValue v =
-        store_value(e, op->src[2], op->width, soft ? RDX : RAX);
+    if (tcg_config.tlb_offset) {
+        emit_soft_store(e, op);
+        return;
+    }
+    X86Rm rm = guard_address(e, op, guest_address(e, op));
+    StoreValue v = store_value(e, op->src[2], op->width, RAX);
 
-    if (!soft) {
-        note_fault_site(e, op, rm);
-    }
+    note_fault_site(e, op, rm);
     store_to(e, op->width, v, rm);
-    if (soft) {
-        e->slow_paths[e->n_slow_paths - 1].back = e->x.p;
-    }
 }
