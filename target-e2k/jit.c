@@ -204,6 +204,15 @@ static TcgRegion *find_region(E2kCpu *cpu, RegionKey key)
     return region ? region : translate(cpu, key);
 }
 
+/* Generated code's copies of TLB entries are good only while those are. */
+static void refresh_sites(E2kCpu *cpu)
+{
+    if (cpu->soft_tlb && cpu->jit.tlb_generation != cpu->tlb_generation) {
+        tcg_clear_sites(cpu);
+        cpu->jit.tlb_generation = cpu->tlb_generation;
+    }
+}
+
 /* From inside generated code: the next region, without leaving. */
 static const TcgRegion *resolve(void *opaque, uint64_t ip, uint64_t bits)
 {
@@ -214,7 +223,11 @@ static const TcgRegion *resolve(void *opaque, uint64_t ip, uint64_t bits)
     if (__atomic_load_n(&cpu->stop_request, __ATOMIC_RELAXED)) {
         return NULL;
     }
-    return region ? region : translate(cpu, key);
+    if (!region) {
+        region = translate(cpu, key);
+        refresh_sites(cpu); /* it may have closed pages with new code */
+    }
+    return region;
 }
 
 static void replace_region(E2kCpu *cpu, RegionKey key)
@@ -223,15 +236,6 @@ static void replace_region(E2kCpu *cpu, RegionKey key)
     note_guard_failure(cpu, key);
     trans_translate(cpu, key, 1, g_hash_table_lookup(histories, &key));
     g_mutex_unlock(&translate_lock);
-}
-
-/* Generated code's copies of TLB entries are good only while those are. */
-static void refresh_sites(E2kCpu *cpu)
-{
-    if (cpu->soft_tlb && cpu->jit.tlb_generation != cpu->tlb_generation) {
-        tcg_clear_sites(cpu);
-        cpu->jit.tlb_generation = cpu->tlb_generation;
-    }
 }
 
 /* The guest's rounding and flags are the host's while its code runs. */

@@ -156,7 +156,7 @@ TcgRegion *tcg_lookup(void *cpu, uint64_t ip, uint64_t key);
 /* The same from inside TcgConfig.resolve: nothing becomes invalid. */
 TcgRegion *tcg_peek(void *cpu, uint64_t ip, uint64_t key);
 /* Forgets what accesses of generated code know of the CPU's TLB; on its
- * thread, outside of tcg_run(). */
+ * thread, not while an access is under way. */
 void tcg_clear_sites(void *cpu);
 /* Offset in the CPU structure of a SoftTlbSite for code to be made. */
 ptrdiff_t tcg_new_site(unsigned tlb, bool store);
