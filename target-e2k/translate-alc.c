@@ -665,6 +665,8 @@ static bool member_supported(const Region *region, const Node *node,
     case SEM_aaurr:
     case SEM_aaurw:
         return trans_aau_supported(node, op);
+    case SEM_rr:
+        return trans_rr_supported(node, op);
     case SEM_rw:
         return trans_rw_supported(node, op);
     case SEM_fcmp_pred:

@@ -425,6 +425,7 @@ void trans_fcmp_flags(Trans *t, TransOp *o);
 /* translate-sysreg.c */
 void trans_rr(Trans *t, TransOp *o);
 void trans_rw(Trans *t, TransOp *o);
+bool trans_rr_supported(const Node *node, const AlcOp *op);
 bool trans_rw_supported(const Node *node, const AlcOp *op);
 /* How code goes on after a bundle that writes state registers. */
 NodeLeave trans_node_leave(const Bundle *b);

@@ -45,6 +45,15 @@ void trans_rr(Trans *t, TransOp *o)
 }
 
 /*
+ * In privileged code reading a register may do something, and with registers
+ * that are not in their places: stack registers spill, TIRs advance.
+ */
+bool trans_rr_supported(const Node *node, const AlcOp *op)
+{
+    return !node || !(node->at.geo.psr & PSR_PM);
+}
+
+/*
  * Registers that a program writes and that are state only.  Writes of other
  * ones do something, or are not allowed: they are the interpreter's.
  */

@@ -216,6 +216,7 @@ static void emit_slow_access(X86 *x, const uint8_t *fault)
     x86_mov(x, true, RDI, RBP);
     x86_load(x, 8, RSI, x86_mem(RSP, 0));
     call_aligned(x, tcg_slow_fault);
+    x86_alu_imm(x, true, ALU_ADD, x86_r(RSP), 8); /* not a guest's call */
     jump_to(x, fault);
 }
 
