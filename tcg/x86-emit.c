@@ -529,7 +529,7 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     if (!emit_blocks(&e, no_room)) {
         return false;
     }
-    if (end - e.x.p < 64 * (int)(e.n_stubs + e.n_guards + 1) +
+    if (end - e.x.p < 96 * (int)(e.n_stubs + e.n_guards + 1) +
                           SLOW_PATH_ROOM * (int)e.n_slow_paths) {
         *no_room = true;
         return false;

@@ -38,7 +38,8 @@ enum { MOST_GUARDED = 8 };
 
 typedef struct Stub {
     uint8_t *jump;      /* displacement that leads here */
-    TcgSlot *slot;      /* unchained exit */
+    TcgSlot *slot;      /* unchained exit; NULL: look the target up */
+    IrReg key;          /* then */
     bool fresh_stack;   /* first drop the host's return addresses */
 } Stub;
 

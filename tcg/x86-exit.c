@@ -211,24 +211,25 @@ void emit_goto_region(Emit *e, const IrOp *op)
     new_slot(e, op, x86_jmp32(&e->x), false);
 }
 
-/*
- * RAX = ip, RDX = key unless constant: leaves RCX so that the target's code
- * pointer is at the operand returned; jumps to the dispatcher on a miss.
- */
-static X86Rm lookup_target(Emit *e, IrReg ip, IrReg key)
+static void use_target(Emit *e, IrReg ip, IrReg key)
+{
+    use_in(e, ip, RAX, true);
+    use_in(e, key, RDX, true);
+}
+
+/* RAX = ip, RDX = key, which is that vreg: to the target's code, by way of
+ * the dispatcher when it is not in the cache. */
+static void jump_to_target(Emit *e, IrReg key)
 {
     X86 *x = &e->x;
     int32_t imm;
     size_t table = offsetof(TcgCpu, jump_cache);
     X86Rm rm = x86_mem_index(RBP, RCX, 2, tcg_config.tcg_offset + table);
-
     uint64_t key_value;
 
-    use_in(e, ip, RAX, true);
-    use_in(e, key, RDX, true);
     if (!opt_on(OPT_ICACHE) || !ir_is_const(e->ir, key, &key_value)) {
         emit_jump_to(e, tcg_thunks.dynamic);
-        return rm;
+        return;
     }
     x86_mov(x, false, RCX, RAX);
     if (jump_cache_key(key_value)) {
@@ -246,15 +247,14 @@ static X86Rm lookup_target(Emit *e, IrReg ip, IrReg key)
     }
     emit_jcc_to(e, CC_NE, tcg_thunks.dynamic);
     rm.disp += offsetof(struct TcgJump, code) - offsetof(struct TcgJump, key);
-    return rm;
+    x86_op(x, 0, 0, MAP_0, 0xff, 4, rm);
 }
 
 void emit_goto_dynamic(Emit *e, const IrOp *op)
 {
     write_back_needed(e);
-    X86Rm rm = lookup_target(e, op->src[0], op->src[1]);
-
-    x86_op(&e->x, 0, 0, MAP_0, 0xff, 4, rm);
+    use_target(e, op->src[0], op->src[1]);
+    jump_to_target(e, op->src[1]);
 }
 
 /* --- guest calls ------------------------------------------------------------------ */
@@ -308,28 +308,20 @@ void emit_call_region(Emit *e, const IrOp *op)
     const IrExit *exit = &e->ir->exits[op->aux];
 
     write_back_needed(e);
-    if (op->src[0] && tcg_config.bounded_calls) {
-        /* The call comes before the lookup, so that a miss has it on the
-         * host stack too: otherwise nobody would be told that it is lost. */
-        uint8_t *call = x86_jmp32(x);
-        uint8_t *lookup = x->p;
-        X86Rm rm = lookup_target(e, op->src[0], op->src[1]);
-        x86_op(x, 0, 0, MAP_0, 0xff, 4, rm);
-        x86_fix32(call, x->p);
+    if (op->src[0]) {
+        /* The lookup is behind the call: also when it misses, the return
+         * address is where the callee looks for it. */
+        use_target(e, op->src[0], op->src[1]);
+        if (!tcg_config.bounded_calls) {
+            e->stubs[e->n_stubs++] = (Stub){
+                .jump = check_stack(e), .key = op->src[1],
+                .fresh_stack = true,
+            };
+        }
         x86_b(x, 0xe8);
         x86_d(x, 0);
-        x86_fix32(x->p - 4, lookup);
+        e->stubs[e->n_stubs++] = (Stub){.jump = x->p - 4, .key = op->src[1]};
         emit_landing(e, exit);
-        return;
-    }
-    if (op->src[0]) {
-        X86Rm rm = lookup_target(e, op->src[0], op->src[1]);
-        /* Too deep: jump there with the host stack emptied. */
-        x86_load(x, 8, RCX, rm);
-        uint8_t *deep = check_stack(e);
-        x86_op(x, 0, 0, MAP_0, 0xff, 2, x86_r(RCX));
-        emit_landing(e, exit);
-        e->stubs[e->n_stubs++] = (Stub){.jump = deep, .fresh_stack = true};
         return;
     }
     if (!tcg_config.bounded_calls) {
@@ -370,10 +362,12 @@ void emit_stubs(Emit *e)
         x86_fix32(stub->jump, x->p);
         if (stub->fresh_stack) {
             x86_load(x, 8, RSP, TCG_FIELD(host_sp));
-            if (!stub->slot) {
-                x86_op(x, 0, 0, MAP_0, 0xff, 4, x86_r(RCX));
-                continue;
-            }
+        }
+        if (!stub->slot) {
+            jump_to_target(e, stub->key);
+            continue;
+        }
+        if (stub->fresh_stack) {
             /* The chainable jump is here, behind the stack switch. */
             align_jump(e);
             uint8_t *jump = x86_jmp32(x);

@@ -2,6 +2,7 @@
 """Guest programs on e2k-user against the same source compiled natively.
 
     user-bench.py BUILD_DIR [--runs N] [--accel LIST] [--only NAME,...]
+    user-bench.py BUILD_DIR --check
 
 Two groups, each reported with its geometric mean:
 
@@ -10,13 +11,17 @@ Two groups, each reported with its geometric mean:
   kernel  tests/bench/kernels/NAME.s, assembled by e2k-as, against NAME.c
 
 One line per program, of KEY=VALUE words; times are CPU seconds, the median
-of the runs.  The outputs must agree, or the line says so and the exit
+of the runs, taken in turns.  tags_percent is what register tags cost, against
+-accel jit,no-tags.  The outputs must agree, or the line says so and the exit
 status is 1.
+
+--check only runs the kernels and compares their output: a test.
 """
 import argparse
 import math
 import os
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -29,50 +34,72 @@ GUESTS = os.path.join(SOURCE, '..', 'shared', 'guests')
 KERNELS = os.path.join(SOURCE, 'tests', 'bench', 'kernels')
 
 
-def measure(argv, runs):
-    """Median user+system CPU time of a command, and its output."""
-    times, output = [], None
+def once(argv):
+    """CPU time and output of a command; None when it failed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(argv, stdout=subprocess.PIPE)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        return None, f'exit-status-{done.returncode}'
+    return (after.ru_utime - before.ru_utime +
+            after.ru_stime - before.ru_stime), done.stdout
+
+
+def measure(commands, runs):
+    """Median CPU time and output of each, run in turns: a busy machine is
+    busy for all of them."""
+    times = [[] for _ in commands]
+    outputs = [None] * len(commands)
     for _ in range(runs):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(argv, stdout=subprocess.PIPE)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode != 0:
-            return None, f'exit-status-{done.returncode}'
-        spent = (after.ru_utime - before.ru_utime +
-                 after.ru_stime - before.ru_stime)
-        times.append(spent)
-        output = done.stdout
-    return statistics.median(times), output
+        for i, argv in enumerate(commands):
+            spent, outputs[i] = once(argv)
+            if spent is None:
+                return None, outputs[i]
+            times[i].append(spent)
+    return [max(statistics.median(t), 1e-4) for t in times], outputs
 
 
 def compile_native(source, level, where):
     binary = os.path.join(where, os.path.basename(source) + level)
-    subprocess.run([os.environ.get('CC', 'cc'), level, '-w', '-I',
+    subprocess.run(shlex.split(os.environ.get('CC', 'cc')) + [
+                    level, '-w', '-I',
                     SOURCE, '-o', binary, source, '-lm'], check=True)
     return binary
 
 
 def compare(group, name, guest, source, args, where):
-    """Prints one line; returns (x_O0, x_O2), or None on failure."""
-    spent, output = measure(guest, args.runs)
-    if spent is None:
-        print(f'user-bench group={group} program={name} error={output}')
+    """Prints one line; returns (x_O0, x_O2, with / without tags), or None on
+    failure.  guest: the command without its -accel."""
+    emulated = [guest[:1] + ['-accel', accel] + guest[1:]
+                for accel in (args.accel, args.accel + ',no-tags')]
+    natives = [[compile_native(source, level, where)]
+               for level in ('-O0', '-O2')]
+    times, outputs = measure(emulated + natives, args.runs)
+    if times is None or len(set(outputs)) != 1:
+        error = outputs if times is None else 'wrong-output'
+        print(f'user-bench group={group} program={name} error={error}')
         return None
-    ratios, words = [], []
-    for level in '-O0', '-O2':
-        binary = compile_native(source, level, where)
-        native, expected = measure([binary], args.runs)
-        if expected != output:
-            print(f'user-bench group={group} program={name} '
-                  'error=wrong-output')
-            return None
-        native = max(native, 1e-4)
-        ratios.append(spent / native)
-        words.append(f'native{level.replace("-", "_")}_s={native:.4f}')
+    spent, untagged, slow, fast = times
+    ratios = spent / slow, spent / fast, spent / untagged
     print(f'user-bench group={group} program={name} e2k_s={spent:.4f} '
-          f'{" ".join(words)} x_O0={ratios[0]:.2f} x_O2={ratios[1]:.2f}',
-          flush=True)
+          f'native_O0_s={slow:.4f} native_O2_s={fast:.4f} '
+          f'x_O0={ratios[0]:.2f} x_O2={ratios[1]:.2f} '
+          f'tags_percent={100 * (ratios[2] - 1):.1f}', flush=True)
     return ratios
+
+
+def check(user, args, where):
+    """Do the kernels print what their C twins do?"""
+    failed = False
+    for name, elf, source in kernels([], args.build, where):
+        if name == 'hello':
+            continue
+        outputs = [once(argv)[1] for argv in
+                   (user + [elf], [compile_native(source, '-O2', where)])]
+        good = outputs[0] == outputs[1]
+        print(f'{name}: {"ok" if good else outputs}')
+        failed |= not good
+    return failed
 
 
 def summary(group, ratios):
@@ -80,10 +107,11 @@ def summary(group, ratios):
         print(f'user-bench group={group} skipped=no-programs')
         return
     means = [math.exp(sum(math.log(r[i]) for r in ratios) / len(ratios))
-             for i in (0, 1)]
+             for i in (0, 1, 2)]
     worst = max(r[0] for r in ratios)
     print(f'user-bench group={group} programs={len(ratios)} '
           f'geomean_x_O0={means[0]:.2f} geomean_x_O2={means[1]:.2f} '
+          f'tags_percent={100 * (means[2] - 1):.1f} '
           f'worst_x_O0={worst:.2f}')
 
 
@@ -143,12 +171,14 @@ def main():
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--accel', default='jit')
     parser.add_argument('--only', default='')
+    parser.add_argument('--check', action='store_true')
     args = parser.parse_args()
     only = [word for word in args.only.split(',') if word]
-    user = [os.path.join(args.build, 'tools', 'e2k-user'), '-accel',
-            args.accel]
+    user = [os.path.join(args.build, 'tools', 'e2k-user')]
     failed = False
     with tempfile.TemporaryDirectory() as where:
+        if args.check:
+            return check(user, args, where)
         for group, programs in (('c', c_guests(only)),
                                 ('kernel', kernels(only, args.build, where))):
             ratios = []
