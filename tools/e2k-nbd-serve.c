@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -314,6 +315,17 @@ static void detach(int ready_fd, bool verbose)
     close(ready_fd);
 }
 
+/* A connection is a descriptor, or three: as many as we may have. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int nbd_tool_serve(const NbdToolOptions *o, NbdTlsCreds *tls)
 {
     unsigned activated = nbd_tool_activation_fds();
@@ -322,6 +334,7 @@ int nbd_tool_serve(const NbdToolOptions *o, NbdTlsCreds *tls)
     g_autoptr(GError) error = NULL;
     bool ok;
 
+    raise_limit();
     idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ok = start(o, tls, activated, &error);
     if (ok) {

@@ -87,7 +87,8 @@ static void take_port(NbdToolOptions *o, const char *value)
 {
     guint64 port;
 
-    if (!g_ascii_string_to_unsigned(value, 10, 1, 65535, &port, NULL)) {
+    /* Beyond 65535 only for vsock: see check_options(). */
+    if (!g_ascii_string_to_unsigned(value, 10, 1, UINT32_MAX, &port, NULL)) {
         die("Invalid port '%s'", value);
     }
     set_string(&o->port, value);
@@ -389,7 +390,7 @@ static const ToolOption tool_options[] = {
     { 0, NULL, NULL, NULL, "Connection properties:" },
     { 'p', "port", "PORT", take_port, "port to listen on (default 10809)" },
     { 'b', "bind", "IFACE", take_bind,
-      "interface to bind to (default 0.0.0.0)" },
+      "interface to bind to (default 0.0.0.0), or vsock:[CID]" },
     { 'k', "socket", "PATH", take_socket, "path of a unix socket" },
     { 'e', "shared", "NUM", take_shared,
       "clients at a time (default 1, 0 for no limit)" },
@@ -570,6 +571,10 @@ static void check_options(const NbdToolOptions *o, int files)
 {
     const NbdToolExport *e = o->exports->pdata[0];
 
+    if (o->port && atoll(o->port) > 65535 &&
+        !(o->bind && g_str_has_prefix(o->bind, "vsock:"))) {
+        die("Invalid port '%s'", o->port);
+    }
     if (o->tls_authz && !o->tls_creds) {
         die("--tls-authz is not permitted without --tls-creds");
     }
@@ -598,6 +603,9 @@ NbdAddress *nbd_tool_address(const NbdToolOptions *o)
 {
     if (o->socket) {
         return nbd_address_new_unix(o->socket);
+    }
+    if (o->bind && g_str_has_prefix(o->bind, "vsock:")) {
+        return nbd_address_new_vsock(o->bind + strlen("vsock:"), o->port);
     }
     return nbd_address_new_inet(o->bind ? o->bind
                                 : o->list ? "localhost" : "0.0.0.0",

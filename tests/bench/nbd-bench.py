@@ -2,14 +2,20 @@
 
 Prints one line per point and server,
 
-    nbd POINT SERVER mib_s=N iops=N cpu_s_gib=N ratio=N
+    nbd POINT SERVER mib_s=N iops=N cpu_s_gib=N ratio=N cpu_ratio=N
 
-and a line "best" per point: our median against the best peer's median of the
-same run, then geometric means.  Rounds of all servers are interleaved, so
-that a change of the machine's mood hits all of them.
+then a line "best" per point: the least of our speed ratios, the greatest of
+our CPU ratios; then geometric means.  Every round measures all servers one
+after the other and ratios are taken within a round, their median is told: a
+change of the machine's mood hits all of them.  CPU is the server's.
+
+Points "copy" are nbdcopy of the whole disk; "extents-map" and
+"extents-copy" are nbdinfo --map and nbdcopy of a sparse 1 TiB qcow2 with
+--extents extents, where mib_s counts the virtual size and rss_mib is the
+server's peak.
 
     nbd-bench.py BUILD-DIR [--rounds N] [--ms N] [--size MIB] [--points GLOB]
-                 [--servers a,b]
+                 [--servers a,b] [--extents N] [--tune LIST] [--dir DIR]
 """
 import argparse
 import fnmatch
@@ -17,7 +23,9 @@ import math
 import os
 import shutil
 import signal
+import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -35,6 +43,9 @@ for backing in ("null", "raw", "qcow2", "chain"):
             for depth in (1, 32):
                 POINTS.append((f"{backing}-rand{op}-4k-qd{depth}-c{conns}",
                                backing, op, "rand", 4096, depth, conns))
+        POINTS.append((f"{backing}-copy{op}", backing, op, "copy", 0, 0, 4))
+for what in ("map", "copy"):
+    POINTS.append((f"extents-{what}", "extents", what, "extents", 0, 0, 0))
 
 
 class Server:
@@ -92,6 +103,13 @@ class Server:
                 pass
         return found
 
+    def peak_mib(self):
+        with open(f"/proc/{self.main_pid()}/status", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+        return 0
+
     def stop(self):
         os.kill(self.main_pid(), signal.SIGTERM)
         try:
@@ -117,12 +135,16 @@ class Bench:
         path = self.path(f"{server}-{backing}.img")
         if os.path.exists(path):
             return path
+        if backing == "extents":
+            return self.sparse_image()
         raw = self.path(f"{server}-{backing}.raw") if backing != "raw" \
             else path
         with open(raw, "wb") as f:
             chunk = os.urandom(1 << 20)
             for _ in range(self.args.size):
                 f.write(chunk)
+            f.flush()
+            os.fsync(f.fileno())  # or writing back disturbs the first ones
         if backing == "qcow2":
             subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, path],
                            check=True)
@@ -136,11 +158,41 @@ class Bench:
                             base, "-F", "qcow2", path], check=True)
         return path
 
+    def sparse_image(self):
+        """1 TiB; data at equal distances, one for all servers."""
+        path = self.path("extents.qcow2")
+        if os.path.exists(path):
+            return path
+        subprocess.run([os.path.join(self.args.build, "tools", "e2k-img"),
+                        "create", "-q", "-f", "qcow2", path, "1T"],
+                       check=True)
+        writer = Server("ours", [self.ours, "-t", "-k", self.path("w.sock"),
+                                 "-f", "qcow2", "--cache=unsafe", path],
+                        self.path("w.sock"))
+        step = (1 << 40) // self.args.extents & ~65535
+        with socket.socket(socket.AF_UNIX) as s, s.makefile("rb") as replies:
+            s.connect(writer.sock)
+            replies.read(18)
+            s.sendall(struct.pack(">IQII", 3, 0x49484156454F5054, 1, 0))
+            replies.read(10)
+            for i in range(0, self.args.extents, 256):
+                n = min(256, self.args.extents - i)
+                s.sendall(b"".join(
+                    struct.pack(">IHHQQI", 0x25609513, 0, 1, k, k * step,
+                                512) + b"x" * 512 for k in range(i, i + n)))
+                replies.read(16 * n)
+        writer.stop()
+        return path
+
     def command(self, server, backing, sock):
         fmt = "raw" if backing == "raw" else "qcow2"
         tool = {"ours": self.ours, "qemu-nbd": "qemu-nbd"}.get(server)
         if tool:
             base = [tool, "-t", "-e", "0", "-k", sock]
+            if server == "ours" and self.args.tune:
+                base += ["--tune", self.args.tune]
+            if backing == "extents":
+                base += ["-r"]
             if backing == "null":
                 return base + ["--image-opts",
                                f"driver=null-co,size={self.size}"]
@@ -175,15 +227,40 @@ class Bench:
                            stdout=subprocess.DEVNULL)
         return running
 
-    def measure(self, server, point):
+    def copy_source(self):
+        path = self.path("copy-source")
+        if not os.path.exists(path):
+            with open(path, "wb") as f:
+                for _ in range(self.args.size):
+                    f.write(os.urandom(1 << 20))
+        return path
+
+    def load_once(self, server, point):
+        """Requests, bytes, seconds."""
         _, _, op, pattern, block, depth, conns = point
-        before = server.cpu_seconds()
+        commands = {
+            ("copy", "read"): ["nbdcopy", "--no-extents", server.uri,
+                               "null:"],
+            ("copy", "write"): ["nbdcopy", self.copy_source(), server.uri]
+                               if pattern == "copy" else None,
+            ("extents", "map"): ["nbdinfo", "--map", server.uri],
+            ("extents", "copy"): ["nbdcopy", server.uri, "null:"]}
+        if (pattern, op) in commands:
+            start = time.monotonic()
+            subprocess.run(commands[pattern, op], check=True,
+                           stdout=subprocess.DEVNULL)
+            return (1, 1 << 40 if pattern == "extents" else self.size,
+                    time.monotonic() - start)
         out = subprocess.run(
             [self.load, server.uri, op, pattern, str(block), str(depth),
              str(conns), str(self.args.ms)],
             check=True, capture_output=True, text=True).stdout.split()
+        return int(out[1]), int(out[3]), float(out[5])
+
+    def measure(self, server, point):
+        before = server.cpu_seconds()
+        requests, size, seconds = self.load_once(server, point)
         after = server.cpu_seconds()
-        requests, size, seconds = int(out[1]), int(out[3]), float(out[5])
         return (size / seconds / (1 << 20), requests / seconds,
                 (after - before) / (size / (1 << 30)))
 
@@ -201,29 +278,39 @@ class Bench:
             for server in servers:
                 server.stop()
         for name in os.listdir(self.dir):
-            os.unlink(self.path(name))
+            try:
+                os.unlink(self.path(name))
+            except FileNotFoundError:
+                pass  # nbd-server takes its pid file with it
         return results
 
     def run_point(self, servers, point):
         samples = {s.name: [] for s in servers}
-        for _ in range(self.args.rounds):
+        rounds = 1 if point[1] == "extents" else self.args.rounds
+        for _ in range(rounds):
             for server in servers:
                 samples[server.name].append(self.measure(server, point))
-        medians = {name: tuple(statistics.median(s[i] for s in got)
-                               for i in range(3))
-                   for name, got in samples.items()}
-        ours = medians["ours"]
-        peers = [v for name, v in medians.items() if name != "ours"]
-        for name, (mib, iops, cpu) in medians.items():
-            print(f"nbd {point[0]} {name} mib_s={mib:.1f} iops={iops:.0f} "
-                  f"cpu_s_gib={cpu:.3f} ratio={ours[0] / mib:.3f}")
-        if not peers:
-            return None
-        speed = ours[0] / max(p[0] for p in peers)
-        cpu = ours[2] / max(min(p[2] for p in peers), 1e-9)
-        print(f"nbd {point[0]} best speed_ratio={speed:.3f} "
-              f"cpu_ratio={cpu:.3f}", flush=True)
-        return speed, cpu
+        best = None
+        for server in servers:
+            got = samples[server.name]
+            mib, iops, cpu = (statistics.median(s[i] for s in got)
+                              for i in range(3))
+            speed = statistics.median(a[0] / b[0] for a, b in
+                                      zip(samples["ours"], got))
+            work = statistics.median(a[2] / max(b[2], 1e-4) for a, b in
+                                     zip(samples["ours"], got))
+            rss = f" rss_mib={server.peak_mib():.0f}" \
+                if point[1] == "extents" else ""
+            print(f"nbd {point[0]} {server.name} mib_s={mib:.1f} "
+                  f"iops={iops:.0f} cpu_s_gib={cpu:.4f} ratio={speed:.3f} "
+                  f"cpu_ratio={work:.3f}{rss}")
+            if server.name != "ours":
+                best = (min(speed, best[0]), max(work, best[1])) if best \
+                    else (speed, work)
+        if best:
+            print(f"nbd {point[0]} best speed_ratio={best[0]:.3f} "
+                  f"cpu_ratio={best[1]:.3f}", flush=True)
+        return best
 
 
 def geomean(values):
@@ -238,14 +325,19 @@ def main():
     parser.add_argument("--ms", type=int, default=1000)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--points", default="*")
+    parser.add_argument("--extents", type=int, default=1 << 20)
+    parser.add_argument("--tune", help="of our server, to see what a switch "
+                                       "is worth")
+    parser.add_argument("--dir", help="where the images lie: it decides the "
+                                      "file system")
     parser.add_argument("--servers", default="ours,nbdkit,nbdkit-memory,"
                                              "qemu-nbd,nbd-server")
     args = parser.parse_args()
-    where = tempfile.mkdtemp(prefix="nbd-bench-")
+    where = tempfile.mkdtemp(prefix="nbd-bench-", dir=args.dir)
     results = []
     try:
         bench = Bench(args, where)
-        for backing in ("null", "raw", "qcow2", "chain"):
+        for backing in ("null", "raw", "qcow2", "chain", "extents"):
             points = [p for p in POINTS if p[1] == backing and
                       fnmatch.fnmatch(p[0], args.points)]
             if points:
@@ -255,7 +347,7 @@ def main():
     results = [r for r in results if r]
     if not results:
         sys.exit("nothing was measured")
-    print(f"nbd all geomean speed_ratio={geomean([r[0] for r in results]):.3f}"
+    print(f"nbd all points={len(results)} geomean speed_ratio={geomean([r[0] for r in results]):.3f}"
           f" cpu_ratio={geomean([r[1] for r in results]):.3f}"
           f" worst_speed={min(r[0] for r in results):.3f}")
 

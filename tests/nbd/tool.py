@@ -14,6 +14,8 @@ import time
 import wire as w
 from harness import E2K_NBD, Case, main, need, uri, wait_gone
 
+E2K_IMG = os.environ.get("E2K_IMG", "e2k-img")
+E2K_IO = os.environ.get("E2K_IO", "e2k-io")
 MIB = 1 << 20
 
 
@@ -172,6 +174,44 @@ class Life(Case):
             os.kill(pid, signal.SIGTERM)
             self.assertTrue(wait_gone(pid))
 
+    def test_vsock(self):
+        """Listening; and talking, where the kernel has the local transport."""
+        try:
+            with socket.socket(socket.AF_VSOCK) as s:
+                s.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+                port = s.getsockname()[1]
+        except (AttributeError, OSError) as error:
+            self.skipTest(f"no vsock here: {error}")
+        command = [E2K_NBD, "-t", "-b", "vsock:", "-p", str(port), "-f", "raw",
+                   self.file]
+        pid_file = self.path("pid")
+        self.run_tool(*command, "--fork", "--pid-file", pid_file)
+        try:
+            # Nobody else can have the port now.
+            self.assertIn("Address already in use",
+                          self.run_tool(*command, status=1))
+            self.talk_over_vsock(port)
+        finally:
+            with open(pid_file, encoding="ascii") as f:
+                pid = int(f.read())
+            os.kill(pid, signal.SIGTERM)
+            self.assertTrue(wait_gone(pid))
+
+    def talk_over_vsock(self, port):
+        local = 1  # VMADDR_CID_LOCAL
+        with socket.socket(socket.AF_VSOCK) as s:
+            s.settimeout(2)
+            try:
+                s.connect((local, port))
+            except OSError as error:
+                print("listening only, no local transport:", error)
+                return
+        out = self.path("out.img")
+        self.run_tool(E2K_IMG, "convert", "-f", "raw", "-O", "raw",
+                      f"nbd+vsock://{local}:{port}/", out)
+        with open(out, "rb") as f:
+            self.assertEqual(f.read(), self.pattern(MIB))
+
     def test_several_exports(self):
         other = self.image("other.img", size=2 * MIB)
         server = self.serve("-f", "raw", "-x", "a", "--add",
@@ -254,7 +294,14 @@ class Life(Case):
 class Harm(Case):
     def setUp(self):
         super().setUp()
-        self.server = self.serve("-f", "raw", self.image(size=MIB))
+        self.file = self.image(size=MIB)
+        self.server = self.serve("-f", "raw", self.file)
+
+    def tearDown(self):
+        """Whatever they did: it ends well and the image is free again."""
+        self.assertEqual(self.server.stop(), 0)
+        self.run_tool(E2K_IO, "-f", "raw", "-c", "write -q 0 512", self.file)
+        super().tearDown()
 
     def works(self):
         with w.Wire(self.server.sock) as c:
@@ -320,8 +367,9 @@ class Harm(Case):
         self.works()
 
     def test_many_connections(self):
-        count = int(os.environ.get("NBD_SOAK_CONNECTIONS", "200"))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        count = int(os.environ.get("NBD_SOAK_CONNECTIONS",
+                                   min(1000, hard // 3)))
         resource.setrlimit(resource.RLIMIT_NOFILE,
                            (min(max(soft, count + 100), hard), hard))
         held = []
