@@ -408,6 +408,48 @@ void interp_cctop(Interp *in, InterpOp *c)
     }
 }
 
+/*
+ * The flags that an x86 processor would have after the operation on the low 8,
+ * 16, 32 or 64 bits; what it leaves undefined (FLAG_A of logic) is 0.  Width
+ * and operation are in the code: extension groups 4 to 7, opcodes in pairs.
+ */
+void interp_x86_flags(Interp *in, InterpOp *c)
+{
+    unsigned bits = 8 << ((c->row->ales_value >> 8) - 4);
+    uint64_t mask = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+    uint64_t top = UINT64_C(1) << (bits - 1);
+    uint64_t a = c->s1.lo & mask;
+    uint64_t b = c->s2.lo & mask;
+    uint64_t r = 0;
+    uint32_t f = 0;
+
+    switch (c->row->als_value >> 25 & 0x3f) {
+    case 0: r = a & b; break;
+    case 1: r = a & ~b; break;
+    case 2: r = a | b; break;
+    case 3: r = a | ~b; break;
+    case 4: r = a ^ b; break;
+    case 5: r = ~(a ^ b); break;
+    case 8:
+        r = (a + b) & mask;
+        f |= r < a ? FLAG_C : 0;
+        f |= (a ^ r) & (b ^ r) & top ? FLAG_O : 0;
+        f |= (a ^ b ^ r) & 0x10 ? FLAG_A : 0;
+        break;
+    default:
+        r = (a - b) & mask;
+        f |= a < b ? FLAG_C : 0;
+        f |= (a ^ b) & (a ^ r) & top ? FLAG_O : 0;
+        f |= (a ^ b ^ r) & 0x10 ? FLAG_A : 0;
+        break;
+    }
+    r &= mask;
+    f |= even_parity(r) ? FLAG_P : 0;
+    f |= r == 0 ? FLAG_Z : 0;
+    f |= r & top ? FLAG_S : 0;
+    c->d.lo = f;
+}
+
 /* ------------------------------------------------------------------------
  * Merges, moves, tags
  */

@@ -1,8 +1,10 @@
 /*
  * Speed of the bundle decoder on code as compilers write it: loops with
- * loads, compares, predicates, calls.  Prints "decode_bundles_per_second N".
+ * loads, compares, predicates, calls.  Prints "decode_bundles_per_second N", the
+ * best of a few rounds, in processor time of the one thread.
  */
 #include <stdio.h>
+#include <time.h>
 
 #include <glib.h>
 
@@ -22,7 +24,33 @@ static const char source[] =
     "  pass @p4, %pred2 }\n"
     "{ ct %ctpr3 }\n";
 
-enum { ROUNDS = 500000 };
+enum { ROUNDS = 5, TIMES = 200000 };
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* Bundles per second, or 0 when one does not decode. */
+static double run_round(const GByteArray *text)
+{
+    double start = seconds();
+    guint64 count = 0;
+    Bundle bundle;
+
+    for (unsigned n = 0; n < TIMES; n++) {
+        for (unsigned at = 0; at < text->len; at += bundle.length, count++) {
+            if (bundle_decode(&bundle, text->data + at, text->len - at, 5)) {
+                fprintf(stderr, "bundle at %u does not decode\n", at);
+                return 0;
+            }
+        }
+    }
+    return count / (seconds() - start);
+}
 
 int main(void)
 {
@@ -36,19 +64,11 @@ int main(void)
         return 1;
     }
     const GByteArray *text = obj_section_find(file, ".text")->data;
-    gint64 start = g_get_monotonic_time();
-    guint64 count = 0;
-    Bundle bundle;
+    double best = 0;
 
-    for (unsigned n = 0; n < ROUNDS; n++) {
-        for (unsigned at = 0; at < text->len; at += bundle.length, count++) {
-            if (bundle_decode(&bundle, text->data + at, text->len - at, 5)) {
-                fprintf(stderr, "bundle at %u does not decode\n", at);
-                return 1;
-            }
-        }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        best = MAX(best, run_round(text));
     }
-    printf("decode_bundles_per_second %.0f\n",
-           count / ((g_get_monotonic_time() - start) / 1e6));
-    return 0;
+    printf("decode_bundles_per_second %.0f\n", best);
+    return best == 0;
 }

@@ -326,6 +326,35 @@ static void flags_condition(const Formula *f, const FormulaIn *in,
     out->pred = values[f->op];
 }
 
+/*
+ * Flags after an operation on the low bits, from sums that do not wrap: carry
+ * from the unsigned one, overflow from the signed one.
+ */
+static void flags_of(const Formula *f, const FormulaIn *in, FormulaOut *out)
+{
+    unsigned n = f->bits;
+    S128 a = lane(in->s1, n, 0), b = lane(in->s2, n, 0);
+    S128 sa = slane(in->s1, n, 0), sb = slane(in->s2, n, 0);
+    S128 low_a = a & 15, low_b = b & 15;
+    bool carry = false, overflow = false, half = false;
+    bool add = f->op == OP_ADD, sub = f->op == OP_SUB;
+    uint64_t r = one_stage(f->op, (uint64_t)a, (uint64_t)b, n, in, &out->open);
+
+    if (add) {
+        carry = a + b >= (S128)1 << n;
+        overflow = sa + sb != slane(r, n, 0);
+        half = low_a + low_b > 15;
+    } else if (sub) {
+        carry = a < b;
+        overflow = sa - sb != slane(r, n, 0);
+        half = low_a < low_b;
+    } else {
+        out->ignore = 1 << 4; /* undefined on x86 */
+    }
+    out->d = carry | even_ones(r) << 2 | half << 4 | (r == 0) << 6 |
+             (slane(r, n, 0) < 0) << 7 | overflow << 11;
+}
+
 static void zero_extend(const Formula *f, const FormulaIn *in,
                         FormulaOut *out)
 {
@@ -360,6 +389,22 @@ static void field_kinds(Formula *f)
 {
     f->k2 = f->op == OP_GETF ? KIND_FIELD
             : f->op >= OP_SCL ? KIND_COUNT : KIND_ANY;
+}
+
+/* "adds_fb": the flags only. */
+static bool find_flags(const char *name, Formula *f)
+{
+    const char *bar = strchr(name, '_');
+    const char *const widths[] = { "_fb", "_fh", "_fw", "_fd" };
+    int width;
+
+    f->fn = flags_of;
+    if (!bar || !find(widths, 4, bar, strlen(bar), &width) ||
+        !find(op_names, OP_COUNT, name, bar - 1 - name, &f->op)) {
+        return false;
+    }
+    f->bits = 8 << width;
+    return f->op < OP_RSUB || f->op == OP_ADD || f->op == OP_SUB;
 }
 
 static bool find_staged(const char *name, Formula *f)
@@ -461,5 +506,6 @@ bool formula_int(const char *name, Formula *f)
             return true;
         }
     }
-    return find_staged(name, f) || find_compare(name, f);
+    return find_flags(name, f) || find_staged(name, f) ||
+           find_compare(name, f);
 }

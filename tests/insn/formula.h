@@ -47,6 +47,7 @@ typedef struct FormulaOut {
     Exception exception;
     bool open;        /* the description leaves the result open */
     bool open_flags;
+    U128 ignore;      /* bits of d that are open */
     uint32_t near;    /* a single this many units away will do */
 } FormulaOut;
 

@@ -275,7 +275,7 @@ static const char *compare(const Formula *f, const InsnRow *row,
         if (differs_by_more((uint32_t)d, (uint32_t)out->d, out->near)) {
             return "result, not near";
         }
-    } else if (d != seen(out->d, row->dst)) {
+    } else if ((d ^ seen(out->d, row->dst)) & ~out->ignore) {
         return "result";
     }
     if (row->dst == WIDTH_S && r->d.lo >> 32 != op->before.lo >> 32) {
