@@ -130,15 +130,27 @@ char *stream_get_text(SnapshotStream *s)
 
 /* ---- Header -------------------------------------------------------------------- */
 
+/* The empty machine has no memory, CPU or clock. */
+static uint64_t ram_bytes(const Machine *machine)
+{
+    return machine->mem ? physmem_ram_bytes(machine->mem) : 0;
+}
+
+static const char *model_name(const Machine *machine)
+{
+    return machine->model ? machine->model->name : "";
+}
+
 static void put_header(SnapshotStream *s, Machine *machine)
 {
     stream_put(s, MAGIC, 8);
     stream_put_int(s, VERSION, 4);
     stream_put_text(s, machine->board_name);
-    stream_put_text(s, machine->model->name);
+    stream_put_text(s, model_name(machine));
     stream_put_int(s, machine->n_cpus, 4);
-    stream_put_int(s, physmem_ram_bytes(machine->mem), 8);
-    stream_put_int(s, clock_now_ns(machine->clock), 8);
+    stream_put_int(s, ram_bytes(machine), 8);
+    stream_put_int(s, machine->clock ? clock_now_ns(machine->clock) : 0,
+                   8);
 }
 
 static void expect_text(SnapshotStream *s, const char *what, const char *here)
@@ -173,9 +185,9 @@ static int64_t get_header(SnapshotStream *s, Machine *machine)
     }
     expect_int(s, "format version", VERSION, 4);
     expect_text(s, "machine", machine->board_name);
-    expect_text(s, "CPU", machine->model->name);
+    expect_text(s, "CPU", model_name(machine));
     expect_int(s, "number of CPUs", machine->n_cpus, 4);
-    expect_int(s, "bytes of memory", physmem_ram_bytes(machine->mem), 8);
+    expect_int(s, "bytes of memory", ram_bytes(machine), 8);
     return stream_get_int(s, 8);
 }
 
@@ -263,7 +275,7 @@ static bool is_zero(const uint8_t *bytes, size_t n)
 static void put_ram(SnapshotStream *s, Machine *machine)
 {
     PhysMem *mem = machine->mem;
-    uint64_t pages = physmem_ram_bytes(mem) / PHYS_PAGE_BYTES;
+    uint64_t pages = ram_bytes(machine) / PHYS_PAGE_BYTES;
 
     for (uint64_t n = 0; n < pages && !stream_failed(s); n++) {
         const uint8_t *host = physmem_ram(mem) + n * PHYS_PAGE_BYTES;
@@ -301,7 +313,7 @@ static void clear_pages(PhysMem *mem, uint64_t from, uint64_t to)
 static void get_ram(SnapshotStream *s, Machine *machine)
 {
     PhysMem *mem = machine->mem;
-    uint64_t pages = physmem_ram_bytes(mem) / PHYS_PAGE_BYTES;
+    uint64_t pages = ram_bytes(machine) / PHYS_PAGE_BYTES;
     uint64_t next = 0; /* page that is not restored yet */
     uint64_t n;
 
@@ -398,7 +410,9 @@ bool snapshot_load(Machine *machine, SnapshotReadFn *read, void *opaque,
     int64_t now_ns = get_header(&s, machine);
 
     if (!stream_failed(&s)) {
-        clock_set_now_ns(machine->clock, now_ns);
+        if (machine->clock) {
+            clock_set_now_ns(machine->clock, now_ns);
+        }
         get_sections(&s, machine);
         get_ram(&s, machine);
         uint64_t sum = s.sum;

@@ -161,5 +161,6 @@ void control_register(Machine *machine)
     control_ops.machine_type = machine->board_name;
     monitor_register_system(&control_ops, machine);
     monitor_register_human(human_line, machine);
+    system_migrate_register();
     machine_add_listener(machine, on_event, machine);
 }

@@ -268,10 +268,19 @@ static void *send_thread(void *opaque)
 
     machine_stop(machine);
     snapshot_quiesce(machine);
-    bool ok = flush_disks(&error) &&
-              snapshot_save(machine, send_bytes, NULL, &error);
+    BlockBitmapMigration *bitmaps =
+        system_migrate_bitmaps()
+            ? block_bitmap_migration_begin(system_migrate_mapping(), &error)
+            : NULL;
+    bool ok = !error && flush_disks(&error) &&
+              snapshot_save(machine, send_bytes, NULL, &error) &&
+              (!bitmaps || block_bitmap_migration_save(bitmaps, send_bytes,
+                                                       NULL, &error));
 
     ok = end_sending(ok ? &error : NULL) && ok;
+    if (bitmaps) {
+        block_bitmap_migration_end(bitmaps, ok);
+    }
     if (ok) {
         machine_set_stopped(machine, RUN_STATE_POSTMIGRATE);
         set_status("completed", NULL);
@@ -371,6 +380,42 @@ static bool receive_bytes(void *opaque, void *bytes, size_t n, GError **error)
     return true;
 }
 
+/* A descriptor whose first byte has been read. */
+typedef struct FirstByte {
+    int *fd;
+    uint8_t byte;
+    bool have;
+} FirstByte;
+
+static bool receive_after_first(void *opaque, void *bytes, size_t n,
+                                GError **error)
+{
+    FirstByte *first = opaque;
+
+    if (first->have && n) {
+        *(uint8_t *)bytes = first->byte;
+        first->have = false;
+        bytes = (uint8_t *)bytes + 1;
+        n--;
+    }
+    return receive_bytes(first->fd, bytes, n, error);
+}
+
+/* Dirty bitmaps, if the sender appended them. */
+static bool receive_bitmaps(int *fd, GError **error)
+{
+    FirstByte first = { .fd = fd };
+    ssize_t n;
+
+    do {
+        n = read(*fd, &first.byte, 1);
+    } while (n < 0 && errno == EINTR);
+    first.have = n == 1;
+    return n == 0 || block_bitmap_migration_load(system_migrate_mapping(),
+                                                 receive_after_first, &first,
+                                                 error);
+}
+
 static struct {
     const char *uri;
     bool listening;
@@ -404,7 +449,9 @@ static int accept_sender(void)
 bool system_incoming(Machine *machine, GError **error)
 {
     int fd = incoming.listening ? accept_sender() : incoming.fd;
-    bool ok = fd >= 0 && snapshot_load(machine, receive_bytes, &fd, error);
+    bool ok = fd >= 0 &&
+              snapshot_load(machine, receive_bytes, &fd, error) &&
+              receive_bitmaps(&fd, error);
 
     if (fd < 0) {
         fail_errno(error, "no connection at", incoming.uri);

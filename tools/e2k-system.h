@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "block/backend.h"
+#include "block/bitmap-migration.h"
 #include "hw/board.h"
 #include "target-e2k/exec.h"
 
@@ -97,6 +98,10 @@ void system_list_snapshots(FILE *to);
 bool system_migrate(Machine *machine, const char *uri, bool wait,
                     GError **error);
 json_t *system_query_migrate(void);
+/* QMP's capabilities and parameters of a migration. */
+void system_migrate_register(void);
+bool system_migrate_bitmaps(void);    /* dirty bitmaps travel too */
+json_t *system_migrate_mapping(void); /* borrowed; NULL: none */
 void system_migrate_close(void); /* waits for the end of sending */
 /* Opens, and listens, where a state is to come from. */
 bool system_incoming_open(const char *uri, GError **error);
