@@ -16,6 +16,7 @@
 
 #include "block/options.h"
 #include "hw/ahci.h"
+#include "hw/virtio-9p.h"
 #include "hw/virtio-blk.h"
 #include "hw/virtio-console.h"
 #include "hw/virtio-net.h"
@@ -372,6 +373,24 @@ static VirtioDevice *make_console(json_t *options, Plugged *p, GError **error)
                : NULL;
 }
 
+static VirtioDevice *make_9p(json_t *options, Plugged *p, GError **error)
+{
+    const char *path = NULL, *tag = NULL;
+    bool read_only = false;
+
+    if (!block_options_string(options, "path", &path, error) ||
+        !block_options_string(options, "mount_tag", &tag, error) ||
+        !block_options_bool(options, "readonly", &read_only, error)) {
+        return NULL;
+    }
+    if (!path || !tag) {
+        g_set_error(error, TOOL_ERROR, 0, "say path=FOLDER,mount_tag=NAME");
+        return NULL;
+    }
+    return virtio_9p_new(p->id ? p->id : tag, machine->mem, path, tag,
+                         read_only, error);
+}
+
 static bool plug_ahci(json_t *options, Plugged *p, GError **error)
 {
     const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
@@ -406,6 +425,8 @@ static const char *const sata_keys[] = { "drive", "id", "serial", "share-rw",
 static const char *const ahci_keys[] = { "id", "ports", "bus", "addr", NULL };
 static const char *const plain_keys[] = { "id", "bus", NULL };
 static const char *const net_keys[] = { "id", "bus", "netdev", "mac", NULL };
+static const char *const p9_keys[] = { "id", "bus", "path", "mount_tag",
+                                       "readonly", NULL };
 static const char *const console_keys[] = { "id", "bus", "path", NULL };
 
 /* Virtio devices also go by NAME-device (memory bus) and NAME-pci. */
@@ -416,6 +437,7 @@ static const DeviceSpec specs[] = {
     { "virtio-net", "network card", net_keys, .make = make_net },
     { "virtio-console", "console: path=file:PATH or unix:PATH", console_keys,
       .make = make_console },
+    { "virtio-9p", "a folder of the host", p9_keys, .make = make_9p },
     { "ahci", "SATA controller", ahci_keys, .plug = plug_ahci },
     { "ide-hd", "SATA disk: bus=CONTROLLER.PORT", sata_keys,
       .plug = plug_sata_disk },

@@ -17,8 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <glib.h>
+#include <glib/gstdio.h>
 
 #include "block/backend.h"
 #include "block/options.h"
@@ -26,8 +30,12 @@
 #include "hw/board.h"
 #include "hw/elbrus-int.h"
 #include "hw/loader.h"
+#include "hw/net.h"
 #include "hw/virt-fdt.h"
+#include "hw/virtio-9p.h"
 #include "hw/virtio-blk.h"
+#include "hw/virtio-console.h"
+#include "hw/virtio-net.h"
 #include "hw/virtio-pci.h"
 #include "hw/virtio-rng.h"
 #include "system/machine.h"
@@ -42,6 +50,9 @@ enum {
 };
 
 static GRand *rnd;
+static char *folder;     /* of sockets and of the shared folder */
+static NetBackend *wire; /* of the network card */
+static int wire_fd = -1; /* its other end */
 
 static uint64_t random_bits(void)
 {
@@ -186,6 +197,72 @@ static void drive_mmio(Machine *machine, uint64_t slot)
     physmem_io_write(machine->mem, slot + 0x50, 4, 0);
 }
 
+/* Frames that come in meanwhile, of all lengths and some of none. */
+static void send_frames(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t frame[4 + 2000];
+        unsigned n = g_rand_int_range(rnd, 1, 2000);
+
+        memset(frame, n, sizeof(frame));
+        stl_be_p(frame, n);
+        if (send(wire_fd, frame, 4 + n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            break;
+        }
+    }
+}
+
+/* Both queues, with the features that are on offer. */
+static void drive_both(Machine *machine, uint64_t slot)
+{
+    PhysMem *mem = machine->mem;
+
+    fill_rings(mem);
+    set_up_queue(mem, slot);
+    physmem_io_write(mem, slot + 0x70, 4, 0);
+    physmem_io_write(mem, slot + 0x70, 4, 3);
+    for (unsigned half = 0; half < 2; half++) {
+        physmem_io_write(mem, slot + 0x14, 4, half);
+        physmem_io_write(mem, slot + 0x24, 4, half);
+        physmem_io_write(mem, slot + 0x20, 4,
+                         physmem_io_read(mem, slot + 0x10, 4));
+    }
+    physmem_io_write(mem, slot + 0x70, 4, 11);
+    for (unsigned queue = 0; queue < 2; queue++) {
+        physmem_io_write(mem, slot + 0x30, 4, queue);
+        physmem_io_write(mem, slot + 0x38, 4, 8);
+        physmem_io_write(mem, slot + 0x80, 4, RING_AREA);
+        physmem_io_write(mem, slot + 0x90, 4, RING_AREA + 0x1000);
+        physmem_io_write(mem, slot + 0xa0, 4, RING_AREA + 0x2000);
+        physmem_io_write(mem, slot + 0x44, 4, 1);
+    }
+    physmem_io_write(mem, slot + 0x70, 4, 15);
+    physmem_io_write(mem, slot + 0x50, 4, 0);
+    physmem_io_write(mem, slot + 0x50, 4, 1);
+    send_frames();
+}
+
+/* Messages that are nearly right. */
+static void drive_9p(Machine *machine, uint64_t slot)
+{
+    static const uint8_t types[] = { 100, 104, 110, 12, 14, 116, 118, 40, 24,
+                                     26, 72, 76, 74, 16, 22, 120, 122, 70 };
+
+    drive_both(machine, slot);
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t *message = physmem_host(machine->mem,
+                                        RING_AREA + 0x3000 + 0x400 * i, 64);
+
+        for (unsigned k = 7; k < 64; k++) {
+            message[k] = g_rand_int_range(rnd, 0, 4);
+        }
+        stl_le_p(message, g_rand_int_range(rnd, 7, 64));
+        message[4] = types[g_rand_int_range(rnd, 0,
+                                            G_N_ELEMENTS(types))];
+    }
+    physmem_io_write(machine->mem, slot + 0x50, 4, 0);
+}
+
 /* The same through the common configuration of a PCI function. */
 static void drive_pci(Machine *machine, uint64_t bar)
 {
@@ -309,6 +386,12 @@ static const Target targets[] = {
     { "virtio-blk", false, { { VIRT_VIRTIO, 0x140 } }, NULL, drive_mmio },
     { "virtio-rng", false, { { VIRT_VIRTIO + VIRT_VIRTIO_STRIDE, 0x140 } },
       NULL, drive_mmio },
+    { "virtio-net", false,
+      { { VIRT_VIRTIO + 2 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_both },
+    { "virtio-console", false,
+      { { VIRT_VIRTIO + 3 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_both },
+    { "virtio-9p", false,
+      { { VIRT_VIRTIO + 4 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_9p },
     { "virtio-blk-pci", false, { { 0 } }, find_virtio_disk, drive_pci },
     { "virtio-rng-pci", false, { { 0 } }, find_virtio_rng, drive_pci },
     { "msix", false, { { 0 } }, find_msix },
@@ -325,6 +408,39 @@ static const Target targets[] = {
 
 /* ---- Machines -------------------------------------------------------------------- */
 
+/* The card's wire, and the process at its other end: this one. */
+static bool open_wire(GError **error)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_autofree char *path = g_build_filename(folder, "wire", NULL);
+
+    wire = net_stream_new("wire", path, true, error);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    wire_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return wire && connect(wire_fd, (struct sockaddr *)&address,
+                           sizeof(address)) == 0;
+}
+
+static bool plug_others(Machine *machine, GError **error)
+{
+    static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+    g_autofree char *shared = g_build_filename(folder, "shared", NULL);
+    g_autofree char *port = g_strconcat("unix:", folder, "/port", NULL);
+    VirtioDevice *card =
+        g_mkdir(shared, 0700) == 0 && open_wire(error)
+            ? virtio_net_new("net", machine, wire, mac, error)
+            : NULL;
+    VirtioDevice *console =
+        card ? virtio_console_new("console", machine, port, error) : NULL;
+    VirtioDevice *p9 = console ? virtio_9p_new("9p", machine->mem, shared,
+                                               "tag", false, error)
+                               : NULL;
+
+    return p9 && board_virt.plug_virtio(machine, card, error) &&
+           board_virt.plug_virtio(machine, console, error) &&
+           board_virt.plug_virtio(machine, p9, error);
+}
+
 static bool plug_virt(Machine *machine, BlockBackend *backend,
                       GError **error)
 {
@@ -337,7 +453,8 @@ static bool plug_virt(Machine *machine, BlockBackend *backend,
 
     if (!mmio || !on_pci || !board_virt.plug_virtio(machine, mmio, error) ||
         !board_virt.plug_virtio(machine, virtio_rng_new("rng", machine->mem),
-                                error)) {
+                                error) ||
+        !plug_others(machine, error)) {
         return false;
     }
     virtio_pci_new(pci->host, NULL, on_pci, pci_devfn(0, 0), 4);
@@ -376,7 +493,7 @@ static Machine *build(const BoardClass *board, BlockBackend *backend)
         exit(EXIT_FAILURE);
     }
     machine_reset(machine);
-    clock_start(machine->clock);
+    machine_cont(machine); /* as far as devices know: no CPU has a thread */
     return machine;
 }
 
@@ -446,9 +563,9 @@ static bool fuzz(Machine *machine, bool e8c, const char *name, int64_t end,
             matching++;
             ++*bursts;
             if (*bursts % 16 == 0) { /* BARs may have been moved */
-                clock_stop(machine->clock);
+                machine_stop(machine);
                 machine_reset(machine);
-                clock_start(machine->clock);
+                machine_cont(machine);
             }
         }
     } while (matching && g_get_monotonic_time() < end);
@@ -465,6 +582,7 @@ int main(int argc, char **argv)
     unsigned long bursts = 0;
     bool found = false;
 
+    folder = g_dir_make_tmp("e2k-fuzz-XXXXXX", NULL);
     printf("seed %u\n", seed);
     fflush(stdout);
     rnd = g_rand_new_with_seed(seed);
@@ -479,11 +597,19 @@ int main(int argc, char **argv)
         found |= fuzz(machine, e8c, name, end, &bursts);
         machine_free(machine);
     }
+    net_free(wire);
+    close(wire_fd);
     block_graph_lock();
     block_backend_unref(backend);
     block_graph_unlock();
     block_close_all();
     g_rand_free(rnd);
+    g_autofree char *command = g_strconcat("rm -rf ", folder, NULL);
+
+    if (system(command)) {
+        return EXIT_FAILURE;
+    }
+    g_free(folder);
     if (!found) {
         fprintf(stderr, "device-fuzz: there is no target '%s'\n", name);
         return EXIT_FAILURE;

@@ -117,8 +117,8 @@ def put_back(where, elf, seed):
             g.human("savevm here")
             time.sleep(rnd.uniform(0, 0.08))
             g.human("loadvm here")
-            if g.command("query-status")["status"] != "running":
-                g.command("cont")
+            if g.command("query-status")["status"] == "paused":
+                g.command("cont") # it had ended before savevm
             g.wait_text(f"{name} passed")
             g.qmp.event("SHUTDOWN")
             g.quit()
