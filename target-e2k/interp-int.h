@@ -232,6 +232,24 @@ static inline unsigned interp_pred_index(const E2kCpu *cpu, unsigned n)
     return i > cpu->psz ? i - (cpu->psz + 1) : i;
 }
 
+static inline bool interp_pf_value(const E2kCpu *cpu, unsigned n)
+{
+    return cpu->pf >> (2 * interp_pred_index(cpu, n)) & 1;
+}
+
+static inline bool interp_pf_invalid(const E2kCpu *cpu, unsigned n)
+{
+    return cpu->pf >> (2 * interp_pred_index(cpu, n) + 1) & 1;
+}
+
+/* interp-code.c: the decoded bundle at cpu->ip, or NULL with *exc set. */
+CodeEntry *interp_code_lookup(E2kCpu *cpu, Exception *exc);
+
+/* interp-plu.c */
+void interp_plu(Interp *in);
+void interp_plu_write(Interp *in);
+void interp_set_pred(E2kCpu *cpu, unsigned n, bool value, bool invalid);
+
 /* interp-control.c */
 void interp_check_transfer(Interp *in);
 void interp_end_of_bundle(Interp *in);
@@ -245,8 +263,12 @@ void interp_state_commit(Interp *in, InterpOp *c);
 
 /* interp-mem.c */
 void interp_memory_execute(Interp *in, InterpOp *c);
-/* The accesses of a bundle that faulted late; EXC_NONE when all are done. */
-Exception interp_replay(E2kCpu *cpu);
+/* Bytes in the other order; the bytes that a mask names; the part of a
+ * specifier that the memory system sees. */
+void interp_reverse_bytes(uint8_t *bytes, unsigned size);
+Exception interp_store_masked(E2kCpu *cpu, uint64_t address, unsigned mask,
+                              const uint8_t *value);
+unsigned interp_system_mas(unsigned mas);
 /* Loop-mode suppression of one store; semantics.md 3.4. */
 bool interp_store_suppressed(const Interp *in);
 /* Plain accesses of any engine part; fill cpu->fault on failure. */
@@ -254,6 +276,19 @@ Exception interp_load_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                             unsigned mas, bool speculative, void *value);
 Exception interp_store_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                              unsigned mas, const void *value);
+
+/* interp-replay.c: the accesses of a bundle that faulted late; EXC_NONE when
+ * all are done. */
+Exception interp_replay(E2kCpu *cpu);
+
+/* interp-dam.c: the key of an entry; check consumes it, and tells whether it
+ * still guards the access. */
+uint8_t interp_dam_key(E2kCpu *cpu, const Operand *dst);
+void interp_dam_enter(E2kCpu *cpu, uint8_t key, uint64_t address,
+                      unsigned size);
+bool interp_dam_check(E2kCpu *cpu, uint8_t key, uint64_t address,
+                      unsigned size);
+void interp_dam_store(E2kCpu *cpu, uint64_t address, unsigned size);
 
 /* interp-aau.c */
 void interp_mova(Interp *in);

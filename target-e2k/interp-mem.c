@@ -1,6 +1,7 @@
 /*
  * Loads and stores: memory address specifiers, speculation, alignment,
- * atomic brackets, the DAM, late faults and their completion.
+ * atomic brackets, late faults.  The DAM is in interp-dam.c, the completion of
+ * late faults in interp-replay.c.
  *
  * A family function computes the address and makes the checks whose
  * exceptions are precise; the access itself is made by
@@ -31,7 +32,6 @@ enum {
     SPECIAL_ICACHE_LINE = 2,
     CACHE_LINE = 256,
     ADDRESS_BITS = 48,
-    GLOBAL_KEY = 224,
 };
 
 /* ------------------------------------------------------------------------
@@ -98,7 +98,7 @@ static Exception compare_and_swap(E2kCpu *cpu, uint64_t address, unsigned size,
     return cpu->ops->cmpxchg(cpu, address, size, expected, value, swapped);
 }
 
-static void reverse_bytes(uint8_t *bytes, unsigned size)
+void interp_reverse_bytes(uint8_t *bytes, unsigned size)
 {
     for (unsigned i = 0; i < size / 2; i++) {
         uint8_t t = bytes[i];
@@ -108,7 +108,7 @@ static void reverse_bytes(uint8_t *bytes, unsigned size)
 }
 
 /* The bytes whose mask bit is set; the others are not touched at all. */
-static Exception store_masked(E2kCpu *cpu, uint64_t address, unsigned mask,
+Exception interp_store_masked(E2kCpu *cpu, uint64_t address, unsigned mask,
                               const uint8_t *value)
 {
     for (unsigned i = 0; i < 16; i++) {
@@ -121,81 +121,6 @@ static Exception store_masked(E2kCpu *cpu, uint64_t address, unsigned mask,
         }
     }
     return EXC_NONE;
-}
-
-/* ------------------------------------------------------------------------
- * DAM; semantics.md 5.3
- */
-
-/* Key of an entry: the physical register the load writes. */
-static uint8_t dam_key(E2kCpu *cpu, const Operand *dst)
-{
-    uint8_t *tag;
-    const RegSlot *slot = interp_slot(cpu, dst, &tag);
-
-    if (!slot) {
-        return 0xff;
-    }
-    if (dst->kind == OPERAND_GLOBAL) {
-        return GLOBAL_KEY + (slot - cpu->g);
-    }
-    return (slot - cpu->regs) % GLOBAL_KEY;
-}
-
-static void dam_enter(E2kCpu *cpu, uint8_t key, uint64_t address,
-                      unsigned size)
-{
-    DamEntry *entry = NULL;
-
-    for (unsigned i = 0; i < 32; i++) {
-        DamEntry *d = &cpu->dam[i];
-        if (d->valid && d->reg == key) {
-            entry = d;
-            break;
-        }
-        if (!d->valid && !entry) {
-            entry = d;
-        }
-    }
-    if (!entry) {
-        entry = &cpu->dam[key % 32];
-    }
-    *entry = (DamEntry){true, key, size, address};
-    cpu->dam_live = 1;
-}
-
-/* Consumes the entry of key; true when it still guards this access. */
-static bool dam_check(E2kCpu *cpu, uint8_t key, uint64_t address,
-                      unsigned size)
-{
-    bool holds = false;
-    bool live = false;
-
-    for (unsigned i = 0; i < 32; i++) {
-        DamEntry *d = &cpu->dam[i];
-        if (d->valid && d->reg == key) {
-            d->valid = false;
-            holds = d->address == address && d->size_bytes == size;
-        }
-        live |= d->valid;
-    }
-    cpu->dam_live = live;
-    return holds;
-}
-
-static void dam_store(E2kCpu *cpu, uint64_t address, unsigned size)
-{
-    bool live = false;
-
-    for (unsigned i = 0; i < 32; i++) {
-        DamEntry *d = &cpu->dam[i];
-        if (d->valid && address < d->address + d->size_bytes &&
-            d->address < address + size) {
-            d->valid = false;
-        }
-        live |= d->valid;
-    }
-    cpu->dam_live = live;
 }
 
 /* ------------------------------------------------------------------------
@@ -225,7 +150,7 @@ static bool is_lock_wait_load(unsigned mas)
 }
 
 /* Part of the specifier that the memory system sees. */
-static unsigned system_mas(unsigned mas)
+unsigned interp_system_mas(unsigned mas)
 {
     unsigned mod = mas & MAS_MOD;
 
@@ -575,7 +500,7 @@ static void load_faulted(Interp *in, InterpOp *c, Exception e)
 static void value_from_bytes(InterpOp *c, uint8_t *bytes)
 {
     if (c->big_endian) {
-        reverse_bytes(bytes, c->size);
+        interp_reverse_bytes(bytes, c->size);
     }
     c->d = (Value){0, 0, 0};
     memcpy(&c->d.lo, bytes, MIN(c->size, 8));
@@ -594,13 +519,13 @@ static void execute_load(Interp *in, InterpOp *c)
     uint8_t bytes[16] = {0};
 
     if (checks_dam) {
-        if (dam_check(cpu, dam_key(cpu, &c->op->dst), c->address, c->size)) {
+        if (interp_dam_check(cpu, interp_dam_key(cpu, &c->op->dst), c->address, c->size)) {
             c->drop = true;
             return;
         }
         in->mlock = true;
     }
-    Exception e = interp_load_bytes(cpu, c->address, c->size, system_mas(mas),
+    Exception e = interp_load_bytes(cpu, c->address, c->size, interp_system_mas(mas),
                                     c->op->speculative, bytes);
     if (e != EXC_NONE) {
         load_faulted(in, c, e);
@@ -614,7 +539,7 @@ static void execute_load(Interp *in, InterpOp *c)
     }
     if (mod == MOD_DAM_LOCK && c->op->speculative &&
         (c->channel == 0 || c->channel == 3)) {
-        dam_enter(cpu, dam_key(cpu, &c->op->dst), c->address, c->size);
+        interp_dam_enter(cpu, interp_dam_key(cpu, &c->op->dst), c->address, c->size);
     }
     value_from_bytes(c, bytes);
 }
@@ -630,7 +555,7 @@ static void store_bytes_of(const InterpOp *c, uint8_t bytes[16])
     memcpy(bytes, &v.lo, 8);
     memcpy(bytes + 8, &v.hi, 8);
     if (c->big_endian) {
-        reverse_bytes(bytes, c->size);
+        interp_reverse_bytes(bytes, c->size);
     }
 }
 
@@ -710,9 +635,9 @@ static Exception store_now(Interp *in, InterpOp *c, const uint8_t *bytes)
         return store_special(in, c, bytes);
     default:
         if (c->byte_mask != 0xffff) {
-            return store_masked(cpu, c->address, c->byte_mask, bytes);
+            return interp_store_masked(cpu, c->address, c->byte_mask, bytes);
         }
-        return interp_store_bytes(cpu, c->address, c->size, system_mas(mas),
+        return interp_store_bytes(cpu, c->address, c->size, interp_system_mas(mas),
                                   bytes);
     }
 }
@@ -727,7 +652,7 @@ static void execute_store(Interp *in, InterpOp *c)
         return;
     }
     if (in->cpu->dam_live) {
-        dam_store(in->cpu, c->address, c->size);
+        interp_dam_store(in->cpu, c->address, c->size);
     }
     Exception e = store_now(in, c, bytes);
     if (e == EXC_NONE || c->op->speculative) {
@@ -760,86 +685,4 @@ void interp_memory_execute(Interp *in, InterpOp *c)
     case DEFER_NONE:
         break;
     }
-}
-
-/* ------------------------------------------------------------------------
- * Completion of a bundle that faulted late
- */
-
-static void write_slot(E2kCpu *cpu, int32_t number, uint64_t lo)
-{
-    RegSlot *slot = number < 0 ? &cpu->g[~number] : &cpu->regs[number];
-    uint8_t *tag = number < 0 ? &cpu->g_tags[~number]
-                              : &cpu->reg_tags[number];
-
-    slot->lo = lo;
-    *tag &= 0xf0;
-}
-
-static Exception replay_load(E2kCpu *cpu, const PendingAccess *p)
-{
-    uint8_t bytes[16] = {0};
-    uint64_t lo, hi;
-    Exception e = interp_load_bytes(cpu, p->address, p->size_bytes,
-                                    system_mas(p->mas), p->speculative, bytes);
-
-    if (e != EXC_NONE) {
-        cpu->fault.channel = p->channel;
-        return e;
-    }
-    if (p->big_endian) {
-        reverse_bytes(bytes, p->size_bytes);
-    }
-    memcpy(&lo, bytes, 8);
-    memcpy(&hi, bytes + 8, 8);
-    if (!p->dst_none) {
-        write_slot(cpu, p->dst, lo);
-        if (p->size_bytes == 16 && !p->dst_quad) {
-            RegSlot *slot = p->dst < 0 ? &cpu->g[~p->dst] : &cpu->regs[p->dst];
-            slot->ext = hi;
-            *(p->dst < 0 ? &cpu->g_tags[~p->dst] : &cpu->reg_tags[p->dst]) = 0;
-        }
-    }
-    if (p->dst_quad) {
-        write_slot(cpu, p->dst2, hi);
-    }
-    return EXC_NONE;
-}
-
-static Exception replay_store(E2kCpu *cpu, const PendingAccess *p)
-{
-    Exception e;
-
-    if (cpu->dam_live) {
-        dam_store(cpu, p->address, p->size_bytes);
-    }
-    if (p->mask != 0xffff) {
-        e = store_masked(cpu, p->address, p->mask, p->value);
-    } else {
-        e = interp_store_bytes(cpu, p->address, p->size_bytes,
-                               system_mas(p->mas), p->value);
-    }
-    if (e != EXC_NONE) {
-        cpu->fault.channel = p->channel;
-    }
-    return e;
-}
-
-Exception interp_replay(E2kCpu *cpu)
-{
-    unsigned done = 0;
-    Exception e = EXC_NONE;
-
-    while (done < cpu->resume.n) {
-        const PendingAccess *p = &cpu->resume.op[done];
-        e = p->store ? replay_store(cpu, p) : replay_load(cpu, p);
-        if (e != EXC_NONE) {
-            break;
-        }
-        done++;
-    }
-    cpu->resume.n -= done;
-    memmove(cpu->resume.op, cpu->resume.op + done,
-            cpu->resume.n * sizeof(cpu->resume.op[0]));
-    return e;
 }

@@ -2,10 +2,10 @@
  * The reference interpreter: one bundle at a time, in the phases of
  * semantics.md section 1.
  *
- *   interp_run() --> code_lookup() --> execute_bundle()
+ *   interp_run() --> interp_code_lookup() --> execute_bundle()
  *                                        check_windows, check_setwd
  *                                        compute        (reads + family fns)
- *                                        evaluate_plu
+ *                                        interp_plu
  *                                        check_transfer
  *                                        -- precise exceptions leave here --
  *                                        access_memory
@@ -14,177 +14,15 @@
  *                                                        rotation, transfer)
  *
  * It is the oracle of the translator: written to be compared with the
- * architecture's description by eye.  The only concession to speed is a
- * direct-mapped cache of decoded bundles per CPU, emptied as a whole by
- * engine_invalidate() through a generation counter.
- *
- * Control transfer and loop state are in interp-control.c.
+ * architecture's description by eye.  The only concession to speed is the
+ * cache of decoded bundles in interp-code.c.  Predicate logic is in
+ * interp-plu.c, control transfer and loop state in interp-control.c.
  */
 #include "target-e2k/interp.h"
 
 #include <string.h>
 
 #include "target-e2k/interp-int.h"
-
-enum {
-    CODE_CACHE_SLOTS = 1 << 13,
-};
-
-typedef struct CodeCache {
-    CodeEntry *slots[CODE_CACHE_SLOTS];
-} CodeCache;
-
-static uint32_t code_generation = 1; /* atomic; bumped by invalidation */
-
-/* ------------------------------------------------------------------------
- * Decoded bundles
- */
-
-static void note_source(CodeEntry *e, const Operand *o)
-{
-    if (o->kind == OPERAND_WINDOW) {
-        e->max_src = MAX(e->max_src, o->index);
-    } else if (o->kind == OPERAND_BASED) {
-        e->max_based = MAX(e->max_based, o->index);
-    }
-}
-
-static void note_dest(CodeEntry *e, const Operand *o)
-{
-    if (o->kind == OPERAND_WINDOW) {
-        e->max_dst = MAX(e->max_dst, o->index);
-    } else if (o->kind == OPERAND_BASED) {
-        e->max_based = MAX(e->max_based, o->index);
-    }
-}
-
-/* What can be known of a bundle before it runs. */
-static void prepare_entry(CodeEntry *e)
-{
-    const Bundle *b = &e->b;
-
-    e->n_ops = 0;
-    e->max_src = -1;
-    e->max_dst = -1;
-    e->max_based = -1;
-    e->writes_ctpr = false;
-    e->has_mova = false;
-    e->has_array = false;
-    for (unsigned i = 0; i < BUNDLE_CHANNELS; i++) {
-        const AlcOp *op = &b->alc[i];
-        if (!op->present) {
-            continue;
-        }
-        note_source(e, &op->src1);
-        note_source(e, &op->src2);
-        note_source(e, &op->src3);
-        note_dest(e, &op->dst);
-        if (op->pair_second) {
-            continue;
-        }
-        uint32_t flags = insn_rows[op->row].flags;
-        e->has_array |= (flags & F_ARRAY) != 0;
-        e->writes_ctpr |= op->dst.kind == OPERAND_CTPR;
-        e->fn[e->n_ops] = interp_fns[op->insn];
-        e->pair[e->n_ops] = flags & F_PAIR01_34 ? i + 1
-                            : flags & F_PAIR02_35 ? i + 2
-                            : flags & F_PAIR25    ? i + 3 : 0;
-        e->own_check[e->n_ops] = interp_checks_itself(op->insn);
-        e->needs_fp[e->n_ops] = interp_needs_fp(op->insn);
-        e->channel[e->n_ops++] = i;
-    }
-    for (unsigned i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
-        if (b->mova[i].present) {
-            note_dest(e, &b->mova[i].dst);
-            e->has_mova = true;
-            e->has_array = true;
-        }
-    }
-    e->has_plu = b->n_pls > 0;
-    e->simple_end = !b->has_ss && b->prepare == PREPARE_NONE &&
-                    b->transfer == TRANSFER_NONE && !b->has_setwd &&
-                    !b->has_setbn && !b->has_setbp && !b->has_setsft &&
-                    !b->has_wait && !b->has_flush && !e->writes_ctpr;
-}
-
-/* Fetches and decodes the bundle at ip; the exception when it cannot be. */
-static Exception fetch_bundle(E2kCpu *cpu, CodeEntry *e, uint64_t ip)
-{
-    uint8_t bytes[BUNDLE_MAX_BYTES];
-    unsigned got = 0;
-    Exception exc = cpu->ops->fetch(cpu, ip, bytes, &got);
-
-    if (exc != EXC_NONE) {
-        return exc;
-    }
-    e->error = bundle_decode(&e->b, bytes, got, cpu->isa);
-    if (e->error == DECODE_TRUNCATED && got < BUNDLE_MAX_BYTES) {
-        /* The rest is on a page that cannot be executed. */
-        unsigned more = 0;
-        exc = cpu->ops->fetch(cpu, ip + got, bytes, &more);
-        return exc == EXC_NONE ? EXC_INSTR_PAGE_MISS : exc;
-    }
-    if (e->error == DECODE_OK) {
-        prepare_entry(e);
-    }
-    return EXC_NONE;
-}
-
-static CodeCache *code_cache(E2kCpu *cpu)
-{
-    if (!cpu->interp) {
-        cpu->interp = g_new0(CodeCache, 1);
-    }
-    return cpu->interp;
-}
-
-/* The decoded bundle at cpu->ip, or NULL with *exc set. */
-static CodeEntry *code_lookup(E2kCpu *cpu, Exception *exc)
-{
-    uint64_t ip = cpu->ip;
-    CodeCache *cache = cpu->interp ? cpu->interp : code_cache(cpu);
-    uint64_t hash = (ip >> 3) ^ (ip >> 16);
-    CodeEntry **slot = &cache->slots[hash % CODE_CACHE_SLOTS];
-    CodeEntry *e = *slot;
-    uint32_t generation = __atomic_load_n(&code_generation, __ATOMIC_ACQUIRE);
-
-    if (e && e->ip == ip && e->generation == generation &&
-        e->epoch == cpu->code_epoch) {
-        return e;
-    }
-    if (ip & 7) {
-        *exc = EXC_ILLEGAL_INSTR_ADDR;
-        return NULL;
-    }
-    if (!e) {
-        e = *slot = g_new0(CodeEntry, 1);
-    }
-    e->generation = 0;
-    *exc = fetch_bundle(cpu, e, ip);
-    if (*exc != EXC_NONE) {
-        return NULL;
-    }
-    e->ip = ip;
-    e->generation = generation;
-    e->epoch = cpu->code_epoch;
-    return e;
-}
-
-void interp_invalidate(uint64_t address, uint64_t size_bytes)
-{
-    __atomic_fetch_add(&code_generation, 1, __ATOMIC_RELEASE);
-}
-
-void interp_cpu_free(E2kCpu *cpu)
-{
-    CodeCache *cache = cpu->interp;
-
-    for (unsigned i = 0; cache && i < CODE_CACHE_SLOTS; i++) {
-        g_free(cache->slots[i]);
-    }
-    g_free(cache);
-    cpu->interp = NULL;
-}
 
 /* ------------------------------------------------------------------------
  * Registers
@@ -448,16 +286,6 @@ static void check_setwd(Interp *in)
  * Qualifying conditions and computation
  */
 
-static inline bool pf_value(const E2kCpu *cpu, unsigned n)
-{
-    return cpu->pf >> (2 * interp_pred_index(cpu, n)) & 1;
-}
-
-static inline bool pf_invalid(const E2kCpu *cpu, unsigned n)
-{
-    return cpu->pf >> (2 * interp_pred_index(cpu, n) + 1) & 1;
-}
-
 /*
  * The conditions of one channel: OR over predicates AND OR over %pcnt.
  * *invalid: a predicate that matters has its tag set.
@@ -472,8 +300,8 @@ bool interp_conditions(const E2kCpu *cpu, const Cond *conds, unsigned n,
         const Cond *k = &conds[i];
         if (k->kind == COND_PRED) {
             any_pred = true;
-            bad |= pf_invalid(cpu, k->index);
-            pred |= pf_value(cpu, k->index) != k->negate;
+            bad |= interp_pf_invalid(cpu, k->index);
+            pred |= interp_pf_value(cpu, k->index) != k->negate;
         } else {
             any_count = true;
             count |= (cpu->pcnt <= k->index) != k->negate;
@@ -518,14 +346,14 @@ bool interp_merge_condition(Interp *in, InterpOp *c)
     if (op->merge.kind == COND_PCNT) {
         return (in->cpu->pcnt <= op->merge.index) != op->merge.negate;
     }
-    if (pf_invalid(in->cpu, op->merge.index)) {
+    if (interp_pf_invalid(in->cpu, op->merge.index)) {
         if (op->speculative) {
             c->poison = true;
         } else {
             interp_raise(in, c, EXC_DIAG_COND);
         }
     }
-    return pf_value(in->cpu, op->merge.index) != op->merge.negate;
+    return interp_pf_value(in->cpu, op->merge.index) != op->merge.negate;
 }
 
 static inline void read_sources(Interp *in, InterpOp *c)
@@ -618,107 +446,6 @@ static void compute(Interp *in, const CodeEntry *e)
 }
 
 /* ------------------------------------------------------------------------
- * Predicate logic; semantics.md 2.3
- */
-
-static ClpValue elp_value(const Interp *in, const Elp *elp)
-{
-    const E2kCpu *cpu = in->cpu;
-    ClpValue v = {false, false};
-
-    switch (elp->kind) {
-    case ELP_PRED:
-        v.value = pf_value(cpu, elp->index);
-        v.invalid = pf_invalid(cpu, elp->index);
-        break;
-    case ELP_LCNTEX:
-        v.value = cpu->lcnt == 0;
-        break;
-    case ELP_SPRED:
-        /* A diagnostic result in one of the listed channels. */
-        for (unsigned i = 0; i < BUNDLE_CHANNELS; i++) {
-            const InterpOp *c = &in->c[i];
-            if ((elp->index >> i & 1) && in->b->alc[i].present &&
-                !in->b->alc[i].pair_second) {
-                v.value |= c->on && c->poison;
-            }
-        }
-        break;
-    case ELP_BGRPRED:
-        v.value = cpu->bgr_val == 0xff;
-        break;
-    case ELP_RNDPRED:
-        v.value = cpu->state[0x91] >> (elp->index & 31) & 1;
-        break;
-    default:
-        break;
-    }
-    return v;
-}
-
-static ClpValue clp_result(unsigned opc, ClpValue a, ClpValue b)
-{
-    ClpValue r = {a.value && b.value, a.invalid || b.invalid};
-
-    if (opc == CLP_LANDP && !a.invalid && !a.value) {
-        r.invalid = false;
-    }
-    return r;
-}
-
-static void evaluate_plu(Interp *in)
-{
-    const Bundle *b = in->b;
-
-    for (unsigned i = 0; i < 4; i++) {
-        in->clp[i] = elp_value(in, &b->elp[i]);
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        const Clp *k = &b->clp[i];
-        in->clp[4 + i] = (ClpValue){false, false};
-        if (!k->present) {
-            continue;
-        }
-        ClpValue a = in->clp[k->p0];
-        ClpValue v = in->clp[k->p1];
-        a.value ^= k->neg0;
-        v.value ^= k->neg1;
-        in->clp[4 + i] = clp_result(k->opc, a, v);
-        in->mlp_condition[i] = a;
-        in->mlp_value[i] = v;
-    }
-}
-
-static void set_pred(E2kCpu *cpu, unsigned n, bool value, bool invalid)
-{
-    unsigned shift = 2 * interp_pred_index(cpu, n);
-
-    cpu->pf = (cpu->pf & ~(UINT64_C(3) << shift)) |
-              (uint64_t)(value | invalid << 1) << shift;
-}
-
-static void write_predicate_logic(Interp *in)
-{
-    for (unsigned i = 0; i < 3; i++) {
-        const Clp *k = &in->b->clp[i];
-        if (!k->present || !k->write) {
-            continue;
-        }
-        ClpValue r = in->clp[4 + i];
-        if (k->opc == CLP_MOVEP) {
-            ClpValue condition = in->mlp_condition[i];
-            r = in->mlp_value[i];
-            if (condition.invalid) {
-                r.invalid = true;
-            } else if (!condition.value) {
-                continue;
-            }
-        }
-        set_pred(in->cpu, k->pdst, r.value, r.invalid);
-    }
-}
-
-/* ------------------------------------------------------------------------
  * Memory and write-back
  */
 
@@ -765,11 +492,11 @@ static void write_predicates(Interp *in, const CodeEntry *e)
     for (unsigned k = 0; k < e->n_ops; k++) {
         const InterpOp *c = &in->c[e->channel[k]];
         if (c->on && !c->drop && c->row->dst == WIDTH_PRED) {
-            set_pred(in->cpu, c->op->dst.index, c->pred, c->poison);
+            interp_set_pred(in->cpu, c->op->dst.index, c->pred, c->poison);
         }
     }
     if (e->has_plu) {
-        write_predicate_logic(in);
+        interp_plu_write(in);
     }
 }
 
@@ -847,7 +574,7 @@ static CpuExit execute_bundle(E2kCpu *cpu, const CodeEntry *e)
     }
     compute(&in, e);
     if (e->has_plu) {
-        evaluate_plu(&in);
+        interp_plu(&in);
     } else if (in.has_mlock_branch) {
         memset(in.clp, 0, sizeof(in.clp)); /* may ask for any of them */
     }
@@ -895,7 +622,7 @@ CpuExit interp_step(E2kCpu *cpu)
             return CPU_EXIT_DEBUG;
         }
     }
-    const CodeEntry *e = code_lookup(cpu, &exc);
+    const CodeEntry *e = interp_code_lookup(cpu, &exc);
     if (!e) {
         return report(cpu, UINT64_C(1) << exc, 0);
     }

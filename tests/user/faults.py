@@ -9,11 +9,11 @@ import sys
 
 CASES = [
     ("recursion", signal.SIGSEGV, "stack_bounds"),
-    ("stack", signal.SIGSEGV, ""),
+    ("stack", signal.SIGSEGV, "array_bounds at"),
     ("unmapped", signal.SIGSEGV, "of address 0x123456789000"),
     ("zero", signal.SIGFPE, "div"),
     ("data", signal.SIGSEGV, "instr_page_prot"),
-    ("misaligned", signal.SIGILL, ""),
+    ("misaligned", signal.SIGILL, "illegal_instr_addr at"),
     ("window", signal.SIGSEGV, "window_bounds"),
     ("privileged", signal.SIGILL, "priv_action"),
 ]
