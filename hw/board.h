@@ -57,6 +57,7 @@ typedef struct BoardClass {
 } BoardClass;
 
 extern const BoardClass board_virt;
+extern const BoardClass board_virt_epic;
 extern const BoardClass board_none;
 extern const BoardClass board_e8c;
 extern const BoardClass board_e8c2;

@@ -41,6 +41,7 @@ const BoardClass board_none = {
 
 static const BoardClass *const boards[] = {
     &board_virt,
+    &board_virt_epic,
     &board_e8c,
     &board_e8c2,
     &board_e2s,

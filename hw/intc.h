@@ -27,13 +27,24 @@ Device *lapic_new(Machine *machine, const char *id);
 void lapic_deliver(Device *lapic, unsigned destination, bool logical,
                    unsigned delivery, unsigned vector, bool level);
 
-Device *ioapic_new(Machine *machine, const char *id, Device *lapic);
+/* The same of v6 machines (epic.c); the board decides which it has. */
+Device *cepic_new(Machine *machine, const char *id);
+bool cepic_is(const Device *device);
+void cepic_deliver(Device *cepic, unsigned destination, unsigned delivery,
+                   unsigned vector, bool level);
+void cepic_set_ioapic(Device *cepic, Device *ioapic);
+
+/* local: of either kind. */
+Device *ioapic_new(Machine *machine, const char *id, Device *local);
 Irq ioapic_pin(Device *ioapic, unsigned pin);
 /* Where ends of level interrupts are told. */
 void lapic_set_ioapic(Device *lapic, Device *ioapic);
 /* Ends a level interrupt; called by the local controllers. */
 void ioapic_eoi(Device *ioapic, unsigned vector);
+/* A message of a pin to controllers of either kind; the lock is held. */
+void intc_deliver(Device *local, unsigned destination, bool logical,
+                  unsigned delivery, unsigned vector, bool level);
 /* An MSI write: as a message from a pin.  Takes the lock. */
-void intc_msi(Device *lapic, uint64_t address, uint32_t data);
+void intc_msi(Device *local, uint64_t address, uint32_t data);
 
 #endif

@@ -49,7 +49,7 @@ static void send(IoApic *io, unsigned pin)
         }
         io->table[pin] |= ENTRY_REMOTE_IRR;
     }
-    lapic_deliver(io->lapic, entry >> 56, entry & ENTRY_LOGICAL,
+    intc_deliver(io->lapic, entry >> 56, entry & ENTRY_LOGICAL,
                   (entry >> 8) & 7, entry & 0xff, entry & ENTRY_LEVEL);
 }
 
@@ -182,6 +182,10 @@ Device *ioapic_new(Machine *machine, const char *id, Device *lapic)
 
     io->lapic = lapic;
     device_share_lock(&io->device, lapic);
-    lapic_set_ioapic(lapic, &io->device);
+    if (cepic_is(lapic)) {
+        cepic_set_ioapic(lapic, &io->device);
+    } else {
+        lapic_set_ioapic(lapic, &io->device);
+    }
     return &io->device;
 }

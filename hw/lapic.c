@@ -185,10 +185,20 @@ void lapic_set_ioapic(Device *device, Device *ioapic)
     ((LapicSet *)device)->ioapic = ioapic;
 }
 
+void intc_deliver(Device *local, unsigned destination, bool logical,
+                  unsigned delivery, unsigned vector, bool level)
+{
+    if (cepic_is(local)) {
+        cepic_deliver(local, destination, delivery, vector, level);
+    } else {
+        lapic_deliver(local, destination, logical, delivery, vector, level);
+    }
+}
+
 void intc_msi(Device *device, uint64_t address, uint32_t data)
 {
     g_mutex_lock(device->lock);
-    lapic_deliver(device, address >> 12 & 0xff, address >> 2 & 1,
+    intc_deliver(device, address >> 12 & 0xff, address >> 2 & 1,
                   data >> 8 & 7, data & 0xff, false);
     g_mutex_unlock(device->lock);
 }

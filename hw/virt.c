@@ -71,13 +71,14 @@ static void add_pci(Machine *machine, Virt *virt, Device *lapic,
     };
 }
 
-static void add_devices(Machine *machine, Virt *virt)
+static void add_devices(Machine *machine, Virt *virt, bool epic)
 {
     const BoardConfig *config = &virt->boot.config;
-    Device *lapic = lapic_new(machine, "lapic");
+    Device *lapic = epic ? cepic_new(machine, "cepic")
+                         : lapic_new(machine, "lapic");
     Device *ioapic = ioapic_new(machine, "ioapic", lapic);
 
-    map(machine, VIRT_LAPIC, 0x1000, lapic);
+    map(machine, VIRT_LAPIC, epic ? 0x2000 : 0x1000, lapic);
     map(machine, VIRT_IOAPIC, 0x1000, ioapic);
     virt->uart = uart_16550_new(machine, "serial0",
                                 ioapic_pin(ioapic, VIRT_IRQ_UART),
@@ -151,8 +152,8 @@ static void virt_free(Machine *machine)
     g_free(virt);
 }
 
-static bool virt_build(Machine *machine, const BoardConfig *config,
-                       GError **error)
+static bool build(Machine *machine, const BoardConfig *config, bool epic,
+                  GError **error)
 {
     Virt *virt = g_new0(Virt, 1);
 
@@ -162,8 +163,26 @@ static bool virt_build(Machine *machine, const BoardConfig *config,
     if (!board_boot_init(&virt->boot, "virt", machine, config, error)) {
         return false;
     }
-    add_devices(machine, virt);
+    if (epic && machine->model->isa < 6) {
+        g_set_error(error, SYSTEM_ERROR, 0, "machine 'virt-epic' needs a CPU "
+                    "of ISA v6 or later, which '%s' is not",
+                    machine->model->name);
+        return false;
+    }
+    add_devices(machine, virt, epic);
     return true;
+}
+
+static bool virt_build(Machine *machine, const BoardConfig *config,
+                       GError **error)
+{
+    return build(machine, config, false, error);
+}
+
+static bool virt_epic_build(Machine *machine, const BoardConfig *config,
+                            GError **error)
+{
+    return build(machine, config, true, error);
 }
 
 static bool virt_plug(Machine *machine, VirtioDevice *vdev, GError **error)
@@ -212,6 +231,21 @@ const BoardClass board_virt = {
     .default_ram_bytes = 256 << 20,
     .drive_interface = "virtio",
     .build = virt_build,
+    .plug_virtio = virt_plug,
+    .unplug_virtio = virt_unplug,
+    .pci = virt_pci,
+    .console_input = virt_console_input,
+    .finish = virt_finish,
+};
+
+const BoardClass board_virt_epic = {
+    .name = "virt-epic",
+    .help = "virt with the local interrupt controllers of v6 (CEPIC)",
+    .default_cpu = "e16c",
+    .max_cpus = MAX_CPUS,
+    .default_ram_bytes = 256 << 20,
+    .drive_interface = "virtio",
+    .build = virt_epic_build,
     .plug_virtio = virt_plug,
     .unplug_virtio = virt_unplug,
     .pci = virt_pci,

@@ -98,7 +98,7 @@ def main():
             refused("unknown log item", "-d", "nothing", "-kernel", GUEST),
             refused("no guest"),
             refused("no guest", "-M", "e8c"),
-            refused("there are: virt, e8c, e8c2, e2s, e1c+, none", "-M",
+            refused("there are: virt, virt-epic, e8c, e8c2, e2s, e1c+, none", "-M",
                     "e9c"),
             refused("has no option 'color=red'", "-M", "e8c,color=red"),
             refused("machine 'e8c' has at most 8 CPUs", "-M", "e8c", "-smp",
