@@ -81,7 +81,9 @@ static void note_guard_failure(const E2kCpu *cpu, RegionKey key)
     h->pcnt_varies |= cpu->pcnt != 0;
     h->ecnt_varies |= cpu->ecnt != 0;
     /* It was not one of these, or was and will be seen next time. */
-    h->ctpr_varies |= !memcmp(&old, h, sizeof(old));
+    if (!memcmp(&old, h, sizeof(old))) {
+        h->ctpr_varies = h->invariants_vary = true;
+    }
 }
 
 /* ------------------------------------------------------------------------

@@ -135,29 +135,58 @@ static bool first_advance(const Bundle *b, unsigned channel)
     return true;
 }
 
-/* Streams run as they did, and their next index fits. */
+static IrReg staa_tags(Trans *t, const AlcOp *op)
+{
+    return aau_field(t, op->array.use_aaind
+                            ? offsetof(E2kCpu, aau.aaind_tag)
+                            : offsetof(E2kCpu, aau.aasti_tag), 2,
+                     "aasti_tag");
+}
+
+static IrReg staa_aad(Trans *t, const AlcOp *op)
+{
+    return aau_field(t, offsetof(E2kCpu, aau.aad) + 16 * op->array.aad, 8,
+                     "aad");
+}
+
+/* Streams run as they did; descriptors and indices of staa have no tags. */
+void trans_array_invariants(Trans *t)
+{
+    const Bundle *b = &t->node->bundle;
+
+    for (unsigned i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
+        const MovaOp *m = &b->mova[i];
+        if (m->present) {
+            unsigned k = area_number(i, m);
+            trans_invariant(t, aau_field(t, offsetof(E2kCpu, aau.aasr), 4,
+                                         "aasr"), AASR_LDS, AASR_ACTIVE);
+            trans_invariant(t, aau_field(t, AREA_FIELD(k, fmt), 4, "area"),
+                            ~UINT64_C(0), area_word(t->cpu, k));
+        }
+    }
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        const AlcOp *op = &b->alc[i];
+        if (op->present && insn_rows[op->row].sem == SEM_staa) {
+            trans_invariant(t, staa_aad(t, op), UINT64_C(7) << AAD_TAG_SHIFT,
+                            0);
+            trans_invariant(t, staa_tags(t, op), 1u << op->array.ind, 0);
+        }
+    }
+}
+
+/* Their next index fits. */
 void trans_mova_check(Trans *t)
 {
     const Bundle *b = &t->node->bundle;
     Ir *ir = t->ir;
-    bool any = false;
 
+    trans_array_invariants(t);
     for (unsigned i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {
         const MovaOp *m = &b->mova[i];
         if (!m->present) {
             continue;
         }
         unsigned k = area_number(i, m);
-        if (!any) {
-            IrReg aasr = aau_field(t, offsetof(E2kCpu, aau.aasr), 4, "aasr");
-            IrReg lds = ir_new2i(ir, IR_and, 8, aasr, AASR_LDS);
-            ir_brcond(ir, IR_NE, 8, lds, trans_imm(t, AASR_ACTIVE),
-                      trans_interp_exit(t));
-            any = true;
-        }
-        IrReg word = aau_field(t, AREA_FIELD(k, fmt), 4, "area");
-        ir_brcond(ir, IR_NE, 4, word, trans_imm(t, area_word(t->cpu, k)),
-                  trans_interp_exit(t));
         IrReg index = aau_field(t, AREA_FIELD(k, index), 4, "index");
         unsigned size = 1u << (m->opc - 1);
         bool aligned = t->cpu->isa <= 4 && size > 1;
@@ -287,18 +316,13 @@ void trans_staa_check(Trans *t, TransOp *o)
 {
     const AlcOp *op = o->op;
     Ir *ir = t->ir;
-    IrReg aad = aau_field(t, offsetof(E2kCpu, aau.aad) + 16 * op->array.aad,
-                          8, "aad");
-    IrReg tags = aau_field(t, op->array.use_aaind
-                                  ? offsetof(E2kCpu, aau.aaind_tag)
-                                  : offsetof(E2kCpu, aau.aasti_tag), 2,
-                           "aasti_tag");
-    IrReg tag = ir_new2i(ir, IR_and, 8, aad, UINT64_C(7) << AAD_TAG_SHIFT);
+    IrReg aad = staa_aad(t, op);
     unsigned size = 1u << array_log2(op->insn);
 
-    ir_brcond(ir, IR_NE, 8, tag, trans_imm(t, 0), trans_interp_exit(t));
-    ir_brcond(ir, IR_TSTNE, 8, tags, trans_imm(t, 1u << op->array.ind),
-              trans_interp_exit(t));
+    if (insn_rows[op->row].sem != SEM_staa) { /* ldaa */
+        trans_invariant(t, aad, UINT64_C(7) << AAD_TAG_SHIFT, 0);
+        trans_invariant(t, staa_tags(t, op), 1u << op->array.ind, 0);
+    }
     bool aligned = t->node->at.geo.ac && size > 1;
     if (aligned || t->cpu->guest_base) {
         IrReg base, index;

@@ -261,13 +261,18 @@ static void count_down(Trans *t, IrReg x)
     ir_select(t->ir, IR_EQ, 8, x, x, trans_imm(t, 0), x, less);
 }
 
-static void advance_loop(Trans *t)
+static void advance_loop(Trans *t, bool goes_on)
 {
     Geometry geo = t->node->at.geo;
     IrReg lcnt = trans_lcnt(t);
 
     if (!geo.pcnt0) {
         count_down(t, trans_loop_field(t, LOOP_PCNT));
+    }
+    if (goes_on) { /* lcnt > 1 */
+        ir_op2(t->ir, IR_sub, 8, lcnt, lcnt, trans_imm(t, 1));
+        ir_mov(t->ir, trans_loop_field(t, LOOP_OVER), trans_imm(t, 0));
+        return;
     }
     count_down(t, lcnt);
     ir_setcond(t->ir, IR_EQ, 8, trans_loop_field(t, LOOP_OVER), lcnt,
@@ -485,7 +490,7 @@ static void emit_next(Trans *t)
         return;
     }
     if (node->bundle.alcf) {
-        advance_loop(t);
+        advance_loop(t, false);
     }
     bases_after_node(t, &place);
     emit_edge(t, &place, node->next_node);
@@ -745,7 +750,9 @@ void trans_transfer_check(Trans *t, const Test *condition)
 static void transfer_taken(Trans *t)
 {
     if (t->node->bundle.alct) {
-        advance_loop(t);
+        Geometry geo = t->node->at.geo;
+        advance_loop(t, t->node->bundle.ct_type == CT_NOT_LOOP_END &&
+                            geo.vlc && geo.ecnt0);
     }
     switch (t->node->end) {
     case END_CALL:

@@ -72,6 +72,7 @@ typedef struct Node {
     NodeEnd end;
     bool conditional;  /* the transfer has a condition */
     NodeLeave leave;   /* the bundle's end, whatever follows it */
+    bool steady;       /* see translate-invariant.c */
     bool is_target;    /* reached by something other than falling through */
     int next_node;     /* NODE_NONE: leaves the region */
     int taken_node;
@@ -103,6 +104,7 @@ typedef struct RegionHistory {
     RegionKey key;
     bool tagged[GUEST_REGS]; /* had a tag at some entry */
     bool vlc_varies, pcnt_varies, ecnt_varies, ctpr_varies;
+    bool invariants_vary;
 } RegionHistory;
 
 /*
@@ -293,6 +295,20 @@ typedef struct Test {
     IrReg a, b;
 } Test;
 
+/* (reg & mask) == value holds in the whole region. */
+typedef struct Invariant {
+    IrReg reg;
+    uint64_t mask, value;
+} Invariant;
+
+/* What trans_invariant() does. */
+typedef enum InvariantMode {
+    INVARIANTS_INLINE,  /* tests before each bundle */
+    INVARIANTS_CHECK,   /* looks whether it holds now */
+    INVARIANTS_ENTRY,   /* tests at the region's entry */
+    INVARIANTS_HOISTED, /* tests only before nodes that are not steady */
+} InvariantMode;
+
 typedef struct AauField {
     size_t offset; /* in the CPU */
     IrReg reg;
@@ -344,6 +360,11 @@ typedef struct Trans {
     const Site *site;     /* of the current node, made when first wanted */
     const TagPatch *patch; /* made last */
     uint32_t interp_label; /* exit to the interpreter of the current node */
+    InvariantMode invariants;
+    bool invariants_hold;
+    uint32_t invariant_label;
+    Invariant hoisted[64];
+    unsigned n_hoisted;
     unsigned n_cold;
     Base bases[TRANS_MAX_BASES];
     unsigned n_bases;
@@ -484,6 +505,13 @@ bool trans_condition(Trans *t, Test *test);
 IrReg trans_loop_end(Trans *t);
 /* Tests that the region's facts about the loop counters hold. */
 void trans_loop_guard(Trans *t, TransExit kind, const Place *place);
+/* translate-invariant.c: the bundle needs (reg & mask) == value, a field that
+ * few bundles change. */
+void trans_invariant(Trans *t, IrReg reg, uint64_t mask, uint64_t value);
+void trans_hoist_invariants(Trans *t, const Place *entry, bool varies);
+/* Those of the current node. */
+void trans_array_invariants(Trans *t);
+void trans_loop_invariants(Trans *t);
 /* The same for the CTPRs. */
 void trans_ctpr_guard(Trans *t, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);

@@ -251,6 +251,20 @@ static Test keep_test(Trans *t, const Test *test)
     return (Test){ IR_NE, 8, trans_test_value(t, test), trans_imm(t, 0) };
 }
 
+void trans_loop_invariants(Trans *t)
+{
+    const Bundle *b = &t->node->bundle;
+    bool stores = false;
+
+    for (int i = 0; i < BUNDLE_CHANNELS; i++) {
+        stores |= b->alc[i].present &&
+                  (insn_rows[b->alc[i].row].flags & F_ST);
+    }
+    if (b->loop_mode && stores) {
+        trans_invariant(t, trans_loop_field(t, LOOP_STRMD), ~UINT64_C(0), 0);
+    }
+}
+
 /*
  * Stores of a loop_mode bundle are off in the prologue and in the last
  * iteration; strmd is the interpreter's.
@@ -274,8 +288,7 @@ static void suppress_stores(Trans *t, TransOp *ops, unsigned n)
                    trans_imm(t, 0));
         off = ir_new2(ir, IR_or, 8, off, prologue);
     }
-    ir_brcond(ir, IR_NE, 8, trans_loop_field(t, LOOP_STRMD),
-              trans_imm(t, 0), trans_interp_exit(t));
+    trans_invariant(t, trans_loop_field(t, LOOP_STRMD), ~UINT64_C(0), 0);
     t->suppressed = off;
     for (unsigned i = 0; i < n; i++) {
         TransOp *o = &ops[i];
@@ -669,6 +682,7 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     if (region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_GUARD, &entry);
     }
+    trans_hoist_invariants(t, &entry, history && history->invariants_vary);
     bases_at_entry(t, &entry);
     for (unsigned i = 0; i < region->n_nodes && !t->ir->overflow; i++) {
         trans_node(t, i);

@@ -61,6 +61,11 @@ bool tcg_init(const TcgConfig *config, GError **error)
     return cache_init(config->cache_bytes, error);
 }
 
+bool tcg_opt_enabled(unsigned opt)
+{
+    return opt_on(opt);
+}
+
 static void clear_jump_cache(TcgCpu *tc)
 {
     for (unsigned i = 0; i < TCG_JUMP_CACHE; i++) {

@@ -126,6 +126,8 @@ typedef struct TcgConfig {
 
 /* Once per process.  False when no executable memory is to be had. */
 bool tcg_init(const TcgConfig *config, GError **error);
+/* For translators with optimisations of their own: OPT_... not disabled. */
+bool tcg_opt_enabled(unsigned opt);
 /* Sets up a CPU's part; cpu is the structure the offsets are relative to. */
 void tcg_cpu_init(void *cpu);
 void tcg_cpu_free(void *cpu);
