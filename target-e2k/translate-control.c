@@ -582,7 +582,8 @@ static void tags_of_call(Trans *t)
     ir_call_info(t->ir, (uintptr_t)site);
 }
 
-/* What the return undoes: window, predicates, stack pointer. */
+/* What the return undoes: window, predicates (the frame leads to them), stack
+ * pointer. */
 static void pop_frame(Trans *t)
 {
     Ir *ir = t->ir;
@@ -592,7 +593,7 @@ static void pop_frame(Trans *t)
     IrReg size = ir_new2i(ir, IR_shr, 8, hi, CR1_HI_USSZ);
     ir_op2(ir, IR_shl, 8, trans_usd_size(t), size, trans_imm(t, 4));
     move_window(t, IR_sub);
-    ir_reload(ir, 1u << CLASS_WINDOW);
+    ir_reload(ir, 1u << CLASS_WINDOW | 1u << CLASS_PRED);
 }
 
 /* Room for the callee's registers and frame, else the interpreter takes over.
