@@ -451,7 +451,7 @@ static void emit_edge(Trans *t, const Place *place, int target)
     if (target <= here) {
         poll_stop(t, place);
     }
-    if (target != here + 1) {
+    if (target != here + 1 || t->more_edges) {
         ir_br(t->ir, t->label[target]);
     }
 }
@@ -796,7 +796,9 @@ void trans_transfer(Trans *t, const Test *condition)
     uint32_t not_taken = ir_new_label(t->ir);
     TagState keep = t->now;
     trans_branch_not(t, condition, not_taken);
+    t->more_edges = true;
     transfer_taken(t);
+    t->more_edges = false;
     ir_label(t->ir, not_taken);
     t->now = keep;
     emit_next(t);

@@ -350,6 +350,7 @@ typedef struct Trans {
     unsigned n_aau_fields;
     IrReg mova[BUNDLE_MOVA_CHANNELS];       /* values read */
     IrReg next_index[BUNDLE_MOVA_CHANNELS];
+    bool more_edges;      /* code of another edge follows: no falling through */
     IrReg mlock;          /* the lock was lost, after the bundle's accesses */
     IrReg local;          /* condition on results of this bundle */
     IrReg mxcsr;          /* before the bundle's floating point */
