@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -329,7 +330,10 @@ GdbStub *gdb_stub_new(const char *where, const GdbTarget *target, void *opaque,
     stub->opaque = opaque;
     stub->client = -1;
     stub->console = g_string_new(NULL);
-    stub->running = true;
+    stub->running = !target->starts_stopped;
+    stub->reason = GDB_STOP_SIGNAL;
+    stub->stop_thread = 1;
+    stub->number = SIGTRAP;
     g_mutex_init(&stub->lock);
     g_cond_init(&stub->changed);
     stub->listener = open_listener(stub, where, port_out, error);
@@ -394,6 +398,10 @@ void gdb_stub_stopped(GdbStub *stub, GdbStopReason reason, uint64_t thread,
                       int number, uint64_t address)
 {
     g_mutex_lock(&stub->lock);
+    if (!stub->running && reason != GDB_STOP_EXITED) {
+        g_mutex_unlock(&stub->lock); /* told already */
+        return;
+    }
     stub->running = false;
     stub->stop_ready = true;
     stub->reason = reason;

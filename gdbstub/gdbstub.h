@@ -55,6 +55,7 @@ typedef struct GdbResume {
 } GdbResume;
 
 typedef struct GdbTarget {
+    bool starts_stopped; /* at rest, by SIGTRAP, before anybody connects */
     const char *architecture; /* for the target description */
     unsigned n_registers;
     const char *(*register_name)(unsigned number);

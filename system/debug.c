@@ -32,6 +32,7 @@ struct MachineDebug {
     GMutex lock;
     GdbResume plan;
     unsigned generation; /* of the plan; counts resumes */
+    bool stopping;       /* a reason was found since the last resume */
     Point points[MOST_POINTS];
     unsigned n_points;
     /* Why the machine is stopping. */
@@ -60,18 +61,25 @@ bool debug_needs_steps(SysCpu *sys)
     return debug && (debug->n_points || action_of(sys) == GDB_STEP);
 }
 
-static void stop(Machine *machine, GdbStopReason reason, unsigned cpu,
+/* False: another CPU has stopped the machine already. */
+static bool stop(Machine *machine, GdbStopReason reason, unsigned cpu,
                  int number, uint64_t address)
 {
     struct MachineDebug *debug = machine->debug;
 
     g_mutex_lock(&debug->lock);
+    if (debug->stopping) {
+        g_mutex_unlock(&debug->lock);
+        return false;
+    }
+    debug->stopping = true;
     debug->reason = reason;
     debug->stopped_cpu = cpu;
     debug->number = number;
     debug->address = address;
     g_mutex_unlock(&debug->lock);
     machine_request_debug_stop(machine);
+    return true;
 }
 
 void debug_report(Machine *machine)
@@ -171,7 +179,10 @@ CpuExit debug_run(SysCpu *sys)
 
     sys->debug_generation = debug->generation;
     if (!resumed && at_breakpoint(debug, sys->cpu->ip)) {
-        stop(machine, GDB_STOP_BREAKPOINT, sys->index, SIGTRAP, 0);
+        if (!stop(machine, GDB_STOP_BREAKPOINT, sys->index, SIGTRAP, 0)) {
+            /* Its turn is after the next resume. */
+            sys->debug_generation = debug->generation + 1;
+        }
         return CPU_EXIT_STOP;
     }
     CpuExit exit = watched_step(sys);
@@ -244,6 +255,7 @@ static void target_resume(void *opaque, const GdbResume *resume)
 
     machine->debug->plan = *resume;
     machine->debug->generation++;
+    machine->debug->stopping = false;
     machine_cont(machine);
 }
 
@@ -282,6 +294,7 @@ static void target_detach(void *opaque)
     Machine *machine = opaque;
 
     machine->debug->n_points = 0;
+    machine->debug->stopping = false;
     machine->debug->plan = (GdbResume){ 0, GDB_RUN, GDB_RUN, 0 };
     machine_cont(machine);
 }
@@ -325,15 +338,13 @@ bool debug_open(Machine *machine, const char *where, bool stopped,
     unsigned port = 0;
 
     machine_target.n_registers = debug_reg_count();
+    machine_target.starts_stopped = stopped;
     debug->stub = gdb_stub_new(where, &machine_target, machine, &port, error);
     if (!debug->stub) {
         machine->debug = NULL;
         g_mutex_clear(&debug->lock);
         g_free(debug);
         return false;
-    }
-    if (stopped) {
-        gdb_stub_stopped(debug->stub, GDB_STOP_SIGNAL, 1, SIGTRAP, 0);
     }
     return true;
 }

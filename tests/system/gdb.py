@@ -1,6 +1,7 @@
-"""The gdb stub of a machine: registers, memory, points, steps, CPUs.
+"""The gdb stub of a machine: registers, memory, points, steps, CPUs; and the
+same in a process of a kernel, behind the MMU, in the engine given.
 
-usage: gdb.py E2K-SYSTEM SMP-ELF
+usage: gdb.py E2K-SYSTEM SMP-ELF KERNEL-ELF ENGINE
 """
 import os
 import shutil
@@ -12,8 +13,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 from gdb import Gdb  # noqa: E402
 
-SYSTEM, GUEST = sys.argv[1:3]
+SYSTEM, GUEST, KERNEL, ENGINE = sys.argv[1:5]
 FAILED = 0
+# The kernel guest's processes: code, information page, memory on demand.
+USER_CODE, USER_INFO, DEMAND = 0x40000000, 0x40008000, 0x40010000
 
 
 def check(what, good, details=""):
@@ -37,26 +40,59 @@ def main():
     if not shutil.which("readelf"):
         print("readelf is not installed")
         sys.exit(77)
+    session(GUEST, 4, talk, "smp passed\n")
+    session(KERNEL, 1, talk_to_process, "kernel passed\n")
+
+
+def session(guest, cpus, conversation, last_line):
     with tempfile.TemporaryDirectory() as where:
         path = os.path.join(where, "gdb.sock")
         machine = subprocess.Popen(
-            [SYSTEM, "-kernel", GUEST, "-smp", "4", "-S", "-gdb", path,
-             "-nographic"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            [SYSTEM, "-accel", ENGINE, "-kernel", guest, "-smp", str(cpus),
+             "-S", "-gdb", path, "-nographic"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         try:
             with Gdb(path) as gdb:
-                talk(gdb)
-            output = machine.communicate(timeout=20)[0].decode()
+                conversation(gdb)
+            output = machine.communicate(timeout=40)[0].decode()
             check("the guest ends well", machine.returncode == 0 and
-                  output.endswith("smp passed\n"), output)
+                  output.endswith(last_line), output)
         finally:
             machine.kill()
             machine.wait()
 
 
+def talk_to_process(gdb):
+    gdb.start()
+    gdb.ask("?")
+    check("a point in a process", gdb.ask(f"Z0,{USER_CODE:x},8") == "OK")
+    seen = set()
+    for _ in range(50): # an interrupt may come first, and another process
+        reply = gdb.ask("c")
+        if not reply.startswith("T05") or gdb.register("ip") != USER_CODE:
+            check("it stops there", False, reply)
+            break
+        check("user mode", gdb.register("psr") & 1 == 0)
+        seen.add(gdb.ask(f"m{USER_INFO:x},8"))
+        if len(seen) == 2:
+            break
+    check("memory is that of each process", seen ==
+          {number + 14 * "0" for number in ("01", "02")}, seen)
+    check("the point goes", gdb.ask(f"z0,{USER_CODE:x},8") == "OK")
+    gdb.ask(f"Z2,{DEMAND + 8:x},8")
+    reply = gdb.ask("c")
+    check("a watchpoint sees a store that faults", "watch:" in reply, reply)
+    check("it goes", gdb.ask(f"z2,{DEMAND + 8:x},8") == "OK")
+    reply = gdb.ask("s")
+    check("a step ends", reply.startswith("T05"), reply)
+    gdb.send("D")
+
+
 def talk(gdb):
     count_up, counter = symbol("count_up"), symbol("counter")
     gdb.start()
-    check("stopped at first", gdb.ask("?").startswith("T05"))
+    reply = gdb.ask("?")
+    check("stopped at first", reply.startswith("T05"), reply)
     check("four CPUs", gdb.ask("qfThreadInfo").count(",") == 3)
     check("a point is set", gdb.ask(f"Z0,{count_up:x},8") == "OK")
     reply = gdb.ask("c")
@@ -64,8 +100,9 @@ def talk(gdb):
     check("at its address", gdb.register("ip") == count_up)
     code = gdb.ask(f"m{count_up:x},8")
     check("code is readable", len(code) == 16, code)
+    count = gdb.ask(f"m{counter:x},8") # other CPUs may have begun
     check("memory can be written",
-          gdb.ask(f"M{counter:x},8:0000000000000000") == "OK")
+          gdb.ask(f"M{counter:x},8:{count}") == "OK")
     check("the point goes", gdb.ask(f"z0,{count_up:x},8") == "OK")
     reply = gdb.ask("s")
     check("a step ends", reply.startswith("T05"), reply)
