@@ -370,6 +370,14 @@ Exception stacks_normalise(E2kCpu *cpu)
     return e;
 }
 
+Exception stacks_match(E2kCpu *cpu)
+{
+    Exception e = spill_matching_frames(cpu->opaque);
+
+    stacks_update_limits(cpu);
+    return e;
+}
+
 void stacks_push_frame(E2kCpu *cpu, uint64_t resume_ip, unsigned wbs)
 {
     ChainFrame *frame = ++cpu->frame;

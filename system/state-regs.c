@@ -169,12 +169,10 @@ Exception state_regs_write(E2kCpu *cpu, unsigned number, uint64_t value)
         break;
     case SR_PSHTP:
         write_pshtp(cpu, value);
-        stacks_update_limits(cpu);
-        break;
+        return stacks_match(cpu);
     case SR_PCSHTP:
         write_pcshtp(cpu, value);
-        stacks_update_limits(cpu);
-        break;
+        return stacks_match(cpu);
     case SR_TIR_LO:
         sys->tirs_frozen = false;
         cpu->n_tirs = 0;

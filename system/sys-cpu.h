@@ -239,6 +239,8 @@ Exception stacks_fill(E2kCpu *cpu);
 Exception stacks_flush(E2kCpu *cpu, unsigned bits);
 /* Spills what does not fit the hardware's files, before software looks. */
 Exception stacks_normalise(E2kCpu *cpu);
+/* After regs_bottom was set: frames that need registers below go out. */
+Exception stacks_match(E2kCpu *cpu);
 /* After a change of PSP, PCSP or a bottom. */
 void stacks_update_limits(E2kCpu *cpu);
 /* Pushes a frame for the running procedure; spare frames are always there. */
