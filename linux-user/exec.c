@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "linux-user/elf-load.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
 
@@ -88,6 +89,7 @@ static int64_t exec_host(const char *path, GPtrArray *argv, GPtrArray *envp)
 
 static int64_t exec_guest(const char *path, GPtrArray *argv, GPtrArray *envp)
 {
+    char *traced = ptrace_exec_variable(current_thread);
     g_autoptr(GPtrArray) full = g_ptr_array_new();
 
     for (char **word = exec_prefix; *word; word++) {
@@ -98,6 +100,9 @@ static int64_t exec_guest(const char *path, GPtrArray *argv, GPtrArray *envp)
     g_ptr_array_add(full, (char *)path);
     for (guint i = 1; i < argv->len; i++) {
         g_ptr_array_add(full, g_ptr_array_index(argv, i));
+    }
+    if (traced) {
+        g_ptr_array_add(envp, traced);
     }
     return exec_host(exec_prefix[0], full, envp);
 }

@@ -18,6 +18,7 @@
 
 #include "linux-user/debug.h"
 #include "linux-user/elf-load.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
@@ -366,16 +367,30 @@ static void park(UserThread *thread)
     }
 }
 
+static void answer_call(UserThread *thread)
+{
+    if (ptrace_active(thread)) {
+        ptrace_syscall_stop(thread, true);
+    }
+    thread->in_call = true;
+    syscall_dispatch(thread);
+    thread->in_call = false;
+    if (ptrace_active(thread)) {
+        ptrace_syscall_stop(thread, false);
+    }
+}
+
 void thread_loop(UserThread *thread)
 {
     E2kCpu *cpu = thread->cpu;
 
     for (;;) {
-        switch (debug_active() ? debug_run(thread) : cpu_run(cpu)) {
+        bool stepping = ptrace_stepping(thread);
+
+        switch (debug_active() ? debug_run(thread)
+                : stepping ? cpu_step(cpu) : cpu_run(cpu)) {
         case CPU_EXIT_SYSCALL:
-            thread->in_call = true;
-            syscall_dispatch(thread);
-            thread->in_call = false;
+            answer_call(thread);
             break;
         case CPU_EXIT_EXCEPTION:
             if (!at_trampoline(thread)) {
@@ -389,6 +404,12 @@ void thread_loop(UserThread *thread)
         }
         if (thread->signal_pending) {
             signal_deliver_pending(thread);
+        }
+        if (stepping && ptrace_stepping(thread)) {
+            ptrace_step_stop(thread);
+        }
+        if (thread->nudge) {
+            ptrace_answer_nudge(thread);
         }
         if (G_UNLIKELY(thread->process->parking)) {
             park(thread);
@@ -429,6 +450,7 @@ void process_run(UserProcess *process)
     UserThread *thread = g_ptr_array_index(process->threads, 0);
 
     signal_init(process);
+    ptrace_started(thread, process->options.traced);
     if (!sigsetjmp(thread->exit_jump, 0)) {
         thread_loop(thread);
     }

@@ -57,6 +57,7 @@ typedef struct UserOptions {
     const char *uname_release; /* NULL: default */
     uint64_t stack_bytes;     /* data stack of the main thread */
     bool strace;
+    const char *traced;       /* what a traced execve hands over, or NULL */
 } UserOptions;
 
 /* Sigaction as the guest gave it (kernel layout, 64-bit). */
@@ -71,6 +72,7 @@ typedef struct UserProcess UserProcess;
 typedef struct UserThread UserThread;
 typedef struct SignalRecord SignalRecord;
 typedef struct UserContext UserContext;
+typedef struct TraceBlock TraceBlock;
 
 struct UserProcess {
     UserOptions options;
@@ -124,6 +126,8 @@ struct UserThread {
     volatile sig_atomic_t signal_pending; /* a host handler has run */
     siginfo_t pending_info;   /* of the one signal a host handler took */
     SignalRecord *records;    /* stack of interrupted states, newest first */
+    TraceBlock *trace;        /* ptrace.c; NULL: not traced */
+    volatile sig_atomic_t nudge; /* a stop that a tracer wants, or 0 */
     bool narrow;              /* the call being answered is a 32-bit one */
     int restart;              /* RESTART_... of the call being answered, or 0 */
 

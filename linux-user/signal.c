@@ -19,6 +19,7 @@
 
 #include "linux-user/core-file.h"
 #include "linux-user/debug.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/syscall.h"
 #include "tcg/host-access.h"
 #include "util/bytes.h"
@@ -228,7 +229,10 @@ static void host_handler(int number, siginfo_t *info, void *data)
         errno = saved_errno;
         return;
     }
-    if (thread && !thread->signal_pending) {
+    if (thread && ptrace_note_nudge(thread, info)) {
+        safe_syscall_rewind(context);
+        cpu_request_stop(thread->cpu);
+    } else if (thread && !thread->signal_pending) {
         thread->pending_info = *info;
         thread->pending_info.si_signo = number;
         thread->signal_pending = 1;
@@ -280,10 +284,23 @@ static void install(UserProcess *process, int number)
     }
     if ((SIGBIT(number) & SYNCHRONOUS) ||
         (handler != 0 && handler != 1) ||
-        (handler == 0 && default_dumps(number))) {
+        (handler == 0 &&
+         (default_dumps(number) ||
+          (current_thread && current_thread->trace)))) {
         host_action(number, host_handler);
     } else {
         host_action(number, handler ? (void *)SIG_IGN : (void *)SIG_DFL);
+    }
+}
+
+void signal_take_all(UserProcess *process)
+{
+    for (int number = 1; number <= GUEST_NSIG; number++) {
+        if (!(SIGBIT(number) & (UNBLOCKABLE | SIGBIT(SIGTSTP) |
+                                SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))) &&
+            process->actions[number].handler != 1) {
+            host_action(number, host_handler);
+        }
     }
 }
 
@@ -562,6 +579,9 @@ void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
     GuestSigaction action;
 
     number = debug_signal(thread, number);
+    if (number && ptrace_active(thread)) {
+        number = ptrace_signal(thread, info);
+    }
     if (!number) {
         return;
     }

@@ -21,6 +21,9 @@
 /* Installs the host handlers; once per process. */
 void signal_init(UserProcess *process);
 
+/* For a tracee: default actions, too, are taken by us, after its stop. */
+void signal_take_all(UserProcess *process);
+
 /* Turns a CPU exception into a guest signal and delivers it or dies. */
 void signal_raise_exception(UserThread *thread);
 

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
 #include "util/bytes.h"
 
@@ -367,6 +368,26 @@ static int64_t n_futex(UserThread *thread, const uint64_t *args)
     }
 }
 
+static int64_t n_wait4(UserThread *thread, const uint64_t *args)
+{
+    struct rusage usage;
+    uint8_t narrow[LAYOUT_MOST];
+    int status = 0;
+    int64_t result = ptrace_wait4((int64_t)(int)args[0], &status, args[2],
+                                  args[3] ? &usage : NULL);
+
+    if (result <= 0) {
+        return result;
+    }
+    if (args[3]) {
+        layout_narrow(RUSAGE, (uint8_t *)&usage, narrow);
+        if (!guest_write(args[3], narrow, layout_size(RUSAGE, true))) {
+            return -EFAULT;
+        }
+    }
+    return args[1] && !guest_write(args[1], &status, 4) ? -EFAULT : result;
+}
+
 static int64_t n_waitid(UserThread *thread, const uint64_t *args)
 {
     siginfo_t info = { 0 };
@@ -497,7 +518,7 @@ static const NarrowEntry narrow_table[] = {
     [105] = { NULL, { ".", ">" ITIMER } },
     [106] = { n_stat },         [107] = { n_lstat },
     [108] = { n_fstat },
-    [114] = { NULL, { ".", ".", ".", ">" RUSAGE } },
+    [114] = { n_wait4 },
     [116] = { NULL, { ">lL3L4hhL2i" } },
     [124] = { NULL, { "=" TIMEX } },
     [126] = { n_sigprocmask },

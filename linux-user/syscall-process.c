@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
@@ -111,10 +112,23 @@ int64_t sys_umount(UserThread *thread, const uint64_t *args)
 /* ------------------------------------------------------------------ */
 /* Children */
 
+int64_t sys_wait4(UserThread *thread, const uint64_t *args)
+{
+    int status = 0;
+    int64_t result = ptrace_wait4((int64_t)(int)args[0], &status, args[2],
+                                  (void *)args[3]);
+
+    if (result > 0 && args[1] && !guest_write(args[1], &status, 4)) {
+        return -EFAULT;
+    }
+    return result;
+}
+
 int64_t sys_waitpid(UserThread *thread, const uint64_t *args)
 {
-    return safe_syscall(SYS_wait4, (int64_t)(int)args[0], args[1], args[2], 0,
-                        0, 0);
+    uint64_t four[SYSCALL_ARGS] = { args[0], args[1], args[2] };
+
+    return sys_wait4(thread, four);
 }
 
 int64_t sys_waitid(UserThread *thread, const uint64_t *args)
@@ -226,14 +240,6 @@ int64_t sys_prctl(UserThread *thread, const uint64_t *args)
 int64_t sys_seccomp(UserThread *thread, const uint64_t *args)
 {
     return -EINVAL;
-}
-
-int64_t sys_ptrace(UserThread *thread, const uint64_t *args)
-{
-    enum { TRACEME = 0 };
-
-    /* A tracer would see host registers; refuse rather than mislead. */
-    return args[0] == TRACEME ? -EPERM : -EIO;
 }
 
 int64_t sys_personality(UserThread *thread, const uint64_t *args)
@@ -382,7 +388,28 @@ int64_t sys_signalfd4(UserThread *thread, const uint64_t *args)
 
 int64_t sys_kill(UserThread *thread, const uint64_t *args)
 {
+    if ((int)args[0] == getpid() && ptrace_stop_self(thread, (int)args[1])) {
+        return 0;
+    }
     return safe_syscall(SYS_kill, (int64_t)(int)args[0], args[1], 0, 0, 0, 0);
+}
+
+int64_t sys_tkill(UserThread *thread, const uint64_t *args)
+{
+    if ((int)args[0] == thread->tid &&
+        ptrace_stop_self(thread, (int)args[1])) {
+        return 0;
+    }
+    return safe_syscall(SYS_tkill, args[0], args[1], 0, 0, 0, 0);
+}
+
+int64_t sys_tgkill(UserThread *thread, const uint64_t *args)
+{
+    if ((int)args[1] == thread->tid &&
+        ptrace_stop_self(thread, (int)args[2])) {
+        return 0;
+    }
+    return safe_syscall(SYS_tgkill, args[0], args[1], args[2], 0, 0, 0);
 }
 
 /*

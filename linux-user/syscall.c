@@ -12,6 +12,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
 #include "linux-user/syscall-narrow.h"
 #include "tcg/host-access.h"
@@ -194,7 +195,8 @@ int64_t safe_syscall(long number, uint64_t a, uint64_t b, uint64_t c,
      * EINTR without a noted signal is an answer (a stopped and continued
      * call, a closed descriptor); with one it is ours to restart.
      */
-    if (result == -EINTR && current_thread->signal_pending) {
+    if (result == -EINTR &&
+        (current_thread->signal_pending || current_thread->nudge)) {
         return RESTART_SYS;
     }
     return result;
@@ -522,6 +524,9 @@ void syscall_dispatch(UserThread *thread)
             return; /* a handler runs; its return decides */
         }
         thread->restart = 0;
+        if (thread->nudge) {
+            ptrace_answer_nudge(thread);
+        }
         if (thread->suspended) {
             thread->suspended = false;
             signal_set_mask(thread, thread->suspend_saved);

@@ -1,0 +1,535 @@
+/*
+ * Tracing; see ptrace.h.
+ */
+#include "linux-user/ptrace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "linux-user/signal.h"
+#include "linux-user/syscall.h"
+#include "linux-user/user-regs.h"
+#include "util/bytes.h"
+
+#define MARK UINT64_C(0x65326b5f74726163)
+
+/* Requests and options, as the guest's kernel numbers them. */
+enum {
+    REQ_TRACEME = 0, REQ_PEEKTEXT = 1, REQ_PEEKDATA = 2, REQ_POKETEXT = 4,
+    REQ_POKEDATA = 5, REQ_CONT = 7, REQ_KILL = 8, REQ_SINGLESTEP = 9,
+    REQ_GETREGS = 12, REQ_SETREGS = 13, REQ_ATTACH = 16, REQ_DETACH = 17,
+    REQ_SYSCALL = 24, REQ_SETOPTIONS = 0x4200, REQ_GETEVENTMSG = 0x4201,
+    REQ_GETSIGINFO = 0x4202,
+    OPTION_SYSGOOD = 1, OPTION_EXEC = 0x10, OPTION_KILL = 0x100000,
+    EVENT_EXEC = 4, SYSGOOD_BIT = 0x80,
+    NUDGE_CODE = -0x6b,      /* si_code of a signal that only interrupts */
+    AT_SYS_NUM = 2784, AT_ARGS = 2792,
+};
+
+/* In the tracee's memory; the tracer reads and writes it while it stands. */
+struct TraceBlock {
+    uint64_t mark;
+    int32_t status;          /* what wait reports */
+    int32_t in_call;         /* inside a system call: its number is shown */
+    uint64_t message;
+    /* The tracer's answer. */
+    int32_t request;         /* REQ_CONT, REQ_SYSCALL, REQ_SINGLESTEP, ... */
+    int32_t signal;
+    int32_t new_regs;
+    int32_t new_code;
+    int32_t options;
+    /* Where the hardware stacks are, for PEEK. */
+    uint64_t chain_at, chain_bytes, chain_host;
+    uint8_t info[128];
+    uint8_t regs[USER_REGS_BYTES];
+};
+
+/* ------------------------------------------------------------------ */
+/* Tracee */
+
+static bool has_tracer(void)
+{
+    g_autofree char *text = NULL;
+    const char *line;
+
+    return g_file_get_contents("/proc/thread-self/status", &text, NULL,
+                               NULL) &&
+           (line = strstr(text, "\nTracerPid:")) &&
+           atoi(line + strlen("\nTracerPid:")) != 0;
+}
+
+/* SIGSTOP to itself with the mark and the block's address in registers. */
+static void stand_still(TraceBlock *block)
+{
+#ifdef __x86_64__
+    register uint64_t mark __asm__("r13") = MARK;
+    register TraceBlock *at __asm__("r12") = block;
+    long result = SYS_tgkill;
+
+    __asm__ volatile("syscall"
+                     : "+a"(result)
+                     : "D"((long)getpid()), "S"(syscall(SYS_gettid)),
+                       "d"((long)SIGSTOP), "r"(mark), "r"(at)
+                     : "rcx", "r11", "memory");
+#endif
+}
+
+static void release(UserThread *thread)
+{
+    g_free(thread->trace);
+    thread->trace = NULL;
+}
+
+static void describe(UserThread *thread, TraceBlock *block)
+{
+    E2kCpu *cpu = thread->cpu;
+    unsigned base = 2 * cpu->syscall_wbs;
+
+    user_regs_get(cpu, block->regs);
+    if (block->in_call) {
+        stq_le_p(block->regs + AT_SYS_NUM, cpu->win[base].lo);
+        for (int i = 0; i < 6; i++) {
+            stq_le_p(block->regs + AT_ARGS + 8 * i, cpu->win[base + 1 + i].lo);
+        }
+    }
+    block->chain_at = cpu->pcsp_base;
+    block->chain_bytes = (cpu->frame + 1 - cpu->frames) * sizeof(ChainFrame);
+    block->chain_host = (uintptr_t)cpu->frames;
+}
+
+/* Stops for the tracer and does what it left in the block. */
+static void ptrace_stop(UserThread *thread, int number, int event)
+{
+    TraceBlock *block = thread->trace;
+
+    if (!has_tracer()) {
+        release(thread);
+        return;
+    }
+    block->status = number << 8 | 0x7f | event << 16;
+    block->request = REQ_CONT;
+    block->signal = 0;
+    block->new_regs = block->new_code = 0;
+    describe(thread, block);
+    stand_still(block);
+    if (block->new_regs) {
+        user_regs_set(thread->cpu, block->regs);
+    }
+    if (block->new_code) {
+        engine_invalidate(0, USER_LIMIT);
+    }
+    if (block->request == REQ_DETACH) {
+        release(thread);
+    }
+}
+
+static void begin(UserThread *thread, int options)
+{
+    if (!thread->trace) {
+        thread->trace = g_new0(TraceBlock, 1);
+        thread->trace->mark = MARK;
+        thread->trace->options = options;
+        signal_take_all(thread->process);
+    }
+}
+
+int ptrace_signal(UserThread *thread, const siginfo_t *info)
+{
+    if (info->si_signo == SIGKILL) {
+        return SIGKILL;
+    }
+    signal_info_to_guest(info, thread->trace->info,
+                         thread->process->is_32bit);
+    ptrace_stop(thread, info->si_signo, 0);
+    return thread->trace ? thread->trace->signal : info->si_signo;
+}
+
+void ptrace_syscall_stop(UserThread *thread, bool entering)
+{
+    TraceBlock *block = thread->trace;
+
+    if (block->request == REQ_SYSCALL) {
+        block->in_call = entering;
+        ptrace_stop(thread, SIGTRAP | (block->options & OPTION_SYSGOOD
+                                           ? SYSGOOD_BIT : 0), 0);
+    }
+}
+
+bool ptrace_stepping(const UserThread *thread)
+{
+    return thread->trace && thread->trace->request == REQ_SINGLESTEP;
+}
+
+void ptrace_step_stop(UserThread *thread)
+{
+    ptrace_stop(thread, SIGTRAP, 0);
+}
+
+bool ptrace_note_nudge(UserThread *thread, const siginfo_t *info)
+{
+    if (info->si_code != NUDGE_CODE) {
+        return false;
+    }
+    thread->nudge = info->si_errno;
+    return true;
+}
+
+void ptrace_answer_nudge(UserThread *thread)
+{
+    int number = thread->nudge;
+
+    thread->nudge = 0;
+    begin(thread, 0);
+    ptrace_stop(thread, number, 0);
+}
+
+bool ptrace_stop_self(UserThread *thread, int number)
+{
+    if (!thread->trace || number != SIGSTOP) {
+        return false;
+    }
+    ptrace_stop(thread, SIGSTOP, 0);
+    return true;
+}
+
+char *ptrace_exec_variable(UserThread *thread)
+{
+    return thread->trace ? g_strdup_printf(PTRACE_VARIABLE "=%d",
+                                           thread->trace->options)
+                         : NULL;
+}
+
+void ptrace_started(UserThread *thread, const char *value)
+{
+    if (value && has_tracer()) {
+        begin(thread, atoi(value));
+        ptrace_stop(thread, SIGTRAP,
+                    thread->trace->options & OPTION_EXEC ? EVENT_EXEC : 0);
+    }
+}
+
+/* ------------------------------------------------------------------ */
+/* Tracer */
+
+typedef struct Tracee {
+    uint64_t block;          /* address of its TraceBlock; 0: not seen yet */
+    bool stopped;            /* in ptrace_stop() */
+} Tracee;
+
+static GMutex tracees_lock;
+static GHashTable *tracees;  /* pid -> Tracee */
+
+static Tracee *tracee_of(pid_t pid, bool make)
+{
+    Tracee *tracee;
+
+    g_mutex_lock(&tracees_lock);
+    if (!tracees) {
+        tracees = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    }
+    tracee = g_hash_table_lookup(tracees, GINT_TO_POINTER(pid));
+    if (!tracee && make) {
+        tracee = g_new0(Tracee, 1);
+        g_hash_table_insert(tracees, GINT_TO_POINTER(pid), tracee);
+    }
+    g_mutex_unlock(&tracees_lock);
+    return tracee;
+}
+
+static void forget_tracee(pid_t pid)
+{
+    g_mutex_lock(&tracees_lock);
+    if (tracees) {
+        g_hash_table_remove(tracees, GINT_TO_POINTER(pid));
+    }
+    g_mutex_unlock(&tracees_lock);
+}
+
+static bool tracee_read(pid_t pid, uint64_t from, void *to, size_t size)
+{
+    struct iovec local = { to, size };
+    struct iovec remote = { (void *)from, size };
+
+    return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+static bool tracee_write(pid_t pid, uint64_t to, const void *from, size_t size)
+{
+    struct iovec local = { (void *)from, size };
+    struct iovec remote = { (void *)to, size };
+
+    return process_vm_writev(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+#define BLOCK_FIELD(tracee, field)                                             \
+    ((tracee)->block + offsetof(TraceBlock, field))
+
+static int64_t host_ptrace(long request, pid_t pid, uint64_t address,
+                           uint64_t data)
+{
+    return syscall(SYS_ptrace, request, pid, address, data) < 0 ? -errno : 0;
+}
+
+/* Lets a tracee run to where it can stop for us. */
+static void nudge(pid_t pid, int number)
+{
+    siginfo_t info = { .si_signo = SIGSEGV, .si_code = NUDGE_CODE,
+                       .si_errno = number };
+
+    host_ptrace(PTRACE_SETSIGINFO, pid, 0, (uint64_t)&info);
+    host_ptrace(PTRACE_CONT, pid, 0, SIGSEGV);
+}
+
+/* A trap that the host makes of an execve. */
+static bool is_exec_trap(pid_t pid, int number)
+{
+    siginfo_t info;
+
+    return number == SIGTRAP &&
+           host_ptrace(PTRACE_GETSIGINFO, pid, 0, (uint64_t)&info) == 0 &&
+           info.si_code == SI_USER && info.si_pid == pid;
+}
+
+/*
+ * A stop of a process that we trace: true when it is one for the program,
+ * with *status changed; else the process goes on.
+ */
+static bool look_at_stop(pid_t pid, int *status)
+{
+#ifdef __x86_64__
+    struct user_regs_struct regs;
+    int number = WSTOPSIG(*status);
+    Tracee *tracee;
+    int32_t theirs;
+
+    if (host_ptrace(PTRACE_GETREGS, pid, 0, (uint64_t)&regs) < 0) {
+        return true; /* not ours: job control */
+    }
+    tracee = tracee_of(pid, true);
+    if (number == SIGSTOP && regs.r13 == MARK) {
+        tracee->block = regs.r12;
+        tracee->stopped = true;
+        if (tracee_read(pid, BLOCK_FIELD(tracee, status), &theirs, 4)) {
+            *status = theirs;
+            return true;
+        }
+    }
+    if (number == SIGSTOP && tracee->block) {
+        nudge(pid, SIGSTOP);
+    } else if (number == SIGSTOP || is_exec_trap(pid, number)) {
+        tracee->block = 0;
+        host_ptrace(PTRACE_CONT, pid, 0, 0);
+    } else {
+        host_ptrace(PTRACE_CONT, pid, 0, number);
+    }
+    return false;
+#else
+    return true;
+#endif
+}
+
+int64_t ptrace_wait4(int64_t pid, int *status, uint64_t options, void *usage)
+{
+    for (;;) {
+        int64_t result = safe_syscall(SYS_wait4, pid, (uint64_t)status,
+                                      options, (uint64_t)usage, 0, 0);
+
+        if (result <= 0) {
+            return result;
+        }
+        if (!WIFSTOPPED(*status)) {
+            forget_tracee((pid_t)result);
+            return result;
+        }
+        if (look_at_stop((pid_t)result, status)) {
+            return result;
+        }
+    }
+}
+
+/* Only another one of us understands what we want of it. */
+static bool is_emulator(pid_t pid)
+{
+    g_autofree char *name = g_strdup_printf("/proc/%d/exe", pid);
+    g_autofree char *theirs = g_file_read_link(name, NULL);
+    g_autofree char *ours = g_file_read_link("/proc/self/exe", NULL);
+
+    return theirs && ours && strcmp(theirs, ours) == 0;
+}
+
+static int64_t attach(pid_t pid)
+{
+    int64_t error;
+    int status;
+
+    if (kill(pid, 0) < 0 && errno == ESRCH) {
+        return -ESRCH;
+    }
+    if (!is_emulator(pid)) {
+        return -EPERM;
+    }
+    error = host_ptrace(PTRACE_ATTACH, pid, 0, 0);
+    if (error) {
+        return error;
+    }
+    tracee_of(pid, true);
+    while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+        if (WSTOPSIG(status) == SIGSTOP) {
+            nudge(pid, SIGSTOP);
+            return 0;
+        }
+        host_ptrace(PTRACE_CONT, pid, 0, WSTOPSIG(status));
+    }
+    return -ESRCH;
+}
+
+static int64_t peek(pid_t pid, const Tracee *tracee, uint64_t address,
+                    uint64_t to)
+{
+    uint64_t chain[3];
+    uint64_t value;
+
+    if (address < USER_LIMIT && tracee_read(pid, address, &value, 8)) {
+        return guest_write(to, &value, 8) ? 0 : -EFAULT;
+    }
+    if (tracee_read(pid, BLOCK_FIELD(tracee, chain_at), chain, 24) &&
+        address >= chain[0] && address - chain[0] + 8 <= chain[1] &&
+        tracee_read(pid, chain[2] + address - chain[0], &value, 8)) {
+        return guest_write(to, &value, 8) ? 0 : -EFAULT;
+    }
+    return -EIO;
+}
+
+static int64_t poke(pid_t pid, const Tracee *tracee, uint64_t address,
+                    uint64_t value)
+{
+    int32_t one = 1;
+
+    if (address >= USER_LIMIT - 8 ||
+        host_ptrace(PTRACE_POKEDATA, pid, address, value) < 0) {
+        return -EIO;
+    }
+    return tracee_write(pid, BLOCK_FIELD(tracee, new_code), &one, 4) ? 0
+                                                                     : -EIO;
+}
+
+static int64_t move_regs(pid_t pid, const Tracee *tracee, uint64_t guest,
+                         bool set)
+{
+    uint8_t regs[USER_REGS_BYTES];
+    int32_t one = 1;
+
+    if (!set) {
+        if (!tracee_read(pid, BLOCK_FIELD(tracee, regs), regs,
+                         sizeof(regs))) {
+            return -EIO;
+        }
+        return guest_write(guest, regs, sizeof(regs)) ? 0 : -EFAULT;
+    }
+    if (!guest_read(guest, regs, sizeof(regs))) {
+        return -EFAULT;
+    }
+    return tracee_write(pid, BLOCK_FIELD(tracee, regs), regs, sizeof(regs)) &&
+                   tracee_write(pid, BLOCK_FIELD(tracee, new_regs), &one, 4)
+               ? 0 : -EIO;
+}
+
+static int64_t go_on(pid_t pid, Tracee *tracee, int request, uint64_t number)
+{
+    int32_t answer[2] = { request, (int32_t)number };
+
+    if (number > GUEST_NSIG) {
+        return -EIO;
+    }
+    if (!tracee_write(pid, BLOCK_FIELD(tracee, request), answer, 8)) {
+        return -ESRCH;
+    }
+    tracee->stopped = false;
+    if (request == REQ_DETACH) {
+        int64_t result = host_ptrace(PTRACE_DETACH, pid, 0, 0);
+
+        forget_tracee(pid);
+        return result;
+    }
+    return host_ptrace(PTRACE_CONT, pid, 0, 0);
+}
+
+static int64_t copy_field(pid_t pid, uint64_t from, size_t size, uint64_t to)
+{
+    uint8_t bytes[128];
+
+    if (!tracee_read(pid, from, bytes, size)) {
+        return -EIO;
+    }
+    return guest_write(to, bytes, size) ? 0 : -EFAULT;
+}
+
+static int64_t set_options(pid_t pid, const Tracee *tracee, uint64_t options)
+{
+    int32_t value = (int32_t)options;
+
+    if (options & ~(uint64_t)(OPTION_SYSGOOD | OPTION_EXEC | OPTION_KILL)) {
+        return -EINVAL;
+    }
+    if (options & OPTION_KILL) {
+        host_ptrace(PTRACE_SETOPTIONS, pid, 0, OPTION_KILL);
+    }
+    return tracee_write(pid, BLOCK_FIELD(tracee, options), &value, 4) ? 0
+                                                                      : -EIO;
+}
+
+int64_t sys_ptrace(UserThread *thread, const uint64_t *args)
+{
+    pid_t pid = (pid_t)args[1];
+    Tracee *tracee;
+    int64_t error;
+
+    if (thread->narrow) {
+        return -EIO;
+    }
+    switch (args[0]) {
+    case REQ_TRACEME:
+        error = host_ptrace(PTRACE_TRACEME, 0, 0, 0);
+        if (!error) {
+            begin(thread, 0);
+        }
+        return error;
+    case REQ_ATTACH:
+        return attach(pid);
+    case REQ_KILL:
+        return kill(pid, SIGKILL) < 0 ? -errno : 0;
+    default:
+        break;
+    }
+    tracee = tracee_of(pid, false);
+    if (!tracee || !tracee->stopped) {
+        return -ESRCH;
+    }
+    switch (args[0]) {
+    case REQ_PEEKTEXT: case REQ_PEEKDATA:
+        return peek(pid, tracee, args[2], args[3]);
+    case REQ_POKETEXT: case REQ_POKEDATA:
+        return poke(pid, tracee, args[2], args[3]);
+    case REQ_GETREGS: case REQ_SETREGS:
+        return move_regs(pid, tracee, args[3], args[0] == REQ_SETREGS);
+    case REQ_CONT: case REQ_SINGLESTEP: case REQ_SYSCALL: case REQ_DETACH:
+        return go_on(pid, tracee, (int)args[0], args[3]);
+    case REQ_SETOPTIONS:
+        return set_options(pid, tracee, args[3]);
+    case REQ_GETEVENTMSG:
+        return copy_field(pid, BLOCK_FIELD(tracee, message), 8, args[3]);
+    case REQ_GETSIGINFO:
+        return copy_field(pid, BLOCK_FIELD(tracee, info), 128, args[3]);
+    default:
+        return -EIO;
+    }
+}

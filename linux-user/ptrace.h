@@ -1,0 +1,60 @@
+/*
+ * ptrace between programs of two emulator processes.
+ *
+ * The host's ptrace carries it: tracer and tracee are attached there, too, so
+ * that the kernel reports stops to the right parent, keeps its rules about who
+ * may trace whom, and lets go when the tracer dies.  But a host stop may come
+ * anywhere inside the emulator.  So a tracee stops for its tracer only between
+ * two bundles, in ptrace_stop(): it describes itself in its TraceBlock and
+ * sends itself SIGSTOP with the block's address in a host register.
+ *
+ *   tracee                                  tracer, in its wait call
+ *   ptrace_stop(): block, SIGSTOP   --->    stop with the mark: report
+ *                                           block->status to the program
+ *   any other host stop             --->    continued unseen: a signal is
+ *                                           delivered, noted, and reported
+ *                                           from ptrace_stop() later
+ *
+ * Threads other than the one that was attached are not traced.
+ */
+#ifndef LINUX_USER_PTRACE_H
+#define LINUX_USER_PTRACE_H
+
+#include "linux-user/process.h"
+
+/* The thread is traced. */
+static inline bool ptrace_active(const UserThread *thread)
+{
+    return thread->trace != NULL;
+}
+
+/* A signal is about to be delivered; returns what to deliver instead, or 0. */
+int ptrace_signal(UserThread *thread, const siginfo_t *info);
+
+/* Before and after a system call, when the tracer asked for these stops. */
+void ptrace_syscall_stop(UserThread *thread, bool entering);
+
+/* One bundle has been executed. */
+void ptrace_step_stop(UserThread *thread);
+bool ptrace_stepping(const UserThread *thread);
+
+/*
+ * A stop that somebody else wants: after an attach, or a SIGSTOP from outside.
+ * The handler notes it; the run loop makes it.
+ */
+bool ptrace_note_nudge(UserThread *thread, const siginfo_t *info);
+void ptrace_answer_nudge(UserThread *thread);
+
+/* A signal that the traced thread sends itself: SIGSTOP stops here and now. */
+bool ptrace_stop_self(UserThread *thread, int number);
+
+/* Around execve: the variable for the new emulator, and its first stop. */
+#define PTRACE_VARIABLE "E2K_USER_TRACED"
+char *ptrace_exec_variable(UserThread *thread);
+void ptrace_started(UserThread *thread, const char *value);
+
+/* wait4 as a tracer has to make it; the arguments are host ones. */
+int64_t ptrace_wait4(int64_t pid, int *status, uint64_t options,
+                     void *usage);
+
+#endif
