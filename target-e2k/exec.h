@@ -28,6 +28,7 @@ typedef struct EngineConfig {
     /* Guest addresses with this bit are the embedder's (tcg.h); 0: none. */
     unsigned guest_end_bit;
     bool jitdump;
+    bool forks;              /* jit: the process may fork, as programs do */
 } EngineConfig;
 
 /* Parses "jit[,no-NAME...]" or "interp": the argument of -accel. */

@@ -434,6 +434,7 @@ bool jit_init(const EngineConfig *config, GError **error)
     TcgConfig tcg = {
         .cache_bytes = config ? config->code_cache_bytes : 0,
         .disabled = config ? config->disabled : 0,
+        .private_code = config && config->forks,
         .guest_end_bit = config ? config->guest_end_bit : 0,
         .tcg_offset = offsetof(E2kCpu, tcg),
         .ip_offset = offsetof(E2kCpu, ip),

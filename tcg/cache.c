@@ -113,9 +113,11 @@ bool cache_init(size_t bytes, GError **error)
     cache.segment_bytes = bytes / SEGMENTS & ~(size_t)4095;
     cache.bytes = THUNK_BYTES + SEGMENTS * cache.segment_bytes;
     /* perf maps are looked at for anonymous memory only. */
-    bool twice = !tcg_config.perf_map && map_twice(cache.bytes);
+    bool once = tcg_config.perf_map || tcg_config.private_code;
 
-    if ((!twice && !map_once(cache.bytes)) || !set_up_segments()) {
+    if (!(once ? map_once(cache.bytes)
+               : map_twice(cache.bytes) || map_once(cache.bytes)) ||
+        !set_up_segments()) {
         g_set_error(error, g_quark_from_static_string("tcg"), 1,
                     "Mapping %zu bytes of executable memory: %s", cache.bytes,
                     g_strerror(errno));

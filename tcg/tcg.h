@@ -120,6 +120,8 @@ typedef struct TcgConfig {
      */
     const TcgRegion *(*resolve)(void *cpu, uint64_t ip, uint64_t key);
     void (*lost_call)(void *cpu, uint64_t info);
+    /* The process forks: each child needs code of its own from then on. */
+    bool private_code;
     bool perf_map, jitdump;
     bool validate;          /* check intermediate code around the passes */
 } TcgConfig;

@@ -11,6 +11,7 @@
 
 #include "linux-user/debug.h"
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/syscall.h"
 #include "target-e2k/exec.h"
 #include "tools/e2k-user-binfmt.h"
@@ -358,6 +359,10 @@ int main(int argc, char **argv)
     int status;
 
     for (char **variable = environ; *variable; variable++) {
+        if (g_str_has_prefix(*variable, PTRACE_VARIABLE "=")) {
+            s.user.traced = strchr(*variable, '=') + 1;
+            continue;
+        }
         g_ptr_array_add(s.environment, g_strdup(*variable));
     }
     parse_variables(&s);
@@ -369,6 +374,7 @@ int main(int argc, char **argv)
     }
     g_ptr_array_add(s.environment, NULL);
     s.config.guest_end_bit = USER_LIMIT_BIT;
+    s.config.forks = true;
     if (!engine_init(s.engine, &s.config, &error)) {
         fail("%s", error->message);
     }
