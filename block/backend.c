@@ -135,6 +135,11 @@ void block_backend_detach(BlockBackend *backend)
     block_graph_unlock();
 }
 
+unsigned block_backend_perm(BlockBackend *backend)
+{
+    return backend->perm;
+}
+
 bool block_backend_set_perm(BlockBackend *backend, unsigned perm,
                             unsigned shared, GError **error)
 {

@@ -54,6 +54,7 @@ bool block_backend_attach(BlockBackend *backend, BlockNode *node,
 void block_backend_detach(BlockBackend *backend);
 bool block_backend_set_perm(BlockBackend *backend, unsigned perm,
                             unsigned shared, GError **error);
+unsigned block_backend_perm(BlockBackend *backend); /* what it has */
 void block_backend_set_ops(BlockBackend *backend, const BlockBackendOps *ops,
                            void *opaque);
 void block_backend_set_writethrough(BlockBackend *backend, bool on);

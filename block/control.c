@@ -103,6 +103,7 @@ typedef struct Reopen {
     unsigned flags;
     unsigned old_flags;
     bool old_read_only;
+    bool flags_set;
     bool prepared;
     void *data;
     bool drained;
@@ -178,11 +179,15 @@ static bool reopen_backing(Reopen *r, GError **error)
     return true;
 }
 
-static bool reopen_apply(Reopen *r, GError **error)
+/* The driver sees the node as it was: flags change after this. */
+static bool reopen_prepare(Reopen *r, GError **error)
 {
     BlockNode *node = r->node;
     const BlockDriver *driver = node->driver;
 
+    if (r->prepared) {
+        return true;
+    }
     if (driver->reopen_prepare) {
         if (!driver->reopen_prepare(node, r->driver_options, r->flags,
                                     &r->data, error)) {
@@ -192,17 +197,27 @@ static bool reopen_apply(Reopen *r, GError **error)
     } else if (!(driver->flags & BLOCK_DRIVER_FILTER)) {
         return unsupported(node, error);
     }
-    return !r->change_backing ||
-           block_node_set_backing(node, r->new_backing, error);
+    return true;
 }
 
 /* Flags count before permissions are checked; undone by reopen_undo(). */
 static void reopen_set_flags(Reopen *r)
 {
+    r->flags_set = true;
     r->old_flags = r->node->flags;
     r->old_read_only = r->node->read_only;
     r->node->flags = r->flags;
     r->node->read_only = !(r->flags & BLOCK_OPEN_RDWR);
+}
+
+static bool reopen_apply(Reopen *r, GError **error)
+{
+    if (!reopen_prepare(r, error)) {
+        return false;
+    }
+    reopen_set_flags(r);
+    return !r->change_backing ||
+           block_node_set_backing(r->node, r->new_backing, error);
 }
 
 static void reopen_undo(Reopen *r, bool applied)
@@ -212,11 +227,13 @@ static void reopen_undo(Reopen *r, bool applied)
     if (applied && r->change_backing) {
         block_node_set_backing(node, r->old_backing, NULL);
     }
+    if (r->flags_set) {
+        node->flags = r->old_flags;
+        node->read_only = r->old_read_only;
+    }
     if (r->prepared && node->driver->reopen_abort) {
         node->driver->reopen_abort(node, r->data);
     }
-    node->flags = r->old_flags;
-    node->read_only = r->old_read_only;
 }
 
 static void reopen_commit(Reopen *r)
@@ -292,8 +309,13 @@ static bool run_reopen(GPtrArray *queue, GError **error)
             block_flush(r->node);
         }
     }
-    for (guint i = 0; i < queue->len; i++) {
-        reopen_set_flags(g_ptr_array_index(queue, i));
+    /* Who stops writing writes its last, while its children still can. */
+    for (guint i = 0; i < queue->len && ok; i++) {
+        Reopen *r = g_ptr_array_index(queue, i);
+
+        if (!r->node->read_only && !(r->flags & BLOCK_OPEN_RDWR)) {
+            ok = reopen_prepare(r, error);
+        }
     }
     while (ok && applied < queue->len) {
         /* Bottom first: the parent may read through its child. */
@@ -308,12 +330,13 @@ static bool run_reopen(GPtrArray *queue, GError **error)
     }
     for (guint i = queue->len; i-- > 0;) {
         Reopen *r = g_ptr_array_index(queue, i);
-        bool was_applied = queue->len - 1 - i < applied - (ok ? 0 : 1);
+        /* Of those tried the last one failed, or permissions did. */
+        bool was_applied = r->flags_set;
 
         if (ok) {
             reopen_commit(r);
         } else {
-            reopen_undo(r, was_applied || applied == queue->len);
+            reopen_undo(r, was_applied);
         }
     }
     for (guint i = 0; i < queue->len; i++) {

@@ -575,6 +575,7 @@ static bool qcow2_activate(BlockNode *node, GError **error)
 typedef struct Reopen {
     OpenOptions options;
     bool to_rw;
+    bool rested; /* the last was written: undone by abort */
 } Reopen;
 
 static bool qcow2_reopen_prepare(BlockNode *node, json_t *options,
@@ -596,8 +597,11 @@ static bool qcow2_reopen_prepare(BlockNode *node, json_t *options,
         }
         r->to_rw = true;
     }
-    if (!writable && !node->read_only && !put_to_rest(s, false, error)) {
-        return false;
+    if (!writable && !node->read_only) {
+        if (!put_to_rest(s, false, error)) {
+            return false;
+        }
+        r->rested = true;
     }
     *prepared = g_steal_pointer(&r);
     return true;
@@ -620,7 +624,14 @@ static void qcow2_reopen_commit(BlockNode *node, void *prepared)
 
 static void qcow2_reopen_abort(BlockNode *node, void *prepared)
 {
-    g_free(prepared);
+    Reopen *r = prepared;
+    g_autoptr(GError) error = NULL;
+
+    if (r->rested && !qcow2_bitmaps_reopen_rw(qcow2_state(node), &error)) {
+        fprintf(stderr, "qcow2: %s: %s\n", block_node_filename(node),
+                error->message);
+    }
+    g_free(r);
 }
 
 /* ---- Reading and status --------------------------------------------------- */

@@ -204,12 +204,15 @@ static BlockBackend *io_backend(const char *name, const char *line,
                                 GError **error)
 {
     BlockBackend *backend = block_backend_find(name);
-    BlockNode *node = backend ? NULL : block_node_find(name);
+    BlockNode *node = backend ? block_backend_node(backend)
+                              : block_node_find(name);
     g_auto(GStrv) words = g_strsplit_set(line, " \t", 2);
     const IoCommand *command = words[0] ? io_find(words[0]) : NULL;
     unsigned perm = BLOCK_PERM_CONSISTENT_READ;
 
-    if (backend) {
+    /* A read-only disk's node may be writable by now. */
+    if (backend && (!node || !command || !command->writes ||
+                    block_backend_perm(backend) & BLOCK_PERM_WRITE)) {
         block_backend_ref(backend);
         return backend;
     }

@@ -104,7 +104,8 @@ class Daemon:
         self.process = subprocess.Popen(
             [program, "--chardev",
              f"socket,id=m,path={self.path},server=on,wait=off",
-             "--monitor", "chardev=m", *args], stdin=subprocess.DEVNULL)
+             "--monitor", "chardev=m", *args], stdin=subprocess.DEVNULL,
+            stdout=sys.stderr)
         try:
             self.qmp = Qmp(self.path)
         except Exception:

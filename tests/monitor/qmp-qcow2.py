@@ -1,6 +1,7 @@
 """Persistent bitmaps, kill -9, drive-* jobs: what needs qcow2 images.  The
 images are made by our own blockdev-create and checked by the peers' qemu-img
 where it is installed."""
+import json
 import os
 import shutil
 import signal
@@ -243,6 +244,69 @@ def test_compressed_backup(program):
         if shutil.which("qemu-img"):
             subprocess.run(["qemu-img", "compare", "-q", "-f", "raw", "-F",
                             "qcow2", path, target], check=True)
+
+
+def flags_on_disk(path):
+    """Of the bitmaps, as another program sees them."""
+    if not shutil.which("qemu-img"):
+        raise Skip("qemu-img is not installed")
+    r = subprocess.run(["qemu-img", "info", "-U", "--output=json", path],
+                       capture_output=True, text=True, check=True)
+    data = json.loads(r.stdout)["format-specific"]["data"]
+    return {b["name"]: set(b["flags"]) for b in data.get("bitmaps", [])}
+
+
+def reopen(d, path, read_only):
+    d.cmd("blockdev-reopen", options=[{
+        "driver": "qcow2", "node-name": "n", "read-only": read_only,
+        "file": {"driver": "file", "filename": path}}])
+
+
+def test_reopen(program):
+    """Read-only: bitmaps are stored and stay; writable again: in use."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path)
+            add(d, path)
+            d.cmd("block-dirty-bitmap-add", node="n", name="b",
+                  persistent=True)
+            write(d, "write 1M 64k")
+            reopen(d, path, True)
+            assert flags_on_disk(path) == {"b": {"auto"}}
+            d.fails("Bitmap 'b' is readonly and cannot be modified",
+                    "block-dirty-bitmap-clear", node="n", name="b")
+            reopen(d, path, False)
+            assert flags_on_disk(path) == {"b": {"auto", "in-use"}}
+            write(d, "write 3M 64k")
+            assert d.bitmaps("n")["b"]["count"] == 131072
+            reopen(d, path, True)
+            assert flags_on_disk(path) == {"b": {"auto"}}
+        check(path)
+
+
+def test_commit_into_bitmap(program):
+    """The base of a commit was read-only: its bitmap records what comes."""
+    with tempfile.TemporaryDirectory() as tmp:
+        base = os.path.join(tmp, "base.qcow2")
+        top = os.path.join(tmp, "top.qcow2")
+        with Daemon(program) as d:
+            create(d, base)
+            add(d, base)
+            d.cmd("block-dirty-bitmap-add", node="n", name="b",
+                  persistent=True)
+            d.cmd("blockdev-del", node_name="n")
+            create(d, top)
+            add(d, base, "base", read_only=True)
+            add(d, top, "n", backing="base")
+            write(d, "write 1M 64k")
+            d.cmd("block-commit", device="n", job_id="j")
+            d.qmp.event("BLOCK_JOB_READY", device="j")
+            assert d.bitmaps("base")["b"]["count"] == 65536
+            d.cmd("block-job-complete", device="j")
+            e = d.qmp.event("BLOCK_JOB_COMPLETED", device="j")["data"]
+            assert "error" not in e, e
+        check(base)
 
 
 run_tests(dict(globals()), sys.argv[1])
