@@ -15,7 +15,7 @@
 /* Copying a byte through the page cache is not slowness. */
 #define BYTES_PER_NS 2
 
-static gint64 now_ns(void)
+gint64 nbd_now_ns(void)
 {
     struct timespec ts;
 
@@ -52,12 +52,12 @@ void nbd_cost_begin(NbdExport *e, unsigned type, NbdCost *cost)
     if (cost->suspect) {
         sample_thread(&cost->cpu_ns, &cost->sleeps);
     }
-    cost->start_ns = now_ns();
+    cost->start_ns = nbd_now_ns();
 }
 
 void nbd_cost_end(NbdExport *e, unsigned type, uint64_t bytes, NbdCost *cost)
 {
-    gint64 wall = now_ns() - cost->start_ns;
+    gint64 wall = nbd_now_ns() - cost->start_ns;
     gint64 copying = (gint64)(MIN(bytes, NBD_MAX_PAYLOAD) / BYTES_PER_NS);
     gint64 cpu;
     long sleeps;

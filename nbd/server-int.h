@@ -93,6 +93,7 @@ typedef struct NbdConnection {
     uint8_t *in; /* NBD_IN_SIZE; [in_pos, in_end) is unread */
     size_t in_pos, in_end;
     uint64_t data_start, data_end; /* known to be data: skip status calls */
+    gint64 learn_ns; /* no status calls for reads before this time */
     int pipe[2];                   /* -1 until first use */
     bool pipe_useless;
     NbdBatch *batch; /* NULL until first use */
@@ -165,6 +166,7 @@ typedef struct NbdCost {
     long sleeps;
     bool suspect;
 } NbdCost;
+gint64 nbd_now_ns(void); /* monotonic */
 /* Around the backend's part of a request, not around sending. */
 void nbd_cost_begin(NbdExport *export, unsigned type, NbdCost *cost);
 void nbd_cost_end(NbdExport *export, unsigned type, uint64_t bytes,

@@ -18,6 +18,8 @@
 
 #define PIPE_THRESHOLD (32u << 10) /* below this, copying is cheaper */
 #define LEARN_BUDGET   4 /* status calls to spend on looking ahead */
+#define LEARN_SLOW_NS  200000
+#define LEARN_SHARE    30
 #define READ_CHUNK     (NBD_OUT_SIZE - NBD_HEAD_ROOM)
 
 static const char read_failed[] = "reading from file failed";
@@ -246,11 +248,15 @@ static bool known_data(NbdConnection *conn, const NbdRequest *r)
 
 /*
  * What is data stays data as far as this cache is concerned: sending a hole
- * as zero bytes is never wrong.
+ * as zero bytes is never wrong.  Some file systems look at every page to find
+ * the next hole (tmpfs: 35 ms for 256 MiB); then it is not asked again before
+ * LEARN_SHARE times as long has passed, and meanwhile everything is data.
  */
 static void learn_data(NbdConnection *conn, const NbdRequest *r)
 {
     NbdExport *e = conn->export;
+    gint64 start = nbd_now_ns();
+    gint64 spent;
     NbdExtents extents;
 
     nbd_extents_init(&extents, e->size - r->offset, true, 1);
@@ -264,6 +270,10 @@ static void learn_data(NbdConnection *conn, const NbdRequest *r)
         }
     }
     nbd_extents_clear(&extents);
+    spent = nbd_now_ns() - start;
+    if (spent > LEARN_SLOW_NS) {
+        conn->learn_ns = start + spent * LEARN_SHARE;
+    }
 }
 
 bool nbd_read_is_data(NbdSink *sink, const NbdRequest *r)
@@ -271,6 +281,9 @@ bool nbd_read_is_data(NbdSink *sink, const NbdRequest *r)
     NbdConnection *conn = sink->conn;
 
     if (!conn->structured || known_data(conn, r)) {
+        return true;
+    }
+    if (conn->learn_ns && nbd_now_ns() < conn->learn_ns) {
         return true;
     }
     if (sink->own_thread) {
