@@ -20,7 +20,7 @@ run_guest = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(run_guest)
 
 GUESTS = {
-    "traps": (1, 4), "interrupts": (1, 4), "mmu": (1, 4), "windows": (1, 4),
+    "traps": (1, 4), "interrupts": (1, 4), "mmu": (1, 4), "code": (1, 4), "windows": (1, 4),
     "kernel": (1, 4), "smp": (4,), "fair": (4,),
     "epic": (4,),
 }
