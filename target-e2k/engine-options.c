@@ -22,6 +22,17 @@ bool engine_parse(const char *text, EngineKind *kind, EngineConfig *config,
     }
     *kind = words[0][0] == 'i' ? ENGINE_INTERP : ENGINE_JIT;
     for (char **word = words + 1; *word; word++) {
+        uint64_t mib;
+
+        if (g_str_has_prefix(*word, "tb-size=") &&
+            g_ascii_string_to_unsigned(*word + 8, 10, 1, 1024, &mib, error)) {
+            config->code_cache_bytes = mib << 20;
+            continue;
+        }
+        if (g_str_has_prefix(*word, "tb-size=")) {
+            g_prefix_error(error, "tb-size, in MiB: ");
+            return false;
+        }
         unsigned bit = g_str_has_prefix(*word, "no-")
                            ? tcg_opt_by_name(*word + 3) : 0;
 

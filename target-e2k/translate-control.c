@@ -577,7 +577,7 @@ static void flush_parameters(Trans *t)
 static void tags_of_call(Trans *t)
 {
     const TagPatch *patch = tags_patch(t, &t->now);
-    CallSite *site = g_new(CallSite, 1);
+    CallSite *site = ir_keep(t->ir, sizeof(*site));
     *site = (CallSite){ t->node->bundle.wbs, patch };
     ir_call_info(t->ir, (uintptr_t)site);
 }

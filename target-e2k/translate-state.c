@@ -95,18 +95,10 @@ IrReg trans_usd_size(Trans *t)
  * Leaving for C
  */
 
-/* Sites live as long as the process: code may be left at any time. */
-static const Site *new_site(const Place *place, const TagPatch *tags)
+static const Site *new_site(Trans *t, const Place *place,
+                            const TagPatch *tags)
 {
-    static Site *chunk;
-    static unsigned used;
-    enum { CHUNK = 256 };
-
-    if (!chunk || used == CHUNK) {
-        chunk = g_new(Site, CHUNK);
-        used = 0;
-    }
-    Site *site = &chunk[used++];
+    Site *site = ir_keep(t->ir, sizeof(*site));
     site->ip = place->ip;
     site->geo = place->geo;
     memcpy(site->ctpr, place->ctpr, sizeof(site->ctpr));
@@ -116,14 +108,14 @@ static const Site *new_site(const Place *place, const TagPatch *tags)
 
 const Site *trans_site(Trans *t, const Place *place)
 {
-    return new_site(place, tags_patch(t, &t->now));
+    return new_site(t, place, tags_patch(t, &t->now));
 }
 
 const Site *trans_node_site(Trans *t)
 {
     if (!t->site) {
         const TagState *before = &t->tags[t->node - t->region->nodes];
-        t->site = new_site(&t->node->at, tags_patch(t, before));
+        t->site = new_site(t, &t->node->at, tags_patch(t, before));
     }
     return t->site;
 }

@@ -653,7 +653,7 @@ const TagPatch *tags_patch(Trans *t, const TagState *state)
     }
     if (!t->patch || t->patch->n != patch.n ||
         memcmp(t->patch, &patch, size)) {
-        t->patch = memcpy(g_malloc(size), &patch, size);
+        t->patch = memcpy(ir_keep(t->ir, size), &patch, size);
     }
     return t->patch;
 }

@@ -48,6 +48,43 @@ static void ir_allocate(void)
     thread_ir = ir;
 }
 
+/* --- memory kept with the region --------------------------------------------- */
+
+typedef struct IrKept {
+    struct IrKept *next;
+    size_t used, bytes;
+    uint64_t data[];
+} IrKept;
+
+void *ir_keep(Ir *ir, size_t bytes)
+{
+    enum { KEPT_CHUNK = 2048 };
+    IrKept *kept = ir->kept;
+
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (!kept || kept->bytes - kept->used < bytes) {
+        size_t size = MAX(bytes, (size_t)KEPT_CHUNK);
+
+        kept = g_malloc0(sizeof(*kept) + size);
+        *kept = (IrKept){.next = ir->kept, .bytes = size};
+        ir->kept = kept;
+    }
+    void *place = (char *)kept->data + kept->used;
+
+    kept->used += bytes;
+    return place;
+}
+
+void ir_kept_free(IrKept *kept)
+{
+    while (kept) {
+        IrKept *next = kept->next;
+
+        g_free(kept);
+        kept = next;
+    }
+}
+
 Ir *ir_begin(uint64_t ip, uint64_t key)
 {
     if (!thread_ir) {
@@ -62,6 +99,8 @@ Ir *ir_begin(uint64_t ip, uint64_t key)
     ir->n_ops = ir->n_calls = ir->n_exits = ir->n_labels = ir->n_consts = 0;
     ir->n_bundles = 0;
     ir->overflow = false;
+    ir_kept_free(ir->kept);
+    ir->kept = NULL;
     ir->ip = ip;
     ir->key = key;
     arena_reset(ir->arena);

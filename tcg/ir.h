@@ -202,10 +202,16 @@ typedef struct Ir {
     IrReg *const_table;
     unsigned const_mask, n_consts;
     Arena *arena;
+    struct IrKept *kept;         /* ir_keep() */
 } Ir;
 
 /* The per-thread builder, emptied.  Valid until the next call. */
 Ir *ir_begin(uint64_t ip, uint64_t key);
+
+/* Zeroed memory that lives as long as the region made from ir, for what its
+ * code points to; freed with the next ir_begin() if there is none. */
+void *ir_keep(Ir *ir, size_t bytes);
+void ir_kept_free(struct IrKept *kept);
 
 /* --- vregs ------------------------------------------------------------- */
 

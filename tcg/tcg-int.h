@@ -216,6 +216,7 @@ struct TcgRegion {
     unsigned n_fault_info;
     TcgRange *ranges;
     unsigned n_ranges;
+    struct IrKept *kept; /* ir_keep() */
 };
 
 /* What x86_emit() produces beside code; in the arena. */

@@ -256,6 +256,7 @@ void region_free(TcgRegion *region)
     g_free(region->fault_globals);
     g_free(region->fault_info);
     g_free(region->ranges);
+    ir_kept_free(region->kept);
     g_free(region);
 }
 
@@ -367,7 +368,7 @@ static void *copy_of(const void *from, size_t bytes)
     return bytes ? memcpy(g_malloc(bytes), from, bytes) : NULL;
 }
 
-static TcgRegion *make_region(const Ir *ir, const Emitted *out, unsigned tier,
+static TcgRegion *make_region(Ir *ir, const Emitted *out, unsigned tier,
                               const TcgRange *ranges, unsigned n_ranges,
                               const uint64_t *info, unsigned n_info)
 {
@@ -388,6 +389,8 @@ static TcgRegion *make_region(const Ir *ir, const Emitted *out, unsigned tier,
         out->fault_globals, out->n_fault_globals * sizeof(FaultGlobal));
     region->fault_info = copy_of(info, n_info * sizeof(*info));
     region->ranges = copy_of(ranges, n_ranges * sizeof(*ranges));
+    region->kept = ir->kept;
+    ir->kept = NULL;
     for (unsigned i = 0; i < region->n_slots; i++) {
         region->slots[i].owner = region;
     }
