@@ -132,6 +132,7 @@ enum {
     NBD_TUNE_NO_BATCH = 1 << 3,  /* one send per reply */
     NBD_TUNE_NO_SPARSE = 1 << 4, /* holes are sent as zero bytes */
     NBD_TUNE_NO_URING = 1 << 5,  /* never several requests in one call */
+    NBD_TUNE_LOCAL_PIPE = 1 << 6, /* zero-copy also on this machine */
 };
 
 typedef struct NbdServerParams {

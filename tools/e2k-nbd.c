@@ -294,6 +294,7 @@ static const struct {
     { "no-inline", NBD_TUNE_NO_INLINE }, { "no-batch", NBD_TUNE_NO_BATCH },
     { "no-sparse", NBD_TUNE_NO_SPARSE },
     { "no-uring", NBD_TUNE_NO_URING },
+    { "local-pipe", NBD_TUNE_LOCAL_PIPE },
 };
 
 static void take_tune(NbdToolOptions *o, const char *value)
@@ -444,7 +445,7 @@ static const ToolOption tool_options[] = {
     { 0, "detect-zeroes", "MODE", take_detect_zeroes, "off, on, unmap" },
     { 0, "tune", "LIST", take_tune,
       "switch optimisations off: no-pipe, no-pool, no-inline, no-batch, "
-      "no-sparse, no-uring" },
+      "no-sparse, no-uring; on: local-pipe" },
 };
 
 static void print_help(NbdToolOptions *o, const char *value)
