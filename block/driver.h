@@ -27,6 +27,7 @@ typedef enum BlockOptionType {
     BLOCK_OPT_NODE, /* a node name, or an object that describes a node */
     BLOCK_OPT_NODE_OR_NULL,
     BLOCK_OPT_OBJECT, /* any object; the driver checks it */
+    BLOCK_OPT_STRING_OR_OBJECT, /* the driver checks it */
     BLOCK_OPT_LIST,
 } BlockOptionType;
 

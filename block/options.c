@@ -527,6 +527,9 @@ static bool check_value(json_t *options, const BlockOption *option,
     case BLOCK_OPT_OBJECT:
         return json_is_object(json) ||
                wrong_type(option->name, "object", error);
+    case BLOCK_OPT_STRING_OR_OBJECT:
+        return json_is_object(json) || json_is_string(json) ||
+               wrong_type(option->name, "string", error);
     case BLOCK_OPT_LIST:
         return json_is_array(json) || wrong_type(option->name, "array",
                                                  error);

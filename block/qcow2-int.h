@@ -152,7 +152,7 @@ typedef struct Qcow2 {
     bool lazy;
     bool pass_discard_request, pass_discard_snapshot, pass_discard_other;
     bool discard_no_unref;
-    unsigned overlap; /* 0 none, 1 constant, 2 cached, 3 all */
+    unsigned overlap; /* bit per Qcow2MetaKind that writes must not hit */
     bool virgin_zero; /* the file grows with zeroes */
 
     int sparse_file;  /* atomic: 0 not looked yet, 1 yes, -1 no */

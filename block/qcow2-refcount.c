@@ -1016,7 +1016,7 @@ int qcow2_check_overlap(Qcow2 *s, uint64_t offset, uint64_t bytes,
         int kind =
             GPOINTER_TO_INT(g_hash_table_lookup(s->meta, &key));
 
-        if (kind != QCOW2_META_NONE && kind != (int)own) {
+        if (s->overlap & 1u << kind && kind != (int)own) {
             return qcow2_corrupt(s, true, offset, bytes,
                                  "Preventing invalid write on metadata "
                                  "(overlaps with %s)", kind_names[kind]);

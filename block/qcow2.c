@@ -211,10 +211,63 @@ typedef struct OpenOptions {
     bool lazy;
     uint64_t l2_cache;
     bool request, snapshot, other, no_unref, bitmaps_at_flush;
-    int overlap;
+    unsigned overlap;
 } OpenOptions;
 
 #define OVERLAP_WORDS "none/constant/cached/all"
+
+/* The members of "overlap-check" beside its template. */
+static const struct {
+    const char *name;
+    unsigned kinds;
+    int level; /* the first word of OVERLAP_WORDS that has them */
+} overlap_kinds[] = {
+    { "main-header", 1u << QCOW2_META_HEADER, 1 },
+    { "active-l1", 1u << QCOW2_META_ACTIVE_L1, 2 },
+    { "active-l2", 1u << QCOW2_META_ACTIVE_L2, 2 },
+    { "refcount-table", 1u << QCOW2_META_REFTABLE, 1 },
+    { "refcount-block", 1u << QCOW2_META_REFBLOCK, 2 },
+    { "snapshot-table", 1u << QCOW2_META_SNAPSHOT_TABLE, 1 },
+    { "inactive-l1", 1u << QCOW2_META_INACTIVE_L1, 2 },
+    { "inactive-l2", 1u << QCOW2_META_INACTIVE_L2, 3 },
+    { "bitmap-directory", 1u << QCOW2_META_BITMAP_DIR, 2 },
+};
+
+static const BlockOption overlap_options[] = {
+    { "template", BLOCK_OPT_ENUM, OVERLAP_WORDS },
+    { "main-header", BLOCK_OPT_BOOL },    { "active-l1", BLOCK_OPT_BOOL },
+    { "active-l2", BLOCK_OPT_BOOL },      { "refcount-table", BLOCK_OPT_BOOL },
+    { "refcount-block", BLOCK_OPT_BOOL }, { "snapshot-table", BLOCK_OPT_BOOL },
+    { "inactive-l1", BLOCK_OPT_BOOL },    { "inactive-l2", BLOCK_OPT_BOOL },
+    { "bitmap-directory", BLOCK_OPT_BOOL },
+    { NULL },
+};
+
+static bool parse_overlap(json_t *options, unsigned *kinds, GError **error)
+{
+    json_t *value = json_object_get(options, "overlap-check");
+    json_t *object = json_is_object(value) ? value : NULL;
+    int level = 2; /* cached */
+
+    if (object ? !block_options_check(object, overlap_options, error) ||
+                     !block_options_enum(object, "template", OVERLAP_WORDS,
+                                         &level, error)
+               : !block_options_enum(options, "overlap-check", OVERLAP_WORDS,
+                                     &level, error)) {
+        return false;
+    }
+    *kinds = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(overlap_kinds); i++) {
+        bool on = level >= overlap_kinds[i].level;
+
+        if (object && !block_options_bool(object, overlap_kinds[i].name, &on,
+                                          error)) {
+            return false;
+        }
+        *kinds |= on ? overlap_kinds[i].kinds : 0;
+    }
+    return true;
+}
 
 static bool parse_options(Qcow2 *s, json_t *options, unsigned flags,
                           OpenOptions *o, GError **error)
@@ -226,7 +279,6 @@ static bool parse_options(Qcow2 *s, json_t *options, unsigned flags,
     o->l2_cache = DEFAULT_L2_CACHE;
     o->request = flags & BLOCK_OPEN_UNMAP;
     o->snapshot = true;
-    o->overlap = 2;
     if (!block_options_bool(options, "lazy-refcounts", &o->lazy, error) ||
         !block_options_size(options, "cache-size", &total, error) ||
         !block_options_size(options, "l2-cache-size", &o->l2_cache, error) ||
@@ -245,10 +297,7 @@ static bool parse_options(Qcow2 *s, json_t *options, unsigned flags,
                             error) ||
         !block_options_bool(options, "bitmaps-at-flush",
                             &o->bitmaps_at_flush, error) ||
-        !block_options_enum(options, "overlap-check", OVERLAP_WORDS,
-                            &o->overlap, error) ||
-        !block_options_enum(options, "overlap-check.template", OVERLAP_WORDS,
-                            &o->overlap, error)) {
+        !parse_overlap(options, &o->overlap, error)) {
         return false;
     }
     if (block_options_get(options, "cache-size") &&
@@ -928,8 +977,7 @@ static const BlockOption open_options[] = {
     { "pass-discard-other", BLOCK_OPT_BOOL },
     { "discard-no-unref", BLOCK_OPT_BOOL },
     { "bitmaps-at-flush", BLOCK_OPT_BOOL },
-    { "overlap-check", BLOCK_OPT_STRING },
-    { "overlap-check.template", BLOCK_OPT_ENUM, OVERLAP_WORDS },
+    { "overlap-check", BLOCK_OPT_STRING_OR_OBJECT },
     { "cache-size", BLOCK_OPT_SIZE },
     { "l2-cache-size", BLOCK_OPT_SIZE },
     { "l2-cache-entry-size", BLOCK_OPT_SIZE },

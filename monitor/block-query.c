@@ -271,6 +271,7 @@ static json_t *option_type_name(const BlockOption *o)
     case BLOCK_OPT_NODE_OR_NULL:
         return json_string("q_BlockdevRef");
     case BLOCK_OPT_OBJECT:
+    case BLOCK_OPT_STRING_OR_OBJECT:
     case BLOCK_OPT_LIST:
         return json_string("any");
     }

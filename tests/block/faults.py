@@ -158,6 +158,36 @@ def test_limits(program):
             "102400" in out, out
 
 
+def test_overlap_switches(program):
+    """overlap-check as a word, a template, and single switches."""
+    with Disk() as d:
+        assert io(["-f", "qcow2", d.path], "write 0 64k")[0] == 0
+        with open(d.path, "r+b") as f:
+            f.seek(40)
+            l1 = int.from_bytes(f.read(8), "big")
+            f.seek(l1)
+            l2 = int.from_bytes(f.read(8), "big") & ~(1 << 63)
+            # The first guest cluster "lies" on the L2 table itself.
+            f.seek(l2)
+            f.write((l2 | 1 << 63).to_bytes(8, "big"))
+        image = open(d.path, "rb").read()
+        for options, caught in [("overlap-check=none", False),
+                                ("overlap-check.template=none", False),
+                                ("overlap-check.active-l2=off", False),
+                                ("overlap-check.template=none,"
+                                 "overlap-check.active-l2=on", True),
+                                ("overlap-check.template=all", True)]:
+            with open(d.path, "wb") as f:
+                f.write(image)
+            code, out = io(["--image-opts", "driver=qcow2,file.filename="
+                            f"{d.path},{options}"], "write 32k 4k")
+            assert (code == 1) == caught, (options, out)
+            assert ("overlaps with active L2 table" in out) == caught, out
+        code, out = io(["--image-opts", "driver=qcow2,file.filename="
+                        f"{d.path},overlap-check.l2=on"], "read 0 4k")
+        assert code == 1 and "l2" in out, out
+
+
 def test_temporary(program):
     with Disk() as d:
         assert io(["-f", "qcow2", d.path], "write -P 1 0 64k")[0] == 0
