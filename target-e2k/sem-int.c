@@ -175,3 +175,60 @@ uint64_t sem_subcd_c(uint64_t a, uint64_t b, uint64_t borrow)
 {
     return (unsigned __int128)a < (unsigned __int128)b + (borrow & 1);
 }
+
+/* ------------------------------------------------------------------------
+ * Flags of x86 operations: the host has them
+ */
+
+enum {
+    X86_SF_ZF_AF_PF_CF = 0xd5, /* of LAHF */
+    X86_AF = 1 << 4,
+    X86_OF_SHIFT = 11,
+};
+
+#define HOST_FLAGS(insn, type)                                                \
+    do {                                                                      \
+        type x = a;                                                           \
+        type y = b;                                                           \
+        uint32_t ax;                                                          \
+        __asm__(insn " %2, %1\n\tlahf\n\tseto %%al"                          \
+                : "=&a"(ax), "+q"(x) : "q"(y) : "cc");                        \
+        flags = (ax >> 8 & X86_SF_ZF_AF_PF_CF) |                              \
+                (ax & 1) << X86_OF_SHIFT;                                     \
+    } while (0)
+
+static uint32_t flags_of(bool sub, unsigned log2_bytes, uint64_t a, uint64_t b)
+{
+    uint32_t flags;
+
+    switch (sub << 2 | log2_bytes) {
+    case 0: HOST_FLAGS("addb", uint8_t); break;
+    case 1: HOST_FLAGS("addw", uint16_t); break;
+    case 2: HOST_FLAGS("addl", uint32_t); break;
+    case 3: HOST_FLAGS("addq", uint64_t); break;
+    case 4: HOST_FLAGS("subb", uint8_t); break;
+    case 5: HOST_FLAGS("subw", uint16_t); break;
+    case 6: HOST_FLAGS("subl", uint32_t); break;
+    default: HOST_FLAGS("subq", uint64_t); break;
+    }
+    return flags;
+}
+
+/* Of a logical result: as those of adding zero, but for the auxiliary one. */
+uint64_t sem_x86_flags(uint64_t code, uint64_t a, uint64_t b)
+{
+    unsigned width = code >> 4;
+
+    switch (code & 15) {
+    case SEM_FLAGS_ADD: return flags_of(false, width, a, b);
+    case SEM_FLAGS_SUB: return flags_of(true, width, a, b);
+    case SEM_FLAGS_ANDN: case SEM_FLAGS_ORN: case SEM_FLAGS_XORN:
+        b = ~b;
+        break;
+    default:
+        break;
+    }
+    uint64_t r = (code & 15) <= SEM_FLAGS_ANDN  ? a & b
+                 : (code & 15) <= SEM_FLAGS_ORN ? a | b : a ^ b;
+    return flags_of(false, width, r, 0) & ~X86_AF;
+}

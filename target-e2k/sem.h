@@ -78,6 +78,12 @@ uint64_t sem_umodx(uint64_t dividend, uint64_t divisor);
 uint64_t sem_smodx(uint64_t dividend, uint64_t divisor);
 uint64_t sem_addcd_c(uint64_t a, uint64_t b, uint64_t carry);
 uint64_t sem_subcd_c(uint64_t a, uint64_t b, uint64_t borrow);
+/* code: operation | log2 of the bytes << 4. */
+enum {
+    SEM_FLAGS_AND, SEM_FLAGS_ANDN, SEM_FLAGS_OR, SEM_FLAGS_ORN, SEM_FLAGS_XOR,
+    SEM_FLAGS_XORN, SEM_FLAGS_ADD, SEM_FLAGS_SUB,
+};
+uint64_t sem_x86_flags(uint64_t code, uint64_t a, uint64_t b);
 
 /* sem-packed.c */
 enum { SEM_DOT_SS, SEM_DOT_US, SEM_DOT_UU };

@@ -21,13 +21,14 @@ static unsigned result_width(const TransOp *o)
     return o->row->dst == WIDTH_S ? 4 : 8;
 }
 
-/* The constant in the second source. */
+/* The constant in the second source, as wide as the operand. */
 static bool const_src2(const TransOp *o, uint64_t *value)
 {
     if (o->op->src2.kind != OPERAND_CONST) {
         return false;
     }
-    *value = o->op->src2.value;
+    *value = o->row->src2 == WIDTH_S ? (uint32_t)o->op->src2.value
+                                     : o->op->src2.value;
     return true;
 }
 
@@ -275,7 +276,8 @@ static void trans_div(Trans *t, TransOp *o)
     default:
         break;
     }
-    if (const_src2(o, &divisor) && divisor != UINT64_MAX) {
+    if (const_src2(o, &divisor) &&
+        divisor != (width == 4 ? UINT32_MAX : UINT64_MAX)) {
         ir_op2(t->ir, IR_divs, width, o->out, o->a, o->b);
         return;
     }
@@ -567,6 +569,7 @@ TransFn *const trans_fns[SEM_COUNT] = {
     [SEM_fscale] = trans_call,
     [SEM_fapprox] = trans_call,
     [SEM_clmul] = trans_call,
+    [SEM_x86_flags] = trans_call,
     [SEM_phminposuh] = trans_call,
     [SEM_qphminposuh] = trans_call,
     [SEM_qpmpsadbh] = trans_call,

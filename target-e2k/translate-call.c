@@ -30,6 +30,11 @@ typedef struct CallOp {
 #define CODE(insn, fn, code) [INSN_##insn] = { sem_##fn, #fn, CALL_CODE, code }
 #define ISA(insn, fn) [INSN_##insn] = { sem_##fn, #fn, CALL_ISA, 0 }
 #define FP(insn, fn) [INSN_##insn] = { sem_##fn, #fn, CALL_FP, 0 }
+#define FLAGS(op, name) \
+    CODE(op##s_fb, x86_flags, SEM_FLAGS_##name), \
+    CODE(op##s_fh, x86_flags, SEM_FLAGS_##name | 1 << 4), \
+    CODE(op##s_fw, x86_flags, SEM_FLAGS_##name | 2 << 4), \
+    CODE(op##d_fd, x86_flags, SEM_FLAGS_##name | 3 << 4)
 #define FPCODE(insn, fn, code) \
     [INSN_##insn] = { sem_##fn, #fn, CALL_CODE | CALL_FP, code }
 
@@ -45,6 +50,14 @@ static const CallOp call_ops[INSN_COUNT] = {
     PURE(qpmpsadbh, qpmpsadbh),
     PURE(phminposuh, phminposuh),
     PURE(qphminposuh, qphminposuh),
+    FLAGS(and, AND),
+    FLAGS(andn, ANDN),
+    FLAGS(or, OR),
+    FLAGS(orn, ORN),
+    FLAGS(xor, XOR),
+    FLAGS(xorn, XORN),
+    FLAGS(add, ADD),
+    FLAGS(sub, SUB),
     PURE(clmull, clmull),
     PURE(clmulh, clmulh),
     ISA(pshufb, pshufb),

@@ -67,8 +67,7 @@ bool trans_rw_supported(const Node *node, const AlcOp *op)
     }
     /* Nothing else at the end of a bundle that ends the region. */
     if (trans_node_leave(&node->bundle) != LEAVE_NOT &&
-        (node->end != END_FALL || node->bundle.prepare != PREPARE_NONE ||
-         node->bundle.alct || node->bundle.alcf)) {
+        (node->end != END_FALL || node->bundle.alct || node->bundle.alcf)) {
         return false;
     }
     switch (number) {
