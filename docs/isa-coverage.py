@@ -96,7 +96,10 @@ def split_tests(arguments):
 def main():
     program, root = sys.argv[1:3]
     path = os.path.join(root, "docs", "isa-coverage.md")
-    text = document(program, split_tests(sys.argv[3:]))
+    tests = split_tests(sys.argv[3:])
+    if not tests:
+        sys.exit("no tests given: run ninja -C build isa-coverage")
+    text = document(program, tests)
     if "--check" not in sys.argv[3:]:
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
