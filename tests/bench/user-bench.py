@@ -10,6 +10,9 @@ Two groups, each reported with its geometric mean:
           against the same C at -O0 and -O2
   kernel  tests/bench/kernels/NAME.s, assembled by e2k-as, against NAME.c
 
+and two figures of their own: calls (getpid, 100 000 times, against the same
+natively; all CPU time, start included) and start (the shortest program).
+
 One line per program, of KEY=VALUE words; times are CPU seconds, the median
 of the runs, taken in turns.  tags_percent is what register tags cost, against
 -accel jit,no-tags.  The outputs must agree, or the line says so and the exit
@@ -31,6 +34,9 @@ import time
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 GUESTS = os.path.join(SOURCE, '..', 'shared', 'guests')
+# Kernels that are no measure of translated code.
+APART = ('hello', 'getpid')
+CALL_BAR = 3
 KERNELS = os.path.join(SOURCE, 'tests', 'bench', 'kernels')
 
 
@@ -148,6 +154,22 @@ def kernels(only, build, where):
             yield name, elf, os.path.join(KERNELS, name + '.c')
 
 
+def calls(user, args, where):
+    """What a system call costs, in native ones; did it go wrong?"""
+    for name, elf, source in kernels(['getpid'], args.build, where):
+        times, outputs = measure(
+            [user + ['-accel', args.accel, elf],
+             [compile_native(source, '-O2', where)]], args.runs)
+        if times is None or len(set(outputs)) != 1:
+            error = outputs if times is None else 'wrong-output'
+            print(f'user-bench group=calls program={name} error={error}')
+            return True
+        print(f'user-bench group=calls program={name} e2k_s={times[0]:.4f} '
+              f'native_O2_s={times[1]:.4f} x_O2={times[0] / times[1]:.2f} '
+              f'bar={CALL_BAR}', flush=True)
+    return False
+
+
 def start_up(user, where, build, runs):
     """Wall time and resident memory of the shortest program there is."""
     hello = os.path.join(KERNELS, 'hello.s')
@@ -191,12 +213,14 @@ def main():
                                 ('kernel', kernels(only, args.build, where))):
             ratios = []
             for name, elf, source in programs:
-                if name == 'hello':
+                if name in APART:
                     continue
                 got = compare(group, name, user + [elf], source, args, where)
                 failed |= got is None
                 ratios += [got] if got else []
             summary(group, ratios)
+        if not only or 'getpid' in only:
+            failed |= calls(user, args, where)
         start_up(user, where, args.build, args.runs)
     return 1 if failed else 0
 
