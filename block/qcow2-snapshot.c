@@ -191,14 +191,18 @@ static GByteArray *format_table(const GArray *list)
     return out;
 }
 
+/* Bytes of the table in the file; one that is too long counts up to the limit
+ * of tables that are read. */
 static uint64_t disk_table_size(Qcow2 *s)
 {
     uint64_t at = s->header.snapshots_offset;
+    uint32_t n = MIN(s->header.nb_snapshots, (uint32_t)QCOW2_MAX_SNAPSHOTS);
 
-    for (uint32_t i = 0; i < s->header.nb_snapshots; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint8_t head[ENTRY_SIZE];
 
-        if (block_pread(qcow2_file(s), at, sizeof(head), head, 0) < 0) {
+        if (at - s->header.snapshots_offset > QCOW2_MAX_SNAPSHOT_TABLE ||
+            block_pread(qcow2_file(s), at, sizeof(head), head, 0) < 0) {
             break;
         }
         at += (ENTRY_SIZE + (uint64_t)ldl_be_p(head + 36) +
