@@ -98,14 +98,14 @@ static void G_GNUC_NORETURN G_GNUC_PRINTF(1, 2) die(const char *format, ...)
 }
 
 /* Long options that other assemblers and linkers spell with one dash. */
-static void accept_single_dash(int argc, char **argv)
+static void accept_single_dash(char **argv)
 {
     static const char *const names[] = {
         "march", "Ttext", "Tdata", "Tbss", "static", "shared", "pie",
         "soname", "dynamic-linker", "mcpu",
     };
 
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; argv[i]; i++) {
         for (unsigned k = 0; k < G_N_ELEMENTS(names); k++) {
             size_t length = strlen(names[k]);
 
@@ -113,7 +113,9 @@ static void accept_single_dash(int argc, char **argv)
                 strncmp(argv[i] + 1, names[k], length) == 0 &&
                 (argv[i][1 + length] == '\0' ||
                  argv[i][1 + length] == '=')) {
-                argv[i] = g_strconcat("-", argv[i], NULL);
+                char *two_dashes = g_strconcat("-", argv[i], NULL);
+                g_free(argv[i]);
+                argv[i] = two_dashes;
             }
         }
     }
@@ -347,10 +349,11 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     g_autoptr(GOptionContext) context = g_option_context_new(
         "- assemble and link e2k programs");
+    g_auto(GStrv) args = g_strdupv(argv);
 
-    accept_single_dash(argc, argv);
+    accept_single_dash(args);
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+    if (!g_option_context_parse_strv(context, &args, &error)) {
         die("%s", error->message);
     }
     if (opt.version) {
