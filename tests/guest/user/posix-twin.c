@@ -19,36 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int tests, failed;
-
-static void check_eq(int64_t value, int64_t wanted, const char *text)
-{
-    tests++;
-    printf("%sok %d - %s\n", value == wanted ? "" : "not ", tests, text);
-    if (value != wanted) {
-        failed++;
-        printf("# got %016llx, wanted %016llx\n", (unsigned long long)value,
-               (unsigned long long)wanted);
-    }
-}
-
-static void check(int condition, const char *text)
-{
-    tests++;
-    printf("%sok %d - %s\n", condition ? "" : "not ", tests, text);
-    failed += !condition;
-}
-
-#define CALL(...) result(syscall(__VA_ARGS__))
-
-static int64_t result(long value)
-{
-    return value < 0 ? -errno : value;
-}
-
-/* A call and what it must answer; one whose positive result is wanted. */
-#define ANSWERS(wanted, text, ...) check_eq(CALL(__VA_ARGS__), wanted, text)
-#define GIVES(to, text, ...) ((to) = CALL(__VA_ARGS__), check((to) >= 0, text))
+#include "tests/guest/user/twin.h"
 
 static uint8_t buffer[4096];
 
@@ -241,6 +212,5 @@ int main(void)
     connections();
     limits();
     futexes();
-    printf("1..%d\n", tests);
-    return failed != 0;
+    return plan();
 }
