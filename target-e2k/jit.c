@@ -461,6 +461,7 @@ bool jit_init(const EngineConfig *config, GError **error)
         .jitdump = config && config->jitdump,
     };
     trans_without_tags = tcg.disabled & OPT_TAGS;
+    g_clear_pointer(&histories, g_hash_table_destroy);
     histories = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
     return tcg_init(&tcg, error);
 }

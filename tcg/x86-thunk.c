@@ -29,8 +29,13 @@ static const int8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
 
 void x86_detect(void)
 {
+    static bool done;
     unsigned a, b, c, d;
 
+    if (done) {
+        return; /* CPUID is slow in a virtual machine */
+    }
+    done = true;
     if (__get_cpuid(1, &a, &b, &c, &d)) {
         x86_features.ssse3 = c & bit_SSSE3;
         x86_features.sse41 = c & bit_SSE4_1;
