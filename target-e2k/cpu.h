@@ -300,7 +300,7 @@ struct E2kCpu {
     uint16_t cui;
     uintptr_t guest_base; /* user mode: host = guest + guest_base */
     bool direct_memory;   /* plain accesses go to guest_base + address */
-    uint64_t direct_end;  /* they end here; 0: with the 48-bit address */
+    uint64_t direct_end;  /* see cpu_direct_end() */
     /*
      * System mode.  Accesses of generated code look in soft_tlb[PSR.pm], the
      * TLB of the current address space.
@@ -461,6 +461,24 @@ Exception cpu_read_state(E2kCpu *cpu, unsigned number, uint64_t *value);
  */
 Exception cpu_write_state(E2kCpu *cpu, unsigned number, uint64_t value);
 Exception cpu_check_state_write(const E2kCpu *cpu, unsigned number);
+
+/* Where direct memory ends: direct_end, or with the 48-bit address. */
+static inline uint64_t cpu_direct_end(const E2kCpu *cpu)
+{
+    return cpu->direct_end ? cpu->direct_end : UINT64_C(1) << 48;
+}
+
+/*
+ * Is the access within direct memory?  Beyond its end the host may have
+ * memory of its own.
+ */
+static inline bool cpu_is_direct(const E2kCpu *cpu, uint64_t address,
+                                 unsigned size_bytes)
+{
+    uint64_t end = cpu_direct_end(cpu);
+
+    return address < end && size_bytes <= end - address;
+}
 
 /* Slots of accesses, behind the CPU; only when it has ops->slow_access. */
 enum { CPU_SITES_OFFSET = (sizeof(E2kCpu) + 63) / 64 * 64 };

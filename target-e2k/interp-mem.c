@@ -31,7 +31,6 @@ enum {
     SPECIAL_DCACHE_LINE = 1,
     SPECIAL_ICACHE_LINE = 2,
     CACHE_LINE = 256,
-    ADDRESS_BITS = 48,
 };
 
 /* ------------------------------------------------------------------------
@@ -49,19 +48,11 @@ static Exception fault(E2kCpu *cpu, uint64_t address, unsigned size,
     return EXC_DATA_PAGE;
 }
 
-static bool is_direct(const E2kCpu *cpu, uint64_t address, unsigned size)
-{
-    uint64_t end = cpu->direct_end ? cpu->direct_end
-                                   : UINT64_C(1) << ADDRESS_BITS;
-
-    return address < end && size <= end - address;
-}
-
 Exception interp_load_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                             unsigned mas, bool speculative, void *value)
 {
     if (cpu->direct_memory && mas == 0) {
-        if (is_direct(cpu, address, size) &&
+        if (cpu_is_direct(cpu, address, size) &&
             host_load(cpu->guest_base + address, size, value)) {
             return EXC_NONE;
         }
@@ -74,7 +65,7 @@ Exception interp_store_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                              unsigned mas, const void *value)
 {
     if (cpu->direct_memory && mas == 0) {
-        if (is_direct(cpu, address, size) &&
+        if (cpu_is_direct(cpu, address, size) &&
             host_store(cpu->guest_base + address, size, value)) {
             return EXC_NONE;
         }
@@ -88,7 +79,7 @@ static Exception compare_and_swap(E2kCpu *cpu, uint64_t address, unsigned size,
                                   bool *swapped)
 {
     if (cpu->direct_memory) {
-        if (is_direct(cpu, address, size) &&
+        if (cpu_is_direct(cpu, address, size) &&
             host_cmpxchg(cpu->guest_base + address, size, expected, value,
                          swapped)) {
             return EXC_NONE;

@@ -14,8 +14,6 @@
 #include "target-e2k/translate-int.h"
 #include "tcg/host-access.h"
 
-enum { ADDRESS_BITS = 48 };
-
 void G_GNUC_NORETURN sem_leave(E2kCpu *cpu, const void *site)
 {
     cpu->jit.site = site;
@@ -74,16 +72,11 @@ void sem_store16(E2kCpu *cpu, uint64_t address, uint64_t how, SemVec value,
  * Accesses of either kind of memory
  */
 
-static bool in_space(const E2kCpu *cpu, uint64_t address)
-{
-    return cpu->direct_memory && address >> ADDRESS_BITS == 0;
-}
-
 static bool read_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                        void *value)
 {
     return cpu->direct_memory
-               ? in_space(cpu, address) &&
+               ? cpu_is_direct(cpu, address, size) &&
                      host_load(cpu->guest_base + address, size, value)
                : cpu->ops->load(cpu, address, size, 0, false, value) ==
                      EXC_NONE;
@@ -93,7 +86,7 @@ static bool write_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                         const void *value)
 {
     return cpu->direct_memory
-               ? in_space(cpu, address) &&
+               ? cpu_is_direct(cpu, address, size) &&
                      host_store(cpu->guest_base + address, size, value)
                : cpu->ops->store(cpu, address, size, 0, value) == EXC_NONE;
 }
@@ -102,7 +95,7 @@ static bool swap_bytes(E2kCpu *cpu, uint64_t address, unsigned size,
                        const void *value, bool *swapped)
 {
     return cpu->direct_memory
-               ? in_space(cpu, address) &&
+               ? cpu_is_direct(cpu, address, size) &&
                      host_cmpxchg(cpu->guest_base + address, size,
                                   cpu->lock.value, value, swapped)
                : cpu->ops->cmpxchg(cpu, address, size, cpu->lock.value, value,

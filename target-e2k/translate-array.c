@@ -190,7 +190,7 @@ void trans_mova_check(Trans *t)
         IrReg index = aau_field(t, AREA_FIELD(k, index), 4, "index");
         unsigned size = 1u << (m->opc - 1);
         bool aligned = t->cpu->isa <= 4 && size > 1;
-        if (aligned || t->cpu->guest_base) {
+        if (aligned || trans_is_bounded(t)) {
             IrReg base = aau_field(t, AREA_FIELD(k, base), 8, "base");
             IrReg at = ir_new2(ir, IR_add, 8, base, index);
             at = ir_new2i(ir, IR_add, 8, at, m->ind);
@@ -198,9 +198,7 @@ void trans_mova_check(Trans *t)
                 ir_brcond(ir, IR_TSTNE, 8, at, trans_imm(t, size - 1),
                           trans_interp_exit(t));
             }
-            IrReg high = ir_new2i(ir, IR_shr, 8, at, 48);
-            ir_brcond(ir, IR_NE, 8, high, trans_imm(t, 0),
-                      trans_interp_exit(t));
+            trans_bound(t, at, size);
         }
         if (first_advance(b, i)) {
             IrReg step = aau_field(t, AREA_FIELD(k, step), 8, "step");
@@ -324,7 +322,7 @@ void trans_staa_check(Trans *t, TransOp *o)
         trans_invariant(t, staa_tags(t, op), 1u << op->array.ind, 0);
     }
     bool aligned = t->node->at.geo.ac && size > 1;
-    if (aligned || t->cpu->guest_base) {
+    if (aligned || trans_is_bounded(t)) {
         IrReg base, index;
         array_address(t, op, &base, &index);
         IrReg at = ir_new2(ir, IR_add, 8, base, index);
@@ -333,8 +331,7 @@ void trans_staa_check(Trans *t, TransOp *o)
             ir_brcond(ir, IR_TSTNE, 8, at, trans_imm(t, size - 1),
                       trans_interp_exit(t));
         }
-        IrReg high = ir_new2i(ir, IR_shr, 8, at, 48);
-        ir_brcond(ir, IR_NE, 8, high, trans_imm(t, 0), trans_interp_exit(t));
+        trans_bound(t, at, size);
     }
 }
 

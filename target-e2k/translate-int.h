@@ -422,6 +422,10 @@ void trans_load(Trans *t, TransOp *o);
 void trans_store(Trans *t, TransOp *o);
 /* Tests before the bundle has any effect. */
 void trans_mem_check(Trans *t, TransOp *o);
+/* Where memory is not at host address 0, the test that an access is in it;
+ * elsewhere the code generator sees to that (guest_end_bit). */
+bool trans_is_bounded(const Trans *t);
+void trans_bound(Trans *t, IrReg at, unsigned size);
 bool trans_memory_supported(unsigned isa, const AlcOp *op);
 /* A store that ends an atomic bracket: not to be executed twice. */
 bool trans_ends_lock(unsigned isa, const AlcOp *op);

@@ -28,7 +28,6 @@ enum {
     MOD_UNLOCK_ONLY = 5,
     MOD_IO = 6,
     MOD_SPECIAL = 7,
-    ADDRESS_BITS = 48,
 };
 
 typedef enum MemKind {
@@ -249,9 +248,23 @@ static void segment_address(Trans *t, TransOp *o, uint32_t leave)
     o->address = ir_new2(ir, IR_add, 8, base, offset);
 }
 
+bool trans_is_bounded(const Trans *t)
+{
+    return t->cpu->guest_base && t->cpu->direct_memory;
+}
+
+void trans_bound(Trans *t, IrReg at, unsigned size)
+{
+    if (trans_is_bounded(t)) {
+        uint64_t last = cpu_direct_end(t->cpu) - size;
+        ir_brcond(t->ir, IR_GTU, 8, at, trans_imm(t, last),
+                  trans_interp_exit(t));
+    }
+}
+
 /*
  * Alignment where it matters, descriptors, and in memory that does not start
- * at host address 0 that the address does not wrap around.
+ * at host address 0 the end of it.
  */
 void trans_mem_check(Trans *t, TransOp *o)
 {
@@ -260,22 +273,17 @@ void trans_mem_check(Trans *t, TransOp *o)
     bool masked = is_masked(o->op);
     bool aligned = size > 1 && (t->node->at.geo.ac ||
                                 (masked && t->cpu->isa <= 5));
-    bool bounded = t->cpu->guest_base && t->cpu->direct_memory;
 
     if (by_segment(o->op)) {
         segment_address(t, o, trans_interp_exit(t));
     }
-    if (aligned || bounded) {
+    if (aligned || trans_is_bounded(t)) {
         IrReg at = flat_address(t, o);
         if (aligned) {
             ir_brcond(ir, IR_TSTNE, 8, at, trans_imm(t, size - 1),
                       trans_interp_exit(t));
         }
-        if (bounded) {
-            IrReg high = ir_new2i(ir, IR_shr, 8, at, ADDRESS_BITS);
-            ir_brcond(ir, IR_NE, 8, high, trans_imm(t, 0),
-                      trans_interp_exit(t));
-        }
+        trans_bound(t, at, size);
     }
 }
 

@@ -46,8 +46,8 @@ static Exception data_fault(E2kCpu *cpu, uint64_t address, unsigned size,
 static Exception box_load(E2kCpu *cpu, uint64_t address, unsigned size,
                           unsigned mas, bool speculative, void *value)
 {
-    if (address < BOX_SPACE && host_load(cpu->guest_base + address, size,
-                                         value)) {
+    if (cpu_is_direct(cpu, address, size) &&
+        host_load(cpu->guest_base + address, size, value)) {
         return EXC_NONE;
     }
     return data_fault(cpu, address, size, ACCESS_LOAD);
@@ -56,8 +56,8 @@ static Exception box_load(E2kCpu *cpu, uint64_t address, unsigned size,
 static Exception box_store(E2kCpu *cpu, uint64_t address, unsigned size,
                            unsigned mas, const void *value)
 {
-    if (address < BOX_SPACE && host_store(cpu->guest_base + address, size,
-                                          value)) {
+    if (cpu_is_direct(cpu, address, size) &&
+        host_store(cpu->guest_base + address, size, value)) {
         return EXC_NONE;
     }
     return data_fault(cpu, address, size, ACCESS_STORE);
@@ -68,8 +68,8 @@ static Exception box_probe(E2kCpu *cpu, uint64_t address, unsigned size,
 {
     uint8_t bytes[16];
 
-    if (address < BOX_SPACE && host_load(cpu->guest_base + address, size,
-                                         bytes)) {
+    if (cpu_is_direct(cpu, address, size) &&
+        host_load(cpu->guest_base + address, size, bytes)) {
         return EXC_NONE;
     }
     return data_fault(cpu, address, size, kind);
@@ -79,8 +79,9 @@ static Exception box_cmpxchg(E2kCpu *cpu, uint64_t address, unsigned size,
                              const void *expected, const void *value,
                              bool *swapped)
 {
-    if (address < BOX_SPACE && host_cmpxchg(cpu->guest_base + address, size,
-                                            expected, value, swapped)) {
+    if (cpu_is_direct(cpu, address, size) &&
+        host_cmpxchg(cpu->guest_base + address, size, expected, value,
+                     swapped)) {
         return EXC_NONE;
     }
     return data_fault(cpu, address, size, ACCESS_STORE);
@@ -90,7 +91,7 @@ static Exception box_fetch(E2kCpu *cpu, uint64_t address, uint8_t bytes[64],
                            unsigned *got)
 {
     *got = 0;
-    while (*got < 64 && address + *got < BOX_SPACE &&
+    while (*got < 64 && cpu_is_direct(cpu, address + *got, 8) &&
            host_load(cpu->guest_base + address + *got, 8, bytes + *got)) {
         *got += 8;
     }
@@ -105,27 +106,40 @@ static const CpuOps box_ops = {
     .fetch = box_fetch,
 };
 
+static uint8_t *map_space(void)
+{
+    uint8_t *base = mmap(NULL, BOX_SPACE + BOX_BEYOND, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (base == MAP_FAILED || mprotect(base + BOX_SPACE, BOX_BEYOND,
+                                       PROT_READ | PROT_WRITE) < 0) {
+        return NULL;
+    }
+    memset(base + BOX_SPACE, 0xa5, BOX_BEYOND);
+    return base;
+}
+
 Box *box_new(const char *model)
 {
     Box *box = g_new0(Box, 1);
     const CpuModel *m = cpu_model_find(model);
 
-    box->base = mmap(NULL, BOX_SPACE, PROT_NONE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    box->base = map_space();
     box->cpu = m ? cpu_new(m, &box_ops, box, 1 << 16, 1 << 12) : NULL;
-    if (box->base == MAP_FAILED || !box->cpu) {
+    if (!box->base || !box->cpu) {
         fprintf(stderr, "cannot make a CPU of model %s\n", model);
         exit(EXIT_FAILURE);
     }
     box->cpu->guest_base = (uintptr_t)box->base;
     box->cpu->direct_memory = true;
+    box->cpu->direct_end = BOX_SPACE;
     return box;
 }
 
 void box_free(Box *box)
 {
     cpu_free(box->cpu);
-    munmap(box->base, BOX_SPACE);
+    munmap(box->base, BOX_SPACE + BOX_BEYOND);
     g_free(box);
 }
 

@@ -4,7 +4,8 @@
  *
  * Guest memory is one reserved range of host memory; pages exist only where
  * box_map() made them, so guest addresses 0 and all others fault.  A box may
- * run in either engine.
+ * run in either engine.  Behind guest memory the host has memory of its own,
+ * BOX_BEYOND bytes with bits set in them: an engine that gets there is seen.
  */
 #ifndef TESTS_INSN_BOX_H
 #define TESTS_INSN_BOX_H
@@ -12,6 +13,7 @@
 #include "target-e2k/exec.h"
 
 #define BOX_SPACE (UINT64_C(1) << 32) /* bytes of guest address space */
+#define BOX_BEYOND (UINT64_C(1) << 20)
 
 typedef struct Box {
     E2kCpu *cpu;
