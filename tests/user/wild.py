@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 LIMIT = 1 << 46
-FORMS = "01234"
+FORMS = "0123456"
 
 
 def emulator_memory(pid):

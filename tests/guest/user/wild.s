@@ -1,6 +1,6 @@
-! Stores through a wild pointer: argv[1] is the form of the address ('0' to
-! '4'), the pointer comes as 16 hexadecimal digits on standard input.  Says
-! "ready" first, and "survived" if the store had no consequences.
+! Accesses through a wild pointer: argv[1] is their form ('0' to '6'), the
+! pointer comes as 16 hexadecimal digits on standard input.  Says
+! "ready" first, and "survived" if the access had no consequences.
 
 	.include "lib.inc"
 
@@ -52,6 +52,12 @@ digits:
 	GOTO_IF %pred1, 3f
 	GOTO_IF %pred2, 4f
 	GOTO_IF %pred3, 5f
+	{
+		cmpedb %dr8, 0x35, %pred0
+		cmpedb %dr8, 0x36, %pred1
+	}
+	GOTO_IF %pred0, 6f
+	GOTO_IF %pred1, 7f
 	{				! a load, then
 		ldd %dr10, 0, %dr15
 	}
@@ -89,6 +95,22 @@ digits:
 	}
 	{
 		std %dr11, %dr12, %dr10
+	}
+	GOTO 9f
+6:	! a load that begins an atomic bracket
+	{
+		ldd,0 %dr10, 0, %dr15, mas=0x7
+	}
+	GOTO 9f
+7:	! a store that ends one begun elsewhere
+	{
+		addd 0, digits, %dr11
+	}
+	{
+		ldd,0 %dr11, 0, %dr15, mas=0x7
+	}
+	{
+		std,2 %dr10, 0, %dr10, mas=0x2
 	}
 9:
 	PRINT "survived\n"
