@@ -4,24 +4,19 @@
  *   host signal -> host_handler(): note it, block all, stop the CPU
  *   run loop    -> signal_deliver_pending(): frame, or default action
  *   handler returns to TRAMPOLINE_SIGRETURN -> signal_return()
- *
- * Raw system calls are used for masks and actions, because the guest owns
- * all 64 signals, also those the host's libc keeps for itself.
  */
-#include "linux-user/signal.h"
+#include "linux-user/signal-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "linux-user/core-file.h"
 #include "linux-user/debug.h"
 #include "linux-user/ptrace.h"
 #include "linux-user/syscall.h"
-#include "tcg/host-access.h"
 #include "util/bytes.h"
 #include "util/log.h"
 
@@ -35,7 +30,6 @@ enum {
     UC_MCONTEXT = 40,
     UC_SIGMASK = 1616,
     UC_EXTRA = 1744,
-    GUEST_MINSIGSTKSZ = 4096,
     GUEST_SA_SIGINFO = 4,
     GUEST_SA_ONSTACK = 0x08000000,
     GUEST_SA_RESTART = 0x10000000,
@@ -106,217 +100,10 @@ struct SignalRecord {
     bool restart;            /* make the interrupted system call again */
 };
 
-/* Kernel sigaction of the host, for raw calls. */
-typedef struct HostSigaction {
-    void (*handler)(int, siginfo_t *, void *);
-    unsigned long flags;
-    void (*restorer)(void);
-    uint64_t mask;
-} HostSigaction;
-
-#define SIGBIT(n) (UINT64_C(1) << ((n) - 1))
-#define SYNCHRONOUS                                                            \
-    (SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) | SIGBIT(SIGILL))
-#define UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
-
-static const char *const signal_names[] = {
-    [SIGHUP] = "SIGHUP",   [SIGINT] = "SIGINT",   [SIGQUIT] = "SIGQUIT",
-    [SIGILL] = "SIGILL",   [SIGTRAP] = "SIGTRAP", [SIGABRT] = "SIGABRT",
-    [SIGBUS] = "SIGBUS",   [SIGFPE] = "SIGFPE",   [SIGKILL] = "SIGKILL",
-    [SIGUSR1] = "SIGUSR1", [SIGSEGV] = "SIGSEGV", [SIGUSR2] = "SIGUSR2",
-    [SIGPIPE] = "SIGPIPE", [SIGALRM] = "SIGALRM", [SIGTERM] = "SIGTERM",
-    [SIGSTKFLT] = "SIGSTKFLT", [SIGCHLD] = "SIGCHLD", [SIGCONT] = "SIGCONT",
-    [SIGSTOP] = "SIGSTOP", [SIGTSTP] = "SIGTSTP", [SIGTTIN] = "SIGTTIN",
-    [SIGTTOU] = "SIGTTOU", [SIGURG] = "SIGURG",   [SIGXCPU] = "SIGXCPU",
-    [SIGXFSZ] = "SIGXFSZ", [SIGVTALRM] = "SIGVTALRM", [SIGPROF] = "SIGPROF",
-    [SIGWINCH] = "SIGWINCH", [SIGIO] = "SIGIO",   [SIGPWR] = "SIGPWR",
-    [SIGSYS] = "SIGSYS",
-};
-
-const char *signal_name(int number)
-{
-    if (number > 0 && number < (int)G_N_ELEMENTS(signal_names) &&
-        signal_names[number]) {
-        return signal_names[number];
-    }
-    return "SIGRT";
-}
-
-/* Signals whose default action is a core dump: worth a state dump of ours. */
-static bool default_dumps(int number)
-{
-    return SIGBIT(number) &
-           (SIGBIT(SIGQUIT) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) |
-            SIGBIT(SIGABRT) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) |
-            SIGBIT(SIGSEGV) | SIGBIT(SIGXCPU) | SIGBIT(SIGXFSZ) |
-            SIGBIT(SIGSYS));
-}
-
 static bool default_ignores(int number)
 {
     return SIGBIT(number) & (SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) |
                              SIGBIT(SIGURG) | SIGBIT(SIGWINCH));
-}
-
-/* ------------------------------------------------------------------ */
-/* Host side */
-
-static void host_sigmask(uint64_t mask)
-{
-    mask &= ~(SYNCHRONOUS | UNBLOCKABLE);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
-}
-
-void signal_set_mask(UserThread *thread, uint64_t mask)
-{
-    thread->blocked = mask & ~UNBLOCKABLE;
-    if (!thread->signal_pending) {
-        host_sigmask(thread->blocked);
-    }
-}
-
-static void die_of_bug(int number, uintptr_t address, uintptr_t pc)
-{
-    char text[160];
-    uint64_t none = 0;
-    HostSigaction action = { .handler = (void *)SIG_DFL };
-    int length = snprintf(text, sizeof(text),
-                          "e2k-user: internal error: %s at %#lx, address %#lx\n",
-                          signal_name(number), (unsigned long)pc,
-                          (unsigned long)address);
-
-    if (write(STDERR_FILENO, text, length) < 0) {
-        /* Nothing better to do. */
-    }
-    syscall(SYS_rt_sigaction, number, &action, NULL, 8);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
-    syscall(SYS_tgkill, getpid(), (int)syscall(SYS_gettid), number);
-    _exit(128 + number);
-}
-
-/* The write bit of the page fault error code. */
-static bool fault_is_write(const ucontext_t *context)
-{
-#ifdef __x86_64__
-    return context->uc_mcontext.gregs[REG_ERR] & 2;
-#else
-    return false;
-#endif
-}
-
-static uintptr_t context_pc(const ucontext_t *context)
-{
-#ifdef __x86_64__
-    return context->uc_mcontext.gregs[REG_RIP];
-#else
-    return 0;
-#endif
-}
-
-static void host_handler(int number, siginfo_t *info, void *data)
-{
-    ucontext_t *context = data;
-    UserThread *thread = current_thread;
-    int saved_errno = errno;
-
-    if ((SIGBIT(number) & SYNCHRONOUS) && info->si_code > 0) {
-        uintptr_t address = (uintptr_t)info->si_addr;
-
-        if (!host_access_recover(context) &&
-            !engine_handle_fault(context, address, fault_is_write(context))) {
-            die_of_bug(number, address, context_pc(context));
-        }
-        errno = saved_errno;
-        return;
-    }
-    if (thread && ptrace_note_nudge(thread, info)) {
-        safe_syscall_rewind(context);
-        cpu_request_stop(thread->cpu);
-    } else if (thread && !thread->signal_pending) {
-        thread->pending_info = *info;
-        thread->pending_info.si_signo = number;
-        thread->signal_pending = 1;
-        /* Nothing more until the run loop has dealt with this one. */
-        memset(&context->uc_sigmask, 0xff, 8);
-        for (int n = 1; n <= GUEST_NSIG; n++) {
-            if (SIGBIT(n) & SYNCHRONOUS) {
-                sigdelset(&context->uc_sigmask, n);
-            }
-        }
-        safe_syscall_rewind(context);
-        cpu_request_stop(thread->cpu);
-    }
-    errno = saved_errno;
-}
-
-#ifdef __x86_64__
-__asm__(".text\n.p2align 4\nhost_signal_restorer:\n"
-        "mov $15, %eax\nsyscall\n");
-extern void host_signal_restorer(void);
-enum { HOST_SA_RESTORER = 0x04000000 };
-#endif
-
-static void host_action(int number, void (*handler)(int, siginfo_t *, void *))
-{
-    HostSigaction action = {
-        .handler = handler,
-        .flags = SA_SIGINFO | SA_ONSTACK,
-        .mask = ~SYNCHRONOUS,
-    };
-
-#ifdef __x86_64__
-    action.flags |= HOST_SA_RESTORER;
-    action.restorer = host_signal_restorer;
-#endif
-    if (number == SIGCHLD) {
-        /* SA_NOCLDSTOP and SA_NOCLDWAIT change what the kernel does. */
-        action.flags |= current_thread->process->actions[SIGCHLD].flags & 3;
-    }
-    syscall(SYS_rt_sigaction, number, &action, NULL, 8);
-}
-
-static void install(UserProcess *process, int number)
-{
-    uint64_t handler = process->actions[number].handler;
-
-    if (number == SIGKILL || number == SIGSTOP) {
-        return;
-    }
-    if ((SIGBIT(number) & SYNCHRONOUS) ||
-        (handler != 0 && handler != 1) ||
-        (handler == 0 &&
-         (default_dumps(number) ||
-          (current_thread && current_thread->trace)))) {
-        host_action(number, host_handler);
-    } else {
-        host_action(number, handler ? (void *)SIG_IGN : (void *)SIG_DFL);
-    }
-}
-
-void signal_take_all(UserProcess *process)
-{
-    for (int number = 1; number <= GUEST_NSIG; number++) {
-        if (!(SIGBIT(number) & (UNBLOCKABLE | SIGBIT(SIGTSTP) |
-                                SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))) &&
-            process->actions[number].handler != 1) {
-            host_action(number, host_handler);
-        }
-    }
-}
-
-void signal_init(UserProcess *process)
-{
-    for (int number = 1; number <= GUEST_NSIG; number++) {
-        HostSigaction old = { 0 };
-
-        syscall(SYS_rt_sigaction, number, NULL, &old, 8);
-        process->actions[number].handler =
-            old.handler == (void *)SIG_IGN ? 1 : 0;
-        if ((SIGBIT(number) & SYNCHRONOUS) || default_dumps(number)) {
-            install(process, number);
-        }
-    }
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &current_thread->blocked, 8);
 }
 
 /* ------------------------------------------------------------------ */
@@ -329,7 +116,7 @@ static void die_of(UserThread *thread, const siginfo_t *info,
     HostSigaction action = { .handler = (void *)SIG_DFL };
     uint64_t mask = ~SIGBIT(number);
 
-    if (default_dumps(number)) {
+    if (signal_dumps(number)) {
         g_autofree char *why =
             g_strdup_printf("%s%s%s", signal_name(number),
                             what ? ": " : "", what ? what : "");
@@ -347,12 +134,6 @@ static void die_of(UserThread *thread, const siginfo_t *info,
 
 /* ------------------------------------------------------------------ */
 /* Frames */
-
-static bool on_altstack(const UserThread *thread, uint64_t sp)
-{
-    return thread->altstack.size &&
-           sp - thread->altstack.sp < thread->altstack.size;
-}
 
 static uint64_t state_of(E2kCpu *cpu, unsigned number)
 {
@@ -376,46 +157,6 @@ static uint64_t cr1_hi_of(const E2kCpu *cpu)
            (cpu->usd_size >> 4) << 36;
 }
 
-/* stack_t in the width of the mode: address, flags, size. */
-enum { STACK_MOST = 24 };
-
-static void put_stack(UserThread *thread, uint8_t *b, bool narrow)
-{
-    bool active = on_altstack(thread, thread->cpu->usd_base);
-    int flags = !thread->altstack.size ? SS_DISABLE
-                : thread->altstack.flags | (active ? SS_ONSTACK : 0);
-
-    memset(b, 0, STACK_MOST);
-    if (narrow) {
-        stl_le_p(b, thread->altstack.sp);
-        stl_le_p(b + 4, flags);
-        stl_le_p(b + 8, thread->altstack.size);
-    } else {
-        stq_le_p(b, thread->altstack.sp);
-        stl_le_p(b + 8, flags);
-        stq_le_p(b + 16, thread->altstack.size);
-    }
-}
-
-typedef struct GuestStack {
-    uint64_t sp, size;
-    int flags;
-} GuestStack;
-
-static bool get_stack(uint64_t from, bool narrow, GuestStack *stack)
-{
-    uint8_t b[STACK_MOST];
-
-    if (!guest_read(from, b, narrow ? 12 : STACK_MOST)) {
-        return false;
-    }
-    *stack = narrow ? (GuestStack){ ldl_le_p(b), ldl_le_p(b + 8),
-                                    (int)ldl_le_p(b + 4) }
-                    : (GuestStack){ ldq_le_p(b), ldq_le_p(b + 16),
-                                    (int)ldl_le_p(b + 8) };
-    return true;
-}
-
 static void fill_frame(UserThread *thread, uint8_t *frame,
                        const siginfo_t *info, uint64_t old_mask)
 {
@@ -430,7 +171,7 @@ static void fill_frame(UserThread *thread, uint8_t *frame,
 
     memset(frame, 0, FRAME_BYTES);
     signal_info_to_guest(info, frame + FRAME_INFO, narrow);
-    put_stack(thread, stack, narrow);
+    signal_put_stack(thread, stack, narrow);
     memcpy(uc + (narrow ? 8 : UC_STACK), stack, narrow ? 12 : 24);
     stq_le_p(parts + UC_SIGMASK, old_mask);
 
@@ -527,7 +268,7 @@ static void deliver_to_handler(UserThread *thread,
     bool restart = false;
     uint64_t address;
 
-    if (on_altstack(thread, top)) {
+    if (signal_on_altstack(thread, top)) {
         stack_low = thread->altstack.sp;
         stack_high = thread->altstack.sp + thread->altstack.size;
     } else if ((action->flags & GUEST_SA_ONSTACK) && thread->altstack.size) {
@@ -589,7 +330,7 @@ void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
     action = process->actions[number];
     if (action.handler > 1 && (action.flags & GUEST_SA_RESETHAND)) {
         process->actions[number].handler = 0;
-        install(process, number);
+        signal_install(process, number);
     }
     g_mutex_unlock(&process->signal_lock);
     if (thread->process->options.strace || log_on(LOG_STRACE)) {
@@ -634,11 +375,11 @@ void signal_deliver_pending(UserThread *thread)
         if ((thread->blocked & SIGBIT(info.si_signo)) &&
             !thread->suspended) {
             /* Only the unblockable-for-us four come here: send it again. */
-            host_sigmask(thread->blocked);
+            signal_host_mask(thread->blocked);
             continue;
         }
         signal_deliver(thread, &info, false, NULL);
-        host_sigmask(thread->blocked);
+        signal_host_mask(thread->blocked);
     }
 }
 
@@ -662,7 +403,7 @@ void signal_return(UserThread *thread)
     parts = uc - (narrow ? UC_SHIFT_32 : 0);
     if (!guest_read(parts + UC_SIGMASK, edited, 8) ||
         !guest_read(parts + UC_MCONTEXT + 8, edited + 8, 8) ||
-        !get_stack(uc + (narrow ? 8 : UC_STACK), narrow, &stack)) {
+        !signal_get_stack(uc + (narrow ? 8 : UC_STACK), narrow, &stack)) {
         g_free(record);
         signal_raise(thread, SIGSEGV, SI_KERNEL, 0, 0);
         return;
@@ -677,7 +418,7 @@ void signal_return(UserThread *thread)
             restart = false;
         }
     }
-    if (!on_altstack(thread, cpu->usd_base)) {
+    if (!signal_on_altstack(thread, cpu->usd_base)) {
         thread->altstack.sp = stack.sp;
         thread->altstack.flags = stack.flags & ~(SS_ONSTACK | SS_DISABLE);
         thread->altstack.size = stack.flags & SS_DISABLE ? 0 : stack.size;
@@ -702,134 +443,4 @@ void signal_drop_records(UserThread *thread, const ChainFrame *frame)
 void signal_free_records(UserThread *thread)
 {
     signal_drop_records(thread, NULL);
-}
-
-/* ------------------------------------------------------------------ */
-/* System calls */
-
-/* handler, flags, restorer in the width of the mode, then the mask. */
-static bool read_action(uint64_t from, bool narrow, GuestSigaction *action)
-{
-    uint32_t words[5];
-
-    if (!narrow) {
-        return guest_read(from, action, sizeof(*action));
-    }
-    if (!guest_read(from, words, sizeof(words))) {
-        return false;
-    }
-    *action = (GuestSigaction){ words[0], words[1], words[2],
-                                words[3] | (uint64_t)words[4] << 32 };
-    return true;
-}
-
-static bool write_action(uint64_t to, bool narrow,
-                         const GuestSigaction *action)
-{
-    uint32_t words[5] = { action->handler, action->flags, action->restorer,
-                          action->mask, action->mask >> 32 };
-
-    return narrow ? guest_write(to, words, sizeof(words))
-                  : guest_write(to, action, sizeof(*action));
-}
-
-int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
-                         uint64_t old, uint64_t size)
-{
-    UserProcess *process = thread->process;
-    GuestSigaction now;
-    GuestSigaction new;
-
-    if (size != 8 || number < 1 || number > GUEST_NSIG) {
-        return -EINVAL;
-    }
-    if (act && (number == SIGKILL || number == SIGSTOP)) {
-        return -EINVAL;
-    }
-    if (act && !read_action(act, thread->narrow, &new)) {
-        return -EFAULT;
-    }
-    g_mutex_lock(&process->signal_lock);
-    now = process->actions[number];
-    if (act) {
-        new.mask &= ~UNBLOCKABLE;
-        process->actions[number] = new;
-        install(process, number);
-    }
-    g_mutex_unlock(&process->signal_lock);
-    return old && !write_action(old, thread->narrow, &now) ? -EFAULT : 0;
-}
-
-int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
-                           uint64_t old)
-{
-    uint64_t before = thread->blocked;
-    uint64_t bits;
-
-    if (set) {
-        if (!guest_read(set, &bits, 8)) {
-            return -EFAULT;
-        }
-        switch (how) {
-        case SIG_BLOCK:
-            signal_set_mask(thread, before | bits);
-            break;
-        case SIG_UNBLOCK:
-            signal_set_mask(thread, before & ~bits);
-            break;
-        case SIG_SETMASK:
-            signal_set_mask(thread, bits);
-            break;
-        default:
-            return -EINVAL;
-        }
-    }
-    return old && !guest_write(old, &before, 8) ? -EFAULT : 0;
-}
-
-int64_t signal_sigaltstack(UserThread *thread, uint64_t ss, uint64_t old)
-{
-    bool narrow = thread->narrow;
-    GuestStack stack;
-    uint8_t now[STACK_MOST];
-
-    put_stack(thread, now, narrow);
-    if (ss) {
-        if (!get_stack(ss, narrow, &stack)) {
-            return -EFAULT;
-        }
-        if (on_altstack(thread, thread->cpu->usd_base)) {
-            return -EPERM;
-        }
-        if (stack.flags & ~(SS_DISABLE | SS_ONSTACK | (int)(1u << 31))) {
-            return -EINVAL;
-        }
-        if (stack.flags & SS_DISABLE) {
-            thread->altstack.size = 0;
-        } else {
-            if (stack.size < GUEST_MINSIGSTKSZ) {
-                return -ENOMEM;
-            }
-            thread->altstack.sp = stack.sp;
-            thread->altstack.size = stack.size;
-            thread->altstack.flags = stack.flags & (int)(1u << 31);
-        }
-    }
-    return old && !guest_write(old, now, narrow ? 12 : STACK_MOST) ? -EFAULT
-                                                                   : 0;
-}
-
-int64_t signal_sigsuspend(UserThread *thread, uint64_t mask)
-{
-    uint64_t bits;
-
-    if (!guest_read(mask, &bits, 8)) {
-        return -EFAULT;
-    }
-    bits &= ~(SYNCHRONOUS | UNBLOCKABLE);
-    thread->suspend_saved = thread->blocked;
-    thread->suspended = true;
-    thread->blocked = bits;
-    safe_syscall(SYS_rt_sigsuspend, (uint64_t)&bits, 8, 0, 0, 0, 0);
-    return RESTART_NEVER;
 }
