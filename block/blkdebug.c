@@ -4,7 +4,7 @@
  * Rules wait for an event ("none": from the start) in a state (0: any) and
  * then fail the requests they match; other rules change the state.  Events
  * come from the drivers above through block_debug_event().  A break stops
- * whoever passes its event until it is resumed by tag.
+ * whoever passes its event until it is resumed by tag, or the program ends.
  */
 #include "block/driver.h"
 
@@ -14,6 +14,7 @@
 
 #include "block/node-int.h"
 #include "block/options.h"
+#include "block/wind-up.h"
 
 #define IO_TYPES "read/write/write-zeroes/discard/flush/block-status"
 
@@ -237,8 +238,10 @@ static void stop_at_break(DebugState *s, const char *event)
         g_ptr_array_remove_index(s->breaks, i);
         g_ptr_array_add(s->stopped, &here);
         g_cond_broadcast(&s->changed);
-        while (!here.resumed) {
-            g_cond_wait(&s->changed, &s->lock);
+        while (!here.resumed && !block_winding_up()) {
+            g_cond_wait_until(&s->changed, &s->lock,
+                              g_get_monotonic_time() +
+                                  BLOCK_WIND_UP_LOOK_US);
         }
         g_ptr_array_remove(s->stopped, &here);
         g_free(here.tag);

@@ -41,6 +41,11 @@ struct BlockJob {
 
 static GQueue jobs = G_QUEUE_INIT; /* graph lock */
 
+/* Changes of any job's status, for block_job_cancel_all(). */
+static GMutex changes_lock;
+static GCond changes_cond;
+static guint64 changes; /* changes_lock */
+
 static const char *const status_names[] = {
 #define X(name, text) text,
     BLOCK_JOB_STATUSES(X)
@@ -81,6 +86,10 @@ static void set_status(BlockJob *job, BlockJobStatus status)
     block_event("JOB_STATUS_CHANGE",
                 json_pack("{s:s, s:s}", "id", job->id, "status",
                           status_names[status]));
+    g_mutex_lock(&changes_lock);
+    changes++;
+    g_cond_broadcast(&changes_cond);
+    g_mutex_unlock(&changes_lock);
 }
 
 static bool check_verb(BlockJob *job, BlockJobVerb verb, GError **error)
@@ -723,29 +732,45 @@ json_t *block_job_query_block(BlockJob *job)
     return info;
 }
 
+/* Lets go of jobs that have ended; cancels one of the others. */
+static bool cancel_one(bool *left)
+{
+    BlockJob *next;
+
+    *left = false;
+    for (BlockJob *job = block_job_next(NULL); job; job = next) {
+        next = block_job_next(job);
+        if (job->status == BLOCK_JOB_CONCLUDED) {
+            job_vanish(job);
+            continue;
+        }
+        *left = true;
+        if ((!job->cancelled || !job->force) &&
+            block_job_cancel(job, true, NULL)) {
+            return true; /* the list may have changed */
+        }
+    }
+    return false;
+}
+
 void block_job_cancel_all(void)
 {
-    for (;;) {
-        bool left = false;
-        BlockJob *next;
+    bool left = true;
 
+    while (left) {
+        guint64 seen;
+
+        g_mutex_lock(&changes_lock);
+        seen = changes;
+        g_mutex_unlock(&changes_lock);
         block_graph_lock();
-        for (BlockJob *job = block_job_next(NULL); job; job = next) {
-            next = block_job_next(job);
-            if (job->status == BLOCK_JOB_CONCLUDED) {
-                job_vanish(job);
-                continue;
-            }
-            left = true;
-            if (!job->cancelled || !job->force) {
-                block_job_cancel(job, true, NULL);
-                break; /* the list may have changed */
-            }
+        while (cancel_one(&left)) {
         }
         block_graph_unlock();
-        if (!left) {
-            return;
+        g_mutex_lock(&changes_lock);
+        while (left && changes == seen) {
+            g_cond_wait(&changes_cond, &changes_lock);
         }
-        g_usleep(1000);
+        g_mutex_unlock(&changes_lock);
     }
 }

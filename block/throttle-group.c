@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/options.h"
+#include "block/wind-up.h"
 
 enum { TOTAL, READ, WRITE, KINDS };
 
@@ -226,13 +227,14 @@ void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
                        bucket_wait(&group->bytes[kind])),
                    MAX(bucket_wait(&group->ops[TOTAL]),
                        bucket_wait(&group->ops[kind])));
-        if (wait <= 0 || (cancel && __atomic_load_n(cancel,
-                                                    __ATOMIC_RELAXED))) {
+        if (wait <= 0 || block_winding_up() ||
+            (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))) {
             break;
         }
         g_cond_wait_until(&group->changed, &group->lock,
-                          g_get_monotonic_time() +
-                              (gint64)(MIN(wait, 0.1) * 1e6) + 1);
+                          g_get_monotonic_time() + 1 +
+                              (gint64)MIN(wait * 1e6,
+                                          BLOCK_WIND_UP_LOOK_US));
     }
     group->bytes[TOTAL].level += bytes;
     group->bytes[kind].level += bytes;

@@ -25,7 +25,8 @@ ThrottleGroup *throttle_group_find(const char *id);
 
 /*
  * Sleeps until a request of this size may go.  Any thread.  *cancel (may be
- * NULL) is polled: when it turns true the request passes at once.
+ * NULL) is polled: when it turns true the request passes at once; so it does
+ * when the program ends.
  */
 void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
                          const int *cancel);

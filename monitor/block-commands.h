@@ -19,7 +19,7 @@ bool monitor_export_option(const char *text, GError **error);
 bool monitor_nbd_server_option(const char *text, GError **error);
 bool monitor_object_option(const char *text, GError **error);
 
-/* Stops jobs, exports and the server, closes all nodes: before exit. */
+/* Winds up (see block/wind-up.h): ends jobs, exports, the server and nodes. */
 void monitor_block_shutdown(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "block/monitor-nodes.h"
 #include "block/object.h"
 #include "block/options.h"
+#include "block/wind-up.h"
 #include "monitor/block-commands-int.h"
 #include "monitor/block-jobs-int.h"
 
@@ -293,7 +294,9 @@ void monitor_register_block(void)
 
 void monitor_block_shutdown(void)
 {
+    block_wind_up_begin();
     block_job_cancel_all();
     block_nbd_server_stop(NULL);
     block_close_all();
+    block_wind_up_end();
 }

@@ -5,6 +5,7 @@
  *   client-list.c       what exports a server has
  *   client.c            requests, replies, reconnection
  *   client-reply.c      checking and taking apart what a server answers
+ *   client-wind-up.c    servers that are silent when the program ends
  */
 #ifndef NBD_CLIENT_INT_H
 #define NBD_CLIENT_INT_H
@@ -58,6 +59,14 @@ void nbd_handshake_refused(NbdHandshake *h, uint32_t option,
 bool nbd_handshake_query(NbdHandshake *h, uint32_t option, const char *query,
                          GError **error);
 
+/* ---- The end of the program (client-wind-up.c) --------------------------- */
+
+bool nbd_clients_winding_up(void);
+void nbd_client_register(NbdClient *client);
+void nbd_client_unregister(NbdClient *client);
+/* client.c: once a second while the program ends. */
+void nbd_client_look(NbdClient *client);
+
 /* ---- Requests ------------------------------------------------------------ */
 
 typedef struct NbdCall {
@@ -82,6 +91,10 @@ typedef struct NbdInput {
     uint8_t *buf;
     size_t pos, end, size;
 } NbdInput;
+
+/* The part [skip, skip + bytes) of an iovec list, as a new list of *n. */
+struct iovec *nbd_iov_slice(const struct iovec *iov, int niov, uint64_t skip,
+                            uint64_t bytes, int *n);
 
 /* What a client must know to judge a reply. */
 typedef struct NbdReplyRules {

@@ -26,6 +26,30 @@ static int broken(char **complaint, const char *text)
     return -EPROTO;
 }
 
+/* ---- Memory of calls ----------------------------------------------------- */
+
+struct iovec *nbd_iov_slice(const struct iovec *iov, int niov, uint64_t skip,
+                            uint64_t bytes, int *n)
+{
+    struct iovec *part = g_new(struct iovec, niov);
+
+    *n = 0;
+    for (int i = 0; i < niov && bytes > 0; i++) {
+        size_t length;
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        length = MIN(iov[i].iov_len - skip, bytes);
+        part[*n].iov_base = (uint8_t *)iov[i].iov_base + skip;
+        part[*n].iov_len = length;
+        (*n)++;
+        bytes -= length;
+        skip = 0;
+    }
+    return part;
+}
+
 /* ---- Input ---------------------------------------------------------------- */
 
 /* Makes n bytes (<= size of the buffer) available at the returned place. */

@@ -23,6 +23,7 @@
 #define HANDSHAKE_WAIT_S 30
 #define MAX_LINKS        16
 #define MAX_BACKOFF_S    16
+#define SILENT_LOOKS     5 /* so many seconds, when the program ends */
 
 typedef struct Link {
     NbdClient *client;
@@ -41,6 +42,8 @@ typedef struct Link {
     gint64 lost_us; /* when it broke */
     gint64 retry_us; /* not before */
     unsigned backoff_s;
+    bool heard; /* replies since the last look */
+    unsigned silent; /* looks since the last reply */
 
     NbdInput input; /* the receiver's */
 } Link;
@@ -139,6 +142,17 @@ static bool same_disk(const NbdClient *client, const NbdHandshake *h,
     return true;
 }
 
+/* nbd_client_look() may look meanwhile. */
+static void set_stream(Link *link, int fd)
+{
+    g_mutex_lock(&link->lock);
+    if (link->stream.fd >= 0) {
+        nbd_stream_close(&link->stream);
+    }
+    nbd_stream_init(&link->stream, fd);
+    g_mutex_unlock(&link->lock);
+}
+
 /* The link is nobody else's: link->connecting. */
 static bool link_connect(Link *link, bool first, GError **error)
 {
@@ -150,15 +164,12 @@ static bool link_connect(Link *link, bool first, GError **error)
     if (fd < 0) {
         return false;
     }
-    if (link->stream.fd >= 0) {
-        nbd_stream_close(&link->stream);
-    }
-    nbd_stream_init(&link->stream, fd);
+    set_stream(link, fd);
     ok = negotiate(client, &link->stream, &h, error) &&
          (first || same_disk(client, &h, error));
     nbd_handshake_clear(&h);
     if (!ok) {
-        nbd_stream_close(&link->stream);
+        set_stream(link, -1);
         return false;
     }
     if (first) {
@@ -231,7 +242,9 @@ static int need_up(Link *link)
     while (!link->up || link->broken) {
         gint64 now = g_get_monotonic_time();
 
-        if (link->connecting || link->users) {
+        if (nbd_clients_winding_up()) {
+            return -EIO;
+        } else if (link->connecting || link->users) {
             g_cond_wait(&link->changed, &link->lock);
         } else if (now >= link->retry_us) {
             reconnect(link);
@@ -293,6 +306,24 @@ static void mark_broken(Link *link, const char *why)
     }
 }
 
+void nbd_client_look(NbdClient *client)
+{
+    for (unsigned i = 0; i < client->nlinks; i++) {
+        Link *link = &client->links[i];
+
+        g_mutex_lock(&link->lock);
+        link->silent = !link->heard && (link->users || link->connecting)
+                           ? link->silent + 1 : 0;
+        link->heard = false;
+        if (link->silent > SILENT_LOOKS) {
+            nbd_stream_shutdown(&link->stream); /* also of a handshake */
+            mark_broken(link, "the server is silent");
+        }
+        g_cond_broadcast(&link->changed); /* for need_up() */
+        g_mutex_unlock(&link->lock);
+    }
+}
+
 /* ---- Sending and receiving ------------------------------------------------ */
 
 static int send_call(Link *link, const NbdCall *call)
@@ -337,6 +368,7 @@ static NbdCall *find_call(void *opaque, uint64_t cookie)
     NbdCall *call = NULL;
 
     g_mutex_lock(&link->lock);
+    link->heard = true;
     if (slot < SLOTS && link->slots[slot] &&
         link->slots[slot]->cookie == cookie && !link->slots[slot]->done) {
         call = link->slots[slot];
@@ -489,29 +521,6 @@ const NbdClientInfo *nbd_client_info(const NbdClient *client)
     return &client->info;
 }
 
-/* The part [skip, skip + bytes) of an iovec list, as a new list. */
-static struct iovec *slice(const struct iovec *iov, int niov, uint64_t skip,
-                           uint64_t bytes, int *n)
-{
-    struct iovec *part = g_new(struct iovec, niov);
-
-    *n = 0;
-    for (int i = 0; i < niov && bytes > 0; i++) {
-        size_t length;
-        if (skip >= iov[i].iov_len) {
-            skip -= iov[i].iov_len;
-            continue;
-        }
-        length = MIN(iov[i].iov_len - skip, bytes);
-        part[*n].iov_base = (uint8_t *)iov[i].iov_base + skip;
-        part[*n].iov_len = length;
-        (*n)++;
-        bytes -= length;
-        skip = 0;
-    }
-    return part;
-}
-
 static bool in_range(const NbdClient *client, uint64_t offset, uint64_t bytes)
 {
     return offset <= client->info.size &&
@@ -536,7 +545,7 @@ static int transfer(NbdClient *client, uint16_t type, uint16_t flags,
         int ret;
 
         if (n < bytes) {
-            part = slice(iov, niov, done, n, &call.niov);
+            part = nbd_iov_slice(iov, niov, done, n, &call.niov);
             call.iov = part;
         }
         ret = do_call(client, &call);
@@ -743,6 +752,7 @@ NbdClient *nbd_client_open(const NbdClientParams *params, GError **error)
         link->up = true;
         client->nlinks++;
     }
+    nbd_client_register(client);
     return client;
 }
 
@@ -762,6 +772,7 @@ void nbd_client_close(NbdClient *client)
     if (!client) {
         return;
     }
+    nbd_client_unregister(client);
     for (unsigned i = 0; i < client->nlinks; i++) {
         say_goodbye(&client->links[i]);
         link_clear(&client->links[i]);

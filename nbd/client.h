@@ -73,6 +73,13 @@ int nbd_client_cache(NbdClient *client, uint64_t offset, uint64_t bytes);
 int nbd_client_status(NbdClient *client, uint64_t offset, uint64_t bytes,
                       NbdClientExtent *extent);
 
+/*
+ * The program ends (true): requests do not wait for a lost server any more,
+ * and a connection on which calls wait and nothing is heard for five seconds
+ * is given up; all that comes later fails with -EIO.  False: as before.
+ */
+void nbd_clients_wind_up(bool on);
+
 /* ---- Listing a server's exports ----------------------------------------- */
 
 typedef struct NbdExportInfo {

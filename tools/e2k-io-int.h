@@ -54,5 +54,7 @@ void io_usage(const IoCommand *command);
 const IoCommand *io_find(const char *name);
 /* Waits for all aio_ commands. */
 void io_drain(void);
+/* ... and until they hold no image; without the graph lock. */
+void io_finish(void);
 
 #endif

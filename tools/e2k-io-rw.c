@@ -187,6 +187,7 @@ static void request_free(Request *r)
 static GMutex aio_lock;
 static GCond aio_cond;
 static int aio_running;
+static int aio_threads; /* those that run, or hold an image yet */
 static int aio_error;
 
 static gpointer aio_thread(gpointer opaque)
@@ -214,7 +215,11 @@ static gpointer aio_thread(gpointer opaque)
     aio_running--;
     g_cond_broadcast(&aio_cond);
     g_mutex_unlock(&aio_lock);
-    request_free(r);
+    request_free(r); /* takes the graph lock */
+    g_mutex_lock(&aio_lock);
+    aio_threads--;
+    g_cond_broadcast(&aio_cond);
+    g_mutex_unlock(&aio_lock);
     return NULL;
 }
 
@@ -227,6 +232,7 @@ static int start_async(Request *r)
     fflush(stdout);
     g_mutex_lock(&aio_lock);
     before = aio_running++;
+    aio_threads++;
     g_thread_unref(g_thread_new("aio", aio_thread, r));
     while (aio_running > before &&
            g_cond_wait_until(&aio_cond, &aio_lock, until)) {
@@ -248,6 +254,15 @@ void io_drain(void)
 {
     g_mutex_lock(&aio_lock);
     while (aio_running) {
+        g_cond_wait(&aio_cond, &aio_lock);
+    }
+    g_mutex_unlock(&aio_lock);
+}
+
+void io_finish(void)
+{
+    g_mutex_lock(&aio_lock);
+    while (aio_threads) {
         g_cond_wait(&aio_cond, &aio_lock);
     }
     g_mutex_unlock(&aio_lock);

@@ -21,6 +21,7 @@
 #include "block/driver.h"
 #include "block/export.h"
 #include "block/options.h"
+#include "block/wind-up.h"
 #include "nbd/kernel.h"
 #include "tools/e2k-nbd.h"
 
@@ -350,6 +351,7 @@ int nbd_tool_serve(const NbdToolOptions *o, NbdTlsCreds *tls)
     } else {
         nbd_tool_error("%s", error->message);
     }
+    block_wind_up_begin();
     block_nbd_server_stop(NULL);
     block_close_all();
     if (ok && o->pid_file) {

@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "block/node.h"
+#include "block/wind-up.h"
 #include "monitor/block-commands.h"
 #include "monitor/monitor.h"
 #include "system/debug.h"
+#include "tools/e2k-io-int.h"
 #include "util/log.h"
 
 static int fail(const GError *error)
@@ -183,6 +185,7 @@ static int run(const SystemOptions *o, Machine *machine)
     int status = machine_loop(machine, !o->paused && !o->accel_qtest &&
                                            !o->incoming);
 
+    block_wind_up_begin(); /* disks and jobs end their waiting requests */
     system_migrate_close();
     console_close();
     debug_close(machine);
@@ -212,6 +215,7 @@ int main(int argc, char **argv)
                      : fail(error);
     }
     monitor_shutdown();
+    io_finish();
     machine_free(machine);
     system_devices_close();
     system_disks_close();
