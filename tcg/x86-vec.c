@@ -108,13 +108,22 @@ static bool use_avx(void)
     return x86_features.avx && opt_on(OPT_AVX);
 }
 
+/* haddps, hsubps, addsubps: not scalar, whatever their prefix says. */
+static bool is_packed_f2(const IrOpInfo *info)
+{
+    return info->prefix == 0xf2 && info->map == 1 &&
+           (info->opcode == 0x7c || info->opcode == 0x7d ||
+            info->opcode == 0xd0);
+}
+
 /* Operations whose upper half stays zero when those of the operands are. */
 static bool keeps_upper_zero(const IrOp *op)
 {
     const IrOpInfo *info = &ir_op_infos[op->opcode];
 
     if (info->vec & IRV_FP) {
-        return info->prefix == 0xf2 || info->prefix == 0xf3;
+        return (info->prefix == 0xf2 || info->prefix == 0xf3) &&
+               !is_packed_f2(info);
     }
     return (op->opcode >= IR_vand && op->opcode <= IR_vmaxsw &&
             !(op->opcode >= IR_vcmpeqb && op->opcode <= IR_vcmpeqd)) ||
