@@ -29,8 +29,14 @@ enum {
     REQ_GETREGS = 12, REQ_SETREGS = 13, REQ_ATTACH = 16, REQ_DETACH = 17,
     REQ_SYSCALL = 24, REQ_SETOPTIONS = 0x4200, REQ_GETEVENTMSG = 0x4201,
     REQ_GETSIGINFO = 0x4202,
-    OPTION_SYSGOOD = 1, OPTION_EXEC = 0x10, OPTION_KILL = 0x100000,
-    EVENT_EXEC = 4, SYSGOOD_BIT = 0x80,
+    OPTION_SYSGOOD = 1, OPTION_FORK = 2, OPTION_VFORK = 4, OPTION_CLONE = 8,
+    OPTION_EXEC = 0x10, OPTION_VFORK_DONE = 0x20, OPTION_KILL = 0x100000,
+    OPTIONS_FORKS = OPTION_FORK | OPTION_VFORK | OPTION_CLONE,
+    OPTIONS = OPTION_SYSGOOD | OPTIONS_FORKS | OPTION_EXEC |
+              OPTION_VFORK_DONE | OPTION_KILL,
+    EVENT_FORK = 1, EVENT_VFORK = 2, EVENT_CLONE = 3, EVENT_EXEC = 4,
+    EVENT_VFORK_DONE = 5, SYSGOOD_BIT = 0x80,
+    DETACH_TRIES = 2000, DETACH_WAIT_US = 500,
     NUDGE_CODE = -0x6b,      /* si_code of a signal that only interrupts */
     AT_SYS_NUM = 2784, AT_ARGS = 2792,
 };
@@ -40,6 +46,7 @@ struct TraceBlock {
     uint64_t mark;
     int32_t status;          /* what wait reports */
     int32_t in_call;         /* inside a system call: its number is shown */
+    int32_t fork_event;      /* of the fork being made; 0: no child of ours */
     uint64_t message;
     /* The tracer's answer. */
     int32_t request;         /* REQ_CONT, REQ_SYSCALL, REQ_SINGLESTEP, ... */
@@ -201,6 +208,48 @@ bool ptrace_stop_self(UserThread *thread, int number)
     return true;
 }
 
+void ptrace_forking(UserThread *thread, bool is_vfork, int exit_signal)
+{
+    TraceBlock *block = thread->trace;
+    int event = is_vfork ? EVENT_VFORK
+                : exit_signal == SIGCHLD ? EVENT_FORK : EVENT_CLONE;
+
+    if (block) {
+        block->fork_event = block->options & 1 << event ? event : 0;
+    }
+}
+
+/* A stop within the call that makes a process. */
+static void stop_in_call(UserThread *thread, int number, int event,
+                         uint64_t message)
+{
+    thread->trace->message = message;
+    thread->trace->in_call = true;
+    ptrace_stop(thread, number, event);
+    if (thread->trace) {
+        thread->trace->in_call = false;
+    }
+}
+
+void ptrace_forked(UserThread *thread, int child)
+{
+    int event = thread->trace ? thread->trace->fork_event : 0;
+
+    if (event) {
+        stop_in_call(thread, child ? SIGTRAP : SIGSTOP, child ? event : 0,
+                     (uint64_t)child);
+    } else if (!child && thread->trace) {
+        release(thread);
+    }
+}
+
+void ptrace_vfork_done(UserThread *thread, int child)
+{
+    if (thread->trace && (thread->trace->options & OPTION_VFORK_DONE)) {
+        stop_in_call(thread, SIGTRAP, EVENT_VFORK_DONE, (uint64_t)child);
+    }
+}
+
 char *ptrace_exec_variable(UserThread *thread)
 {
     return thread->trace ? g_strdup_printf(PTRACE_VARIABLE "=%d",
@@ -212,6 +261,7 @@ void ptrace_started(UserThread *thread, const char *value)
 {
     if (value && has_tracer()) {
         begin(thread, atoi(value));
+        thread->trace->message = thread->tid;
         ptrace_stop(thread, SIGTRAP,
                     thread->trace->options & OPTION_EXEC ? EVENT_EXEC : 0);
     }
@@ -300,6 +350,29 @@ static bool is_exec_trap(pid_t pid, int number)
 }
 
 /*
+ * A tracee has forked, and the host has attached its child to us.  A child
+ * that the program did not ask for is let go once it has come to its stop.
+ */
+static void sort_child(pid_t pid, const Tracee *tracee)
+{
+    unsigned long child = 0;
+    int32_t event = 0;
+
+    if (host_ptrace(PTRACE_GETEVENTMSG, pid, 0, (uint64_t)&child) < 0 ||
+        (tracee_read(pid, BLOCK_FIELD(tracee, fork_event), &event, 4) &&
+         event)) {
+        return;
+    }
+    for (int i = 0; i < DETACH_TRIES; i++) {
+        if (host_ptrace(PTRACE_DETACH, (pid_t)child, 0, 0) == 0 ||
+            kill((pid_t)child, 0) < 0) {
+            return;
+        }
+        g_usleep(DETACH_WAIT_US);
+    }
+}
+
+/*
  * A stop of a process that we trace: true when it is one for the program,
  * with *status changed; else the process goes on.
  */
@@ -323,7 +396,10 @@ static bool look_at_stop(pid_t pid, int *status)
             return true;
         }
     }
-    if (number == SIGSTOP && tracee->block) {
+    if (*status >> 16 == PTRACE_EVENT_FORK) {
+        sort_child(pid, tracee);
+        host_ptrace(PTRACE_CONT, pid, 0, 0);
+    } else if (number == SIGSTOP && tracee->block) {
         nudge(pid, SIGSTOP);
     } else if (number == SIGSTOP || is_exec_trap(pid, number)) {
         tracee->block = 0;
@@ -477,12 +553,13 @@ static int64_t set_options(pid_t pid, const Tracee *tracee, uint64_t options)
 {
     int32_t value = (int32_t)options;
 
-    if (options & ~(uint64_t)(OPTION_SYSGOOD | OPTION_EXEC | OPTION_KILL)) {
+    if (options & ~(uint64_t)OPTIONS) {
         return -EINVAL;
     }
-    if (options & OPTION_KILL) {
-        host_ptrace(PTRACE_SETOPTIONS, pid, 0, OPTION_KILL);
-    }
+    /* Every fork of a program is a fork() of ours. */
+    host_ptrace(PTRACE_SETOPTIONS, pid, 0,
+                (options & OPTION_KILL) |
+                    (options & OPTIONS_FORKS ? PTRACE_O_TRACEFORK : 0));
     return tracee_write(pid, BLOCK_FIELD(tracee, options), &value, 4) ? 0
                                                                       : -EIO;
 }

@@ -15,6 +15,9 @@
  *                                           delivered, noted, and reported
  *                                           from ptrace_stop() later
  *
+ * A fork that the tracer wants to know of is one of the host, whose child the
+ * host attaches to it: both stop in ptrace_forked().
+ *
  * Threads other than the one that was attached are not traced.
  */
 #ifndef LINUX_USER_PTRACE_H
@@ -47,6 +50,14 @@ void ptrace_answer_nudge(UserThread *thread);
 
 /* A signal that the traced thread sends itself: SIGSTOP stops here and now. */
 bool ptrace_stop_self(UserThread *thread, int number);
+
+/*
+ * Around the making of a process: what it will be, and the stops of parent
+ * (child is its number) and child (0); the end of a vfork parent's wait.
+ */
+void ptrace_forking(UserThread *thread, bool is_vfork, int exit_signal);
+void ptrace_forked(UserThread *thread, int child);
+void ptrace_vfork_done(UserThread *thread, int child);
 
 /* Around execve: the variable for the new emulator, and its first stop. */
 #define PTRACE_VARIABLE "E2K_USER_TRACED"

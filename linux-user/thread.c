@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "linux-user/hw-stack.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
@@ -254,7 +255,7 @@ static void become_only_thread(UserThread *thread)
 static int64_t fork_process(UserThread *thread, uint64_t flags,
                             uint64_t stack_low, uint64_t stack_high,
                             uint64_t parent_tid, uint64_t child_tid,
-                            uint64_t tls)
+                            uint64_t tls, int exit_signal)
 {
     int gate[2] = { -1, -1 };
     pid_t child;
@@ -262,6 +263,7 @@ static int64_t fork_process(UserThread *thread, uint64_t flags,
     if ((flags & CLONE_VFORK) && pipe2(gate, O_CLOEXEC) < 0) {
         return -errno;
     }
+    ptrace_forking(thread, flags & CLONE_VFORK, exit_signal);
     child = fork();
     if (child < 0) {
         int error = errno;
@@ -294,6 +296,7 @@ static int64_t fork_process(UserThread *thread, uint64_t flags,
         if (flags & CLONE_CHILD_CLEARTID) {
             thread->clear_child_tid = child_tid;
         }
+        ptrace_forked(thread, 0);
         return 0;
     }
     if (flags & CLONE_PARENT_SETTID) {
@@ -301,6 +304,7 @@ static int64_t fork_process(UserThread *thread, uint64_t flags,
 
         guest_write(parent_tid, &tid, 4);
     }
+    ptrace_forked(thread, child);
     if (gate[0] >= 0) {
         char byte;
 
@@ -308,6 +312,7 @@ static int64_t fork_process(UserThread *thread, uint64_t flags,
         while (read(gate[0], &byte, 1) < 0 && errno == EINTR) {
         }
         close(gate[0]);
+        ptrace_vfork_done(thread, child);
     }
     return child;
 }
@@ -342,7 +347,7 @@ int64_t thread_clone(UserThread *thread, uint64_t flags, uint64_t stack_low,
         return -EINVAL;
     }
     return fork_process(thread, flags, stack_low, stack_high, parent_tid,
-                        child_tid, tls);
+                        child_tid, tls, exit_signal);
 }
 
 int64_t sys_fork(UserThread *thread, const uint64_t *args)

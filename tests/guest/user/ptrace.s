@@ -1,5 +1,5 @@
 ! A debugger in miniature: traces children of its own, from the start, over an
-! execve, and by attaching to one that runs.
+! execve, by attaching to one that runs, and through the processes they make.
 
 	.include "lib.inc"
 
@@ -15,6 +15,7 @@
 	.equ	DETACH, 17
 	.equ	SYSCALL_STOPS, 24
 	.equ	SETOPTIONS, 0x4200
+	.equ	GETEVENTMSG, 0x4201
 	.equ	GETSIGINFO, 0x4202
 	.equ	SIGUSR1, 10
 	.equ	SIGSTOP, 19
@@ -27,6 +28,8 @@
 	.align	8
 value:
 	.dword	0x1111
+sigchld:
+	.dword	0x10000
 arguments:
 	.dword	0, again, 0
 environment:
@@ -123,6 +126,87 @@ child_end:
 	GOTO_IF %pred0, 1b
 	SYSCALL SYS_exit_group, %dr11
 	RETURN
+
+! A child of the child: ends with a status.
+	.macro	MAKE status, nr, a=0
+	SYSCALL \nr, \a
+	{
+		addd %db[0], 0, %dr10
+	}
+	{
+		cmpedb %dr10, 0, %pred0
+	}
+	GOTO_IF_NOT %pred0, 9998f
+	SYSCALL SYS_exit_group, \status
+9998:
+	SYSCALL SYS_waitpid, %dr10, status, 0
+	.endm
+
+	PROC forker
+	SYSCALL SYS_rt_sigprocmask, 0, sigchld, 0, 8
+	SYSCALL SYS_ptrace, TRACEME
+	SELF_SIGNAL SIGSTOP
+	MAKE 5, SYS_fork
+	MAKE 6, SYS_vfork
+	MAKE 7, SYS_clone, 0
+	SELF_SIGNAL SIGSTOP
+	MAKE 8, SYS_fork			! the tracer does not want it
+	{
+		addd 0, status, %dr10
+	}
+	{
+		ldw %dr10, 0, %dr10
+	}
+	{
+		shrd %dr10, 8, %dr10
+	}
+	SYSCALL SYS_exit_group, %dr10
+	RETURN
+
+! The tracee has stopped for a process it makes, which is then %dr20, stopped.
+	.macro	NEW_PROCESS event, text
+	ANSWERS 0, "go on", SYS_ptrace, CONT, %dr20, 0, 0
+	TOLD (\event << 16) + 0x057f, "\text"
+	ANSWERS 0, "its message", SYS_ptrace, GETEVENTMSG, %dr20, 0, word
+	{
+		addd 0, word, %dr9
+		addd %dr20, 0, %dr19
+	}
+	{
+		ldd %dr9, 0, %dr20
+	}
+	TOLD 0x137f, "names a process that has stopped"
+	ANSWERS 0, "registers of it", SYS_ptrace, GETREGS, %dr20, 0, regs
+	ANSWERS 0, "let it go", SYS_ptrace, CONT, %dr20, 0, 0
+	.endm
+
+	.macro	NEW_ENDS status
+	TOLD \status << 8, "it ends"
+	{
+		addd %dr19, 0, %dr20
+	}
+	.endm
+
+	PROC trace_forks
+	FORK 1f
+	TOLD 0x137f, "a child that will fork"
+	ANSWERS 0, "all events", SYS_ptrace, SETOPTIONS, %dr20, 0, 0x3f
+	NEW_PROCESS 1, "fork is an event"
+	NEW_ENDS 5
+	NEW_PROCESS 2, "vfork is another"
+	NEW_ENDS 6
+	ANSWERS 0, "go on", SYS_ptrace, CONT, %dr20, 0, 0
+	TOLD 0x5057f, "as is its end"
+	NEW_PROCESS 3, "clone without a signal is a third"
+	NEW_ENDS 7
+	ANSWERS 0, "go on", SYS_ptrace, CONT, %dr20, 0, 0
+	TOLD 0x137f, "to the next stop"
+	ANSWERS 0, "clone only", SYS_ptrace, SETOPTIONS, %dr20, 0, 8
+	ANSWERS 0, "go on", SYS_ptrace, CONT, %dr20, 0, 0
+	TOLD 8 << 8, "a fork is none, its child runs"
+	RETURN
+1:
+	CALL forker
 
 	PROC main				! argc, argv
 	{
@@ -236,6 +320,7 @@ child_end:
 	ANSWERS 0, "its memory can be changed", SYS_ptrace, POKEDATA, %dr20, value, 9
 	ANSWERS 0, "detach", SYS_ptrace, DETACH, %dr20, 0, 0
 	TOLD 9 << 8, "lets it end"
+	CALL trace_forks
 	ANSWERS -3, "nobody", SYS_ptrace, ATTACH, 0x3fffff, 0, 0
 	DONE
 
