@@ -224,6 +224,14 @@ static bool matches(const DebugState *s, const Rule *r, const char *event)
     return !strcmp(r->event, event) && (!r->state || r->state == s->state);
 }
 
+/* False when the program ends, for which nobody changes anything here. */
+static bool wait_change(DebugState *s)
+{
+    g_cond_wait_until(&s->changed, &s->lock,
+                      g_get_monotonic_time() + BLOCK_WIND_UP_LOOK_US);
+    return !block_winding_up();
+}
+
 /* Waits while a break of the event says so; lock held, dropped meanwhile. */
 static void stop_at_break(DebugState *s, const char *event)
 {
@@ -238,10 +246,7 @@ static void stop_at_break(DebugState *s, const char *event)
         g_ptr_array_remove_index(s->breaks, i);
         g_ptr_array_add(s->stopped, &here);
         g_cond_broadcast(&s->changed);
-        while (!here.resumed && !block_winding_up()) {
-            g_cond_wait_until(&s->changed, &s->lock,
-                              g_get_monotonic_time() +
-                                  BLOCK_WIND_UP_LOOK_US);
+        while (!here.resumed && wait_change(s)) {
         }
         g_ptr_array_remove(s->stopped, &here);
         g_free(here.tag);
@@ -373,8 +378,7 @@ static bool debug_command(BlockNode *node, const char *command,
     if (!strcmp(command, "break")) {
         add_break(s, argument, tag);
     } else if (!strcmp(command, "wait_break")) {
-        while (!find_stopped(s, tag)) {
-            g_cond_wait(&s->changed, &s->lock);
+        while (!find_stopped(s, tag) && wait_change(s)) {
         }
     } else {
         ok = !strcmp(command, "resume") ? resume_one(s, tag)

@@ -2,6 +2,7 @@
 a request held at a breakpoint, a person, a limit, a server that is silent.
 All states are set up first and then ended at once, so the whole takes as
 long as the slowest of them."""
+import json
 import os
 import shutil
 import signal
@@ -186,6 +187,17 @@ def held_io(held):
     d.io("t", "wait_break A")
 
 
+def held_monitor(held):
+    """A monitor waits for a breakpoint that nobody comes to."""
+    d = held.new("e2k-io command waits for a break", "system")
+    qcow2(d, "t")
+    d.io("t", "break write_aio A")
+    d.qmp.send(json.dumps({
+        "execute": "human-monitor-command",
+        "arguments": {"command-line": 'qemu-io t "wait_break A"'}}))
+    time.sleep(0.2)
+
+
 def paused(held, kind, job):
     d = held.new(f"{kind}: {job} paused by a person", kind)
     source(d)
@@ -249,6 +261,8 @@ def waiting(way):
         for job in ("backup", "mirror", "stream", "commit"):
             held_request(held, job)
         held_io(held)
+        if way == "signal":
+            held_monitor(held)
         for kind in ("system", "daemon"):
             for job in ("backup", "mirror"):
                 paused(held, kind, job)
