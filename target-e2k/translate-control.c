@@ -229,7 +229,6 @@ bool trans_condition(Trans *t, Test *test)
         *test = inverted(loop_or_pred(t, true));
         return true;
     case CT_MLOCK:
-        /* No result of translated code is diagnostic. */
         *test = (Test){ IR_NE, 8, t->mlock, trans_imm(t, 0) };
         return true;
     default:
@@ -241,7 +240,8 @@ static bool condition_supported(const Node *node)
 {
     switch (node->bundle.ct_type) {
     case CT_MLOCK:
-        return node->end == END_BRANCH;
+        /* Results that may be diagnostic (puttag) are not looked at. */
+        return node->end == END_BRANCH && !(node->bundle.ct_psrc & 15);
     case CT_MLOCK_LOCAL:
     case CT_LOCAL:
         return false;
