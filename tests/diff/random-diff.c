@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 
 #include "target-e2k/bundle.h"
@@ -30,6 +31,7 @@
 
 enum {
     COMPARED_REGS = 224,
+    CODE_BYTES = 4096,  /* a page: program and callee */
     WINDOW_START = 64,  /* where box_reset() puts %r0 */
 };
 
@@ -76,6 +78,16 @@ typedef struct Differ {
     Outcome interp, jit;
 } Differ;
 
+/* Programs may not change themselves: telling an engine of that is the
+ * business of embedders, and a box has none. */
+static void protect_code(Box *box, bool writable)
+{
+    int result = mprotect(box_at(box, CODE_ADDRESS), CODE_BYTES,
+                          PROT_READ | (writable ? PROT_WRITE : 0));
+
+    g_assert(result == 0);
+}
+
 /* Returns the address after the last bundle. */
 static uint64_t put_program(Box *box, const Program *p)
 {
@@ -83,6 +95,7 @@ static uint64_t put_program(Box *box, const Program *p)
     uint8_t *callee = box_at(box, CALLEE_ADDRESS);
     unsigned at = 0;
 
+    protect_code(box, true);
     for (unsigned i = 0; i < p->n; i++) {
         at += program_encode(p, i, code + at);
     }
@@ -91,7 +104,8 @@ static uint64_t put_program(Box *box, const Program *p)
         callee += program_encode_callee(p, i, callee);
     }
     memset(callee, 0xff, 64);
-    engine_invalidate(CODE_ADDRESS, 2048);
+    protect_code(box, false);
+    engine_invalidate(CODE_ADDRESS, CODE_BYTES);
     return CODE_ADDRESS + at;
 }
 
