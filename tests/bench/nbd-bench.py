@@ -220,12 +220,14 @@ class Bench:
         command = self.command(server, backing, sock)
         if not command or not shutil.which(command[0]):
             return None
-        running = Server(server, command, sock)
-        if server == "nbdkit-memory":
-            subprocess.run([self.load, running.uri, "write", "seq",
+        return Server(server, command, sock)
+
+    def fill(self, server):
+        """What lives in memory begins empty."""
+        if server.name == "nbdkit-memory":
+            subprocess.run([self.load, server.uri, "write", "seq",
                             str(1 << 20), "4", "1", "1500"], check=True,
                            stdout=subprocess.DEVNULL)
-        return running
 
     def copy_source(self):
         path = self.path("copy-source")
@@ -266,12 +268,13 @@ class Bench:
 
     def run_backing(self, backing, points):
         servers = []
-        for name in self.args.servers.split(","):
-            running = self.start(name, backing)
-            if running:
-                servers.append(running)
         results = []
         try:
+            for name in self.args.servers.split(","):
+                running = self.start(name, backing)
+                if running:
+                    servers.append(running)
+                    self.fill(running)
             for point in points:
                 results.append(self.run_point(servers, point))
         finally:
