@@ -160,6 +160,19 @@ static bool range_ok(uint64_t address, uint64_t size)
            size <= USER_LIMIT - address;
 }
 
+/* Where a call that changes pages as they are ends; 0 or -errno. */
+static int whole_pages(uint64_t address, uint64_t size, uint64_t *end)
+{
+    if (address & (USER_PAGE - 1)) {
+        return -EINVAL;
+    }
+    if (!range_ok(address, size)) {
+        return -ENOMEM;
+    }
+    *end = (address + size + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    return 0;
+}
+
 static int host_prot(int prot)
 {
     /* Code must stay readable for the translator. */
@@ -373,16 +386,12 @@ int address_map_munmap(AddressMap *map, uint64_t address, uint64_t size)
 int address_map_madvise(AddressMap *map, uint64_t address, uint64_t size,
                         int advice)
 {
-    int result = 0;
     uint64_t end;
+    int result = whole_pages(address, size, &end);
 
-    if (address & (USER_PAGE - 1)) {
-        return -EINVAL;
+    if (result < 0) {
+        return result;
     }
-    if (size > USER_LIMIT || !range_ok(address, size)) {
-        return -ENOMEM;
-    }
-    end = (address + size + USER_PAGE - 1) & ~(USER_PAGE - 1);
     g_mutex_lock(&map->lock);
     if (!for_parts(map, address, end, true, advise_part, &advice)) {
         result = -errno;
@@ -396,16 +405,12 @@ int address_map_madvise(AddressMap *map, uint64_t address, uint64_t size,
 int address_map_mprotect(AddressMap *map, uint64_t address, uint64_t size,
                          int prot)
 {
-    int result = 0;
     uint64_t end;
+    int result = whole_pages(address, size, &end);
 
-    if (address & (USER_PAGE - 1)) {
-        return -EINVAL;
+    if (result < 0) {
+        return result;
     }
-    if (size > USER_LIMIT || !range_ok(address, size)) {
-        return -ENOMEM;
-    }
-    end = (address + size + USER_PAGE - 1) & ~(USER_PAGE - 1);
     g_mutex_lock(&map->lock);
     if (has_hole(map, address, end)) {
         result = -ENOMEM;
