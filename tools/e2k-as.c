@@ -243,7 +243,8 @@ static LinkStart *collect_starts(unsigned *count)
         if (!equals) {
             die("--section-start: NAME=ADDRESS expected, not '%s'", *s);
         }
-        LinkStart start = { g_strndup(*s, equals - *s),
+        *equals = '\0';
+        LinkStart start = { *s,
                             parse_address("--section-start", equals + 1) };
 
         g_array_append_val(starts, start);
@@ -269,7 +270,9 @@ static int link_files(ObjFile **files, unsigned n, unsigned isa)
         .needed = (const char *const *)opt.needed,
     };
 
-    options.starts = collect_starts(&options.n_starts);
+    g_autofree LinkStart *starts = collect_starts(&options.n_starts);
+
+    options.starts = starts;
 
     GByteArray *bytes = link_objects(files, n, &options, messages);
 
