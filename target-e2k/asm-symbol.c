@@ -337,7 +337,8 @@ static void add_reloc(Asm *as, const Fixup *f, int type, AsmSymbol *symbol,
                      symbol->temporary ? "local label" : symbol->obj->name);
         return;
     }
-    if (symbol->placed && symbol->obj->bind == STB_LOCAL) {
+    if (symbol->placed && symbol->obj->bind == STB_LOCAL &&
+        symbol->obj->type != STT_GNU_IFUNC) {
         reloc.symbol = obj_section_symbol(as->file, symbol->obj->section);
         reloc.addend += symbol->obj->value;
     }
@@ -370,7 +371,8 @@ static void resolve_symbolic(Asm *as, const Fixup *f, const ExprValue *value)
     }
     if (f->kind == FIXUP_DISP) {
         if (symbol->placed && symbol->obj->section == f->section &&
-            symbol->obj->bind == STB_LOCAL) {
+            symbol->obj->bind == STB_LOCAL &&
+            symbol->obj->type != STT_GNU_IFUNC) { /* the linker's business */
             patch_disp(as, f, symbol->obj->value + addend -
                                   (f->offset - f->insn_offset));
             return;

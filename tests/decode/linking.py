@@ -106,6 +106,19 @@ pointer: .quad  chosen
 """
 
 
+# A local indirect function called from its own section.
+LOCAL_INDIRECT = """
+        .text
+        .type   pick, @gnu_indirect_function
+caller: disp    %ctpr1, pick
+pick:   return  %ctpr3
+        nop 5
+        ct      %ctpr3
+        .data
+        .quad   pick
+"""
+
+
 class Elf:
     """Sections, dynamic symbols, dynamic relocations and entries by name."""
 
@@ -258,6 +271,20 @@ class Linking(unittest.TestCase):
         self.assertTrue(elf.inside(relocs[0][3], ".text"))
         done = subprocess.run([USER, self.path("p")], capture_output=True)
         self.assertEqual(done.returncode, 42, done.stderr)
+
+    def test_local_indirect(self):
+        """Also in its own section nothing goes around the entry."""
+        for how in "--pie", "--shared":
+            elf = Elf(self.build("l", LOCAL_INDIRECT, how))
+            kinds = [r[0] for r in elf.relocs()]
+            self.assertEqual(kinds, [RELATIVE, IRELATIVE])
+            h = elf.sections[".text"]
+            displacement, = struct.unpack_from("<I", elf.data, h[4] + 4)
+            target = h[3] + 8 * (displacement & 0xfffffff)
+            self.assertTrue(elf.inside(target, ".iplt"))
+            pointer, resolver = (r[3] for r in elf.relocs())
+            self.assertEqual(pointer, target)
+            self.assertTrue(elf.inside(resolver, ".text"))
 
     def test_indirect_dynamic(self):
         """The loader resolves them, after everything else."""
