@@ -119,17 +119,18 @@ static unsigned file_number(GPtrArray *files, const char *file)
 static void put_set_address(Asm *as, ObjSection *section, uint64_t offset)
 {
     static const uint8_t zero[8];
+    unsigned size = as->options->narrow ? 4 : 8;
     AsmSymbol *symbol = symbol_temporary(as);
 
     symbol->placed = symbol->obj->defined = true;
     symbol->obj->section = section;
     symbol->obj->value = offset;
     put8(as, 0);
-    put_uleb(as, 9);
+    put_uleb(as, 1 + size);
     put8(as, DW_LNE_SET_ADDRESS);
-    fixup_add(as, FIXUP_DATA64, as->section->size, 0,
-              expr_symbol(as, symbol));
-    section_emit(as, zero, 8);
+    fixup_add(as, size == 4 ? FIXUP_DATA32 : FIXUP_DATA64, as->section->size,
+              0, expr_symbol(as, symbol));
+    section_emit(as, zero, size);
 }
 
 /* All entries of one section. */
@@ -237,7 +238,7 @@ static void put_info(Asm *as, AsmSymbol *abbrev, AsmSymbol *lines)
 
     put16(as, DW_VERSION);
     put_offset(as, abbrev);
-    put8(as, 8); /* bytes of an address */
+    put8(as, as->options->narrow ? 4 : 8); /* bytes of an address */
     put_uleb(as, 1);
     put_offset(as, lines);
     put16(as, DW_LANG_ASSEMBLER);

@@ -178,6 +178,7 @@ static void asm_init(Asm *as, const char *name, const AsmOptions *options,
         .lines = g_array_new(FALSE, FALSE, sizeof(LineEntry)),
     };
     as->file->isa = options->isa;
+    as->file->narrow = options->narrow;
     section_use(as, ".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, true);
     section_use(as, ".data", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, true);
     section_use(as, ".bss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, true);

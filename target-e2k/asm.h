@@ -20,6 +20,7 @@
 
 typedef struct AsmOptions {
     unsigned isa;               /* 1..7 */
+    bool narrow;                /* an object file of class ELFCLASS32 */
     bool debug_lines;           /* -g: line-number information */
     const char *const *include_dirs; /* NULL-terminated, or NULL */
     const char *const *defines; /* "NAME=VALUE", NULL-terminated, or NULL */

@@ -1,5 +1,5 @@
 /*
- * ELF64 files as input of the linker, with every offset and index checked:
+ * ELF files as input of the linker, with every offset and index checked:
  * relocatable files whole, of shared libraries the names they define.
  */
 #include "target-e2k/obj.h"
@@ -17,7 +17,10 @@ typedef struct Reader {
     const char *name;
     const uint8_t *bytes;
     size_t size;
+    bool narrow;
+    const ElfSizes *sizes;
     unsigned shnum;
+    unsigned shstrndx;
     ElfSection *headers;
     ObjFile *file;
     ObjSection **sections; /* by ELF number; NULL for tables */
@@ -39,41 +42,30 @@ static bool in_file(const Reader *r, uint64_t offset, uint64_t size)
 
 static bool read_header(Reader *r)
 {
-    const uint8_t *b = r->bytes;
+    ElfHeader h;
 
-    if (r->size < 64 || memcmp(b, "\177ELF", 4) != 0) {
-        return fail(r, "not an ELF file");
+    if (!elf_get_header(r->bytes, r->size, &r->narrow, &h, r->error)) {
+        g_prefix_error(r->error, "%s: ", r->name);
+        return false;
     }
-    unsigned machine = ldw_le_p(b + 18);
-
-    if (b[EI_CLASS] != ELFCLASS64 || b[EI_DATA] != ELFDATA2LSB ||
-        (machine != EM_MCST_ELBRUS && machine != 49)) {
-        return fail(r, "not a 64-bit e2k file");
-    }
-    if (ldw_le_p(b + 16) != ET_REL && ldw_le_p(b + 16) != ET_DYN) {
+    if (h.type != ET_REL && h.type != ET_DYN) {
         return fail(r, "neither a relocatable object file nor a shared "
                     "library");
     }
-    r->file->shared = ldw_le_p(b + 16) == ET_DYN;
-    uint64_t shoff = ldq_le_p(b + 40);
-
-    r->shnum = ldw_le_p(b + 60);
-    r->file->isa = ldl_le_p(b + 48) >> 24;
-    if (ldw_le_p(b + 58) != 64 || r->shnum == 0 ||
-        !in_file(r, shoff, 64ull * r->shnum)) {
+    r->file->shared = h.type == ET_DYN;
+    r->file->narrow = r->narrow;
+    r->file->isa = elf_isa(&h);
+    r->sizes = elf_sizes(r->narrow);
+    r->shnum = h.shnum;
+    r->shstrndx = h.shstrndx;
+    if (h.shentsize != r->sizes->section || r->shnum == 0 ||
+        !in_file(r, h.shoff, (uint64_t)r->sizes->section * r->shnum)) {
         return fail(r, "section headers outside the file");
     }
     r->headers = g_new(ElfSection, r->shnum);
     for (unsigned i = 0; i < r->shnum; i++) {
-        const uint8_t *p = b + shoff + 64 * i;
-
-        r->headers[i] = (ElfSection){
-            .name = ldl_le_p(p), .type = ldl_le_p(p + 4),
-            .flags = ldq_le_p(p + 8), .address = ldq_le_p(p + 16),
-            .offset = ldq_le_p(p + 24), .size = ldq_le_p(p + 32),
-            .link = ldl_le_p(p + 40), .info = ldl_le_p(p + 44),
-            .align = ldq_le_p(p + 48), .entsize = ldq_le_p(p + 56),
-        };
+        elf_get_section(r->bytes + h.shoff + r->sizes->section * i, r->narrow,
+                        &r->headers[i]);
         if (r->headers[i].type != SHT_NOBITS &&
             r->headers[i].type != SHT_NULL &&
             !in_file(r, r->headers[i].offset, r->headers[i].size)) {
@@ -115,15 +107,13 @@ static bool is_contents(const ElfSection *h)
 
 static bool read_sections(Reader *r)
 {
-    unsigned shstrndx = ldw_le_p(r->bytes + 62);
-
     for (unsigned i = 0; i < r->shnum; i++) {
         const ElfSection *h = &r->headers[i];
 
         if (!is_contents(h)) {
             continue;
         }
-        const char *name = string_at(r, shstrndx, h->name);
+        const char *name = string_at(r, r->shstrndx, h->name);
 
         if (!name) {
             return fail(r, "section without a name");
@@ -148,19 +138,23 @@ static bool read_sections(Reader *r)
 static bool read_symbol(Reader *r, const uint8_t *p, unsigned strtab,
                         ObjSymbol **result)
 {
-    unsigned section = ldw_le_p(p + 6);
-    const char *name = string_at(r, strtab, ldl_le_p(p));
+    ElfSymbol e;
+
+    elf_get_symbol(p, r->narrow, &e);
+
+    unsigned section = e.section;
+    const char *name = string_at(r, strtab, e.name);
 
     if (!name) {
         return fail(r, "symbol without a name");
     }
     ObjSymbol *s = obj_symbol_new(r->file, name);
 
-    s->bind = p[4] >> 4;
-    s->type = p[4] & 15;
-    s->visibility = p[5] & 3;
-    s->value = ldq_le_p(p + 8);
-    s->size = ldq_le_p(p + 16);
+    s->bind = e.bind;
+    s->type = e.type;
+    s->visibility = e.visibility;
+    s->value = e.value;
+    s->size = e.size;
     s->common = section == SHN_COMMON;
     s->defined = section != SHN_UNDEF && !s->common;
     if (s->common && (s->value == 0 || s->value > 1 << 30 ||
@@ -186,11 +180,12 @@ static bool read_symbol(Reader *r, const uint8_t *p, unsigned strtab,
 
 static bool read_symbols(Reader *r, const ElfSection *h)
 {
-    r->n_symbols = h->size / 24;
+    r->n_symbols = h->size / r->sizes->symbol;
     r->symbols = g_new0(ObjSymbol *, r->n_symbols + 1);
     for (unsigned i = 1; i < r->n_symbols; i++) {
-        if (!read_symbol(r, r->bytes + h->offset + 24ull * i, h->link,
-                         &r->symbols[i])) {
+        if (!read_symbol(r, r->bytes + h->offset +
+                                (uint64_t)r->sizes->symbol * i,
+                         h->link, &r->symbols[i])) {
             return false;
         }
     }
@@ -204,18 +199,19 @@ static bool read_relocs(Reader *r, const ElfSection *h)
     }
     ObjSection *section = r->sections[h->info];
 
-    for (uint64_t i = 0; i < h->size / 24; i++) {
-        const uint8_t *p = r->bytes + h->offset + 24 * i;
-        uint64_t info = ldq_le_p(p + 8);
+    for (uint64_t i = 0; i < h->size / r->sizes->rela; i++) {
+        ElfRela e;
+
+        elf_get_rela(r->bytes + h->offset + r->sizes->rela * i, r->narrow, &e);
+
         ObjReloc reloc = {
-            .offset = ldq_le_p(p), .type = info,
-            .addend = ldq_le_p(p + 16),
+            .offset = e.offset, .type = e.type, .addend = e.addend,
         };
 
-        if (info >> 32 && info >> 32 >= r->n_symbols) {
+        if (e.symbol && e.symbol >= r->n_symbols) {
             return fail(r, "relocation against a symbol that does not exist");
         }
-        reloc.symbol = info >> 32 ? r->symbols[info >> 32] : NULL;
+        reloc.symbol = e.symbol ? r->symbols[e.symbol] : NULL;
         if (section->type == SHT_NOBITS ||
             reloc.offset > section->size ||
             (reloc.type != R_E2K_NONE && section->size - reloc.offset < 4)) {
@@ -265,18 +261,21 @@ static bool read_soname(Reader *r)
 {
     const ElfSection *h = find_header(r, SHT_DYNAMIC);
 
-    for (uint64_t i = 0; h && i < h->size / 16; i++) {
-        const uint8_t *p = r->bytes + h->offset + 16 * i;
+    for (uint64_t i = 0; h && i < h->size / r->sizes->dyn; i++) {
+        const uint8_t *p = r->bytes + h->offset + r->sizes->dyn * i;
+        uint64_t tag = elf_get_word(p, r->narrow);
 
-        if (ldq_le_p(p) == DT_SONAME) {
-            const char *name = string_at(r, h->link, ldq_le_p(p + 8));
+        if (tag == DT_SONAME) {
+            const char *name =
+                string_at(r, h->link, elf_get_word(p + r->sizes->word,
+                                                   r->narrow));
 
             if (!name || !*name) {
                 return fail(r, "library name outside the file");
             }
             g_free(r->file->soname);
             r->file->soname = g_strdup(name);
-        } else if (ldq_le_p(p) == DT_NULL) {
+        } else if (tag == DT_NULL) {
             break;
         }
     }
@@ -293,30 +292,31 @@ static bool is_old_version(const Reader *r, const ElfSection *versions,
 
 static bool read_library_symbol(Reader *r, const uint8_t *p, unsigned strtab)
 {
-    const char *name = string_at(r, strtab, ldl_le_p(p));
-    unsigned section = ldw_le_p(p + 6);
-    unsigned bind = p[4] >> 4;
-    unsigned visibility = p[5] & 3;
+    ElfSymbol e;
+
+    elf_get_symbol(p, r->narrow, &e);
+
+    const char *name = string_at(r, strtab, e.name);
 
     if (!name) {
         return fail(r, "symbol without a name");
     }
-    if (section == SHN_UNDEF || bind == STB_LOCAL ||
-        (visibility != STV_DEFAULT && visibility != STV_PROTECTED)) {
+    if (e.section == SHN_UNDEF || e.bind == STB_LOCAL ||
+        (e.visibility != STV_DEFAULT && e.visibility != STV_PROTECTED)) {
         return true;
     }
     ObjSymbol *s = obj_symbol_new(r->file, name);
 
-    s->bind = bind;
-    s->type = p[4] & 15;
-    s->visibility = visibility;
-    s->value = ldq_le_p(p + 8);
-    s->size = ldq_le_p(p + 16);
+    s->bind = e.bind;
+    s->type = e.type;
+    s->visibility = e.visibility;
+    s->value = e.value;
+    s->size = e.size;
     s->defined = true;
     s->align = 16;
-    if (section < r->shnum && r->headers[section].align &&
-        r->headers[section].align < LIBRARY_MAX_ALIGN) {
-        s->align = r->headers[section].align;
+    if (e.section < r->shnum && r->headers[e.section].align &&
+        r->headers[e.section].align < LIBRARY_MAX_ALIGN) {
+        s->align = r->headers[e.section].align;
     }
     if (s->value) { /* not more than its address has */
         s->align = MIN((uint64_t)s->align, s->value & -s->value);
@@ -332,9 +332,10 @@ static bool read_library(Reader *r)
     if (!h) {
         return fail(r, "shared library without dynamic symbols");
     }
-    for (uint64_t i = 1; i < h->size / 24; i++) {
+    for (uint64_t i = 1; i < h->size / r->sizes->symbol; i++) {
         if (!is_old_version(r, versions, i) &&
-            !read_library_symbol(r, r->bytes + h->offset + 24 * i, h->link)) {
+            !read_library_symbol(r, r->bytes + h->offset +
+                                        r->sizes->symbol * i, h->link)) {
             return false;
         }
     }

@@ -1,5 +1,5 @@
 /*
- * Reading access to ELF64 files.
+ * Reading access to ELF files.
  */
 #include "target-e2k/elf-view.h"
 
@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "target-e2k/asm.h"
-#include "util/bytes.h"
+#include "target-e2k/elf-int.h"
 
 typedef struct Input {
     const uint8_t *bytes;
     size_t size;
+    ElfHeader header;
+    const ElfSizes *sizes;
     GError **error;
 } Input;
 
@@ -28,54 +30,43 @@ static bool in_file(const Input *in, uint64_t offset, uint64_t size)
 
 static bool view_header(ElfView *view, Input *in)
 {
-    const uint8_t *b = in->bytes;
+    const ElfHeader *h = &in->header;
 
-    if (in->size < 64 || memcmp(b, "\177ELF", 4) != 0) {
-        return fail(in, "not an ELF file");
+    if (!elf_get_header(in->bytes, in->size, &view->narrow, &in->header,
+                        in->error)) {
+        return false;
     }
-    if (b[EI_CLASS] != ELFCLASS64 || b[EI_DATA] != ELFDATA2LSB) {
-        return fail(in, "not a 64-bit little-endian ELF file");
-    }
-    view->type = ldw_le_p(b + 16);
-    view->machine = ldw_le_p(b + 18);
-    view->entry = ldq_le_p(b + 24);
-    view->flags = ldl_le_p(b + 48);
-    if (view->machine != EM_MCST_ELBRUS && view->machine != 49) {
-        return fail(in, "not a file of the e2k architecture");
-    }
-    unsigned mach = view->machine == 49 ? view->flags >> 28 & 7
-                                        : view->flags >> 24;
-
-    view->isa = mach >= 1 && mach <= 7    ? mach
-                : mach == 19 || mach == 20 ? 4
-                : mach >= 21 && mach <= 23 ? 6
-                : mach == 25               ? 7
-                                           : 0;
+    in->sizes = elf_sizes(view->narrow);
+    view->type = h->type;
+    view->machine = h->machine;
+    view->entry = h->entry;
+    view->flags = h->flags;
+    view->isa = elf_isa(h);
     return true;
 }
 
 static bool view_segments(ElfView *view, Input *in)
 {
-    uint64_t offset = ldq_le_p(in->bytes + 32);
+    const ElfHeader *h = &in->header;
 
-    view->n_segments = ldw_le_p(in->bytes + 56);
-    if (view->n_segments == 0) {
+    if (h->phnum == 0) {
         return true;
     }
-    if (ldw_le_p(in->bytes + 54) != 56 ||
-        !in_file(in, offset, 56ull * view->n_segments)) {
-        view->n_segments = 0;
+    if (h->phentsize != in->sizes->segment ||
+        !in_file(in, h->phoff, (uint64_t)in->sizes->segment * h->phnum)) {
         return fail(in, "program headers outside the file");
     }
+    view->n_segments = h->phnum;
     view->segments = g_new(ElfViewSegment, view->n_segments);
     for (unsigned i = 0; i < view->n_segments; i++) {
-        const uint8_t *p = in->bytes + offset + 56 * i;
+        ElfSegment s;
 
+        elf_get_segment(in->bytes + h->phoff + in->sizes->segment * i,
+                        view->narrow, &s);
         view->segments[i] = (ElfViewSegment){
-            .type = ldl_le_p(p), .flags = ldl_le_p(p + 4),
-            .offset = ldq_le_p(p + 8), .vaddr = ldq_le_p(p + 16),
-            .paddr = ldq_le_p(p + 24), .file_size = ldq_le_p(p + 32),
-            .memory_size = ldq_le_p(p + 40), .align = ldq_le_p(p + 48),
+            .type = s.type, .flags = s.flags, .offset = s.offset,
+            .vaddr = s.vaddr, .paddr = s.paddr, .file_size = s.file_size,
+            .memory_size = s.memory_size, .align = s.align,
         };
     }
     return true;
@@ -99,29 +90,27 @@ static const char *string_at(const ElfView *view, unsigned section,
 
 static bool view_sections(ElfView *view, Input *in)
 {
-    uint64_t offset = ldq_le_p(in->bytes + 40);
-    unsigned names = ldw_le_p(in->bytes + 62);
+    const ElfHeader *h = &in->header;
+    const uint8_t *table = in->bytes + h->shoff;
 
-    view->n_sections = ldw_le_p(in->bytes + 60);
-    if (view->n_sections == 0) {
+    if (h->shnum == 0) {
         return true;
     }
-    if (ldw_le_p(in->bytes + 58) != 64 ||
-        !in_file(in, offset, 64ull * view->n_sections)) {
-        view->n_sections = 0;
+    if (h->shentsize != in->sizes->section ||
+        !in_file(in, h->shoff, (uint64_t)in->sizes->section * h->shnum)) {
         return fail(in, "section headers outside the file");
     }
+    view->n_sections = h->shnum;
     view->sections = g_new0(ElfViewSection, view->n_sections);
     for (unsigned i = 0; i < view->n_sections; i++) {
-        const uint8_t *p = in->bytes + offset + 64 * i;
         ElfViewSection *s = &view->sections[i];
+        ElfSection e;
 
+        elf_get_section(table + in->sizes->section * i, view->narrow, &e);
         *s = (ElfViewSection){
-            .type = ldl_le_p(p + 4), .flags = ldq_le_p(p + 8),
-            .address = ldq_le_p(p + 16), .offset = ldq_le_p(p + 24),
-            .size = ldq_le_p(p + 32), .link = ldl_le_p(p + 40),
-            .info = ldl_le_p(p + 44), .align = ldq_le_p(p + 48),
-            .entsize = ldq_le_p(p + 56),
+            .type = e.type, .flags = e.flags, .address = e.address,
+            .offset = e.offset, .size = e.size, .link = e.link,
+            .info = e.info, .align = e.align, .entsize = e.entsize,
         };
         if (s->type != SHT_NULL && s->type != SHT_NOBITS) {
             if (!in_file(in, s->offset, s->size)) {
@@ -131,8 +120,11 @@ static bool view_sections(ElfView *view, Input *in)
         }
     }
     for (unsigned i = 0; i < view->n_sections; i++) {
-        const char *name = string_at(view, names,
-                                     ldl_le_p(in->bytes + offset + 64 * i));
+        ElfSection e;
+
+        elf_get_section(table + in->sizes->section * i, view->narrow, &e);
+
+        const char *name = string_at(view, h->shstrndx, e.name);
 
         view->sections[i].name = name ? name : "";
     }
@@ -147,20 +139,25 @@ static ElfViewSymbol *view_symbols(const ElfView *view, uint32_t type,
     for (unsigned i = 0; i < view->n_sections && !s; i++) {
         s = view->sections[i].type == type ? &view->sections[i] : NULL;
     }
-    *count = s ? MIN(s->size / 24, G_MAXINT32) : 0;
+    unsigned size = elf_sizes(view->narrow)->symbol;
+
+    *count = s ? MIN(s->size / size, G_MAXINT32) : 0;
 
     ElfViewSymbol *symbols = g_new0(ElfViewSymbol, *count + 1);
 
     for (unsigned i = 0; i < *count; i++) {
-        const uint8_t *p = s->data + 24ull * i;
+        ElfSymbol e;
+
+        elf_get_symbol(s->data + (uint64_t)size * i, view->narrow, &e);
+
         const char *name = s->link < view->n_sections
-                               ? string_at(view, s->link, ldl_le_p(p))
+                               ? string_at(view, s->link, e.name)
                                : NULL;
 
         symbols[i] = (ElfViewSymbol){
-            .name = name ? name : "", .bind = p[4] >> 4, .type = p[4] & 15,
-            .visibility = p[5] & 3, .section = ldw_le_p(p + 6),
-            .value = ldq_le_p(p + 8), .size = ldq_le_p(p + 16),
+            .name = name ? name : "", .bind = e.bind, .type = e.type,
+            .visibility = e.visibility, .section = e.section,
+            .value = e.value, .size = e.size,
         };
     }
     return symbols;
@@ -169,7 +166,7 @@ static ElfViewSymbol *view_symbols(const ElfView *view, uint32_t type,
 ElfView *elf_view_new(const uint8_t *bytes, size_t size, GError **error)
 {
     ElfView *view = g_new0(ElfView, 1);
-    Input in = { bytes, size, error };
+    Input in = { .bytes = bytes, .size = size, .error = error };
 
     if (!view_header(view, &in) || !view_segments(view, &in) ||
         !view_sections(view, &in)) {
@@ -196,16 +193,18 @@ unsigned elf_view_relocs(const ElfView *view, unsigned section,
                          ElfViewReloc **relocs)
 {
     const ElfViewSection *s = &view->sections[section];
-    unsigned count = s->type == SHT_RELA ? MIN(s->size / 24, G_MAXINT32) : 0;
+    unsigned size = elf_sizes(view->narrow)->rela;
+    unsigned count = s->type == SHT_RELA ? MIN(s->size / size, G_MAXINT32)
+                                         : 0;
 
     *relocs = g_new(ElfViewReloc, count + 1);
     for (unsigned i = 0; i < count; i++) {
-        const uint8_t *p = s->data + 24ull * i;
-        uint64_t info = ldq_le_p(p + 8);
+        ElfRela e;
 
+        elf_get_rela(s->data + (uint64_t)size * i, view->narrow, &e);
         (*relocs)[i] = (ElfViewReloc){
-            .offset = ldq_le_p(p), .type = info, .symbol = info >> 32,
-            .addend = ldq_le_p(p + 16),
+            .offset = e.offset, .type = e.type, .symbol = e.symbol,
+            .addend = e.addend,
         };
     }
     return count;

@@ -1,5 +1,5 @@
 /*
- * Reading access to an ELF64 file of any type, for tools that show it.
+ * Reading access to an ELF file of any type and class, for tools that show it.
  *
  * All offsets, sizes and indices are checked when the view is made; names are
  * NUL-terminated inside the file's bytes, which must outlive the view.
@@ -56,6 +56,7 @@ typedef struct ElfViewSegment {
 } ElfViewSegment;
 
 typedef struct ElfView {
+    bool narrow;         /* class ELFCLASS32 */
     uint16_t type;
     uint16_t machine;
     uint32_t flags;

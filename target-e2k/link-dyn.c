@@ -20,32 +20,42 @@
 #include <string.h>
 
 #include "target-e2k/asm.h"
-#include "target-e2k/elf-int.h"
 #include "util/bytes.h"
 
 enum { DT_E2K_LAZY_GOT = 0x70000003 };
 
-/* Code of the table's parts: bundles with places for up to two offsets. */
-static const char *const header_code[] = {
-    "rrd,0 %%ip, %%dr10",
-    ("nop 4 ; ldd,0 %%dr10, _f32s,_lts0 %d, %%dr8 ; "
-     "ldd,3 %%dr10, _f32s,_lts1 %d, %%dr10"),
-    "nop 4 ; movtd,0 %%dr10, %%ctpr1",
-    "call %%ctpr1, wbs = 4",
-    "nop 4 ; movtd,0 %%dr8, %%ctpr1",
-    "ct %%ctpr1",
+/*
+ * Code of the table's parts: bundles with places for up to two offsets, for
+ * both widths of an address.
+ */
+#define HEADER_CODE(load) {                                             \
+    "rrd,0 %%ip, %%dr10",                                               \
+    "nop 4 ; " load ",0 %%dr10, _f32s,_lts0 %d, %%dr8 ; "               \
+    load ",3 %%dr10, _f32s,_lts1 %d, %%dr10",                           \
+    "nop 4 ; movtd,0 %%dr10, %%ctpr1",                                  \
+    "call %%ctpr1, wbs = 4",                                            \
+    "nop 4 ; movtd,0 %%dr8, %%ctpr1",                                   \
+    "ct %%ctpr1",                                                       \
+}
+#define PRIMARY_CODE(load) {                                            \
+    "setwd wsz = 8, nfx = 1 ; rrd,0 %%ip, %%dr8",                       \
+    "nop 4 ; " load ",0 %%dr8, _f32s,_lts0 %d, %%dr8",                  \
+    "nop 4 ; movtd,0 %%dr8, %%ctpr1",                                   \
+    "ct %%ctpr1",                                                       \
+}
+
+enum { HEADER_BUNDLES = 6, PRIMARY_BUNDLES = 4 };
+
+static const char *const header_code[2][HEADER_BUNDLES] = {
+    HEADER_CODE("ldd"), HEADER_CODE("ldw"),
+};
+static const char *const primary_code[2][PRIMARY_BUNDLES] = {
+    PRIMARY_CODE("ldd"), PRIMARY_CODE("ldw"),
 };
 
 static const char *const secondary_code[] = {
     "setwd wsz = 8, nfx = 1 ; addd,0 0, _f32s,_lts1 %d, %%dr9",
     "ibranch %d",
-};
-
-static const char *const primary_code[] = {
-    "setwd wsz = 8, nfx = 1 ; rrd,0 %%ip, %%dr8",
-    "nop 4 ; ldd,0 %%dr8, _f32s,_lts0 %d, %%dr8",
-    "nop 4 ; movtd,0 %%dr8, %%ctpr1",
-    "ct %%ctpr1",
 };
 
 /* Appends one bundle to *code; a and b fill its places. */
@@ -74,10 +84,35 @@ void link_put_jump(Link *link, GByteArray *code, const ObjSection *section,
     int64_t distance = (int64_t)(link->got->address + slot) -
                        (int64_t)(section->address + code->len);
 
-    put_bundle(link, code, primary_code[0], 0, 0);
-    put_bundle(link, code, primary_code[1], distance, 0);
-    put_bundle(link, code, primary_code[2], 0, 0);
-    put_bundle(link, code, primary_code[3], 0, 0);
+    for (unsigned i = 0; i < PRIMARY_BUNDLES; i++) {
+        put_bundle(link, code, primary_code[link->narrow][i],
+                   i == 1 ? distance : 0, 0);
+    }
+}
+
+const DynTypes *link_dyn_types(bool narrow)
+{
+    static const DynTypes types[2] = {
+        {
+            .abs = R_E2K_64_ABS, .abs_lit = R_E2K_64_ABS_LIT,
+            .relative = R_E2K_64_RELATIVE,
+            .relative_lit = R_E2K_64_RELATIVE_LIT,
+            .jmp_slot = R_E2K_64_JMP_SLOT, .copy = R_E2K_64_COPY,
+            .irelative = R_E2K_64_IRELATIVE, .size = R_E2K_64_SIZE,
+            .dtpmod = R_E2K_TLS_64_DTPMOD, .dtprel = R_E2K_TLS_64_DTPREL,
+            .tpoff = R_E2K_TLS_TPOFF64,
+        },
+        {
+            .abs = R_E2K_32_ABS, .abs_lit = R_E2K_NONE,
+            .relative = R_E2K_32_RELATIVE, .relative_lit = R_E2K_NONE,
+            .jmp_slot = R_E2K_32_JMP_SLOT, .copy = R_E2K_32_COPY,
+            .irelative = R_E2K_32_IRELATIVE, .size = R_E2K_32_SIZE,
+            .dtpmod = R_E2K_TLS_32_DTPMOD, .dtprel = R_E2K_TLS_32_DTPREL,
+            .tpoff = R_E2K_TLS_TPOFF32,
+        },
+    };
+
+    return &types[narrow];
 }
 
 static unsigned code_size(Link *link, const char *const *code, unsigned n)
@@ -92,7 +127,7 @@ static unsigned code_size(Link *link, const char *const *code, unsigned n)
 
 unsigned link_jump_size(Link *link)
 {
-    return code_size(link, primary_code, G_N_ELEMENTS(primary_code));
+    return code_size(link, primary_code[link->narrow], PRIMARY_BUNDLES);
 }
 
 static ObjSection *make_section(Link *link, const char *name, uint32_t type,
@@ -120,13 +155,16 @@ void link_dyn_prepare(Link *link)
         link->interp->size = link->interp->data->len;
     }
     link->hash = make_section(link, ".hash", SHT_HASH, 0, 4);
-    link->dynsym = make_section(link, ".dynsym", SHT_DYNSYM, 0, 24);
+    link->dynsym = make_section(link, ".dynsym", SHT_DYNSYM, 0,
+                                link->sizes->symbol);
     link->dynstr = make_section(link, ".dynstr", SHT_STRTAB, 0, 0);
     link->dynstr->align = 1;
-    link->rela_dyn = make_section(link, ".rela.dyn", SHT_RELA, 0, 24);
-    link->rela_plt = make_section(link, ".rela.plt", SHT_RELA, 0, 24);
+    link->rela_dyn = make_section(link, ".rela.dyn", SHT_RELA, 0,
+                                  link->sizes->rela);
+    link->rela_plt = make_section(link, ".rela.plt", SHT_RELA, 0,
+                                  link->sizes->rela);
     link->dynamic_section = make_section(link, ".dynamic", SHT_DYNAMIC,
-                                         SHF_WRITE, 16);
+                                         SHF_WRITE, link->sizes->dyn);
     elf_string(link->dynstr_text, "");
     g_ptr_array_add(link->dyn_symbols, NULL);
 }
@@ -183,7 +221,7 @@ static void size_plt(Link *link)
     }
     link->plt = make_section(link, ".plt", SHT_PROGBITS, SHF_EXECINSTR, 0);
     reserve(link->plt,
-            code_size(link, header_code, G_N_ELEMENTS(header_code)) +
+            code_size(link, header_code[link->narrow], HEADER_BUNDLES) +
                 n * code_size(link, secondary_code,
                               G_N_ELEMENTS(secondary_code)) +
                 n * link_jump_size(link));
@@ -193,7 +231,7 @@ static void size_plt(Link *link)
 
         link_got_slot(link, &probe, GOT_PLT, 0);
     }
-    reserve(link->rela_plt, 24 * n);
+    reserve(link->rela_plt, link->sizes->rela * n);
 }
 
 void link_dyn_size(Link *link)
@@ -217,18 +255,19 @@ void link_dyn_size(Link *link)
     }
     unsigned n = link->dyn_symbols->len;
 
-    reserve(link->dynsym, 24 * n);
+    reserve(link->dynsym, link->sizes->symbol * n);
     reserve(link->dynstr, link->dynstr_text->len);
     reserve(link->hash, 4 * (2 + n + n));
     /* At most one for each slot; the unused rest is cut off at the end. */
-    reserve(link->rela_dyn, 24 * (link->n_rela_dyn + link->got_slots->len));
-    reserve(link->dynamic_section, 16 * dynamic_entries(link));
+    reserve(link->rela_dyn, link->sizes->rela *
+                                (link->n_rela_dyn + link->got_slots->len));
+    reserve(link->dynamic_section, link->sizes->dyn * dynamic_entries(link));
     link->n_rela_dyn = 0;
 }
 
 static unsigned secondary_offset(Link *link, unsigned i)
 {
-    return code_size(link, header_code, G_N_ELEMENTS(header_code)) +
+    return code_size(link, header_code[link->narrow], HEADER_BUNDLES) +
            i * code_size(link, secondary_code, G_N_ELEMENTS(secondary_code));
 }
 
@@ -264,14 +303,13 @@ static void fill_plt(Link *link)
     if (!link->plt) {
         return;
     }
-    put_bundle(link, code, header_code[0], 0, 0);
-    put_bundle(link, code, header_code[1], to_got(link, 0, 8),
-               to_got(link, 0, 16));
-    for (unsigned i = 2; i < G_N_ELEMENTS(header_code); i++) {
-        put_bundle(link, code, header_code[i], 0, 0);
+    for (unsigned i = 0; i < HEADER_BUNDLES; i++) {
+        put_bundle(link, code, header_code[link->narrow][i],
+                   i == 1 ? to_got(link, 0, link->sizes->word) : 0,
+                   i == 1 ? to_got(link, 0, 2 * link->sizes->word) : 0);
     }
     for (unsigned i = 0; i < n; i++) {
-        put_bundle(link, code, secondary_code[0], 24 * i, 0);
+        put_bundle(link, code, secondary_code[0], link->sizes->rela * i, 0);
         put_bundle(link, code, secondary_code[1], -(int)code->len, 0);
     }
     for (unsigned i = 0; i < n; i++) {
@@ -287,17 +325,15 @@ static void fill_plt(Link *link)
 void link_dyn_reloc(Link *link, uint64_t address, LinkSymbol *symbol,
                     uint32_t type, int64_t addend)
 {
-    bool slot = type == R_E2K_64_JMP_SLOT;
+    bool slot = type == link->types->jmp_slot;
     unsigned index = slot ? symbol->plt : link->n_rela_dyn++;
     ObjSection *s = slot ? link->rela_plt : link->rela_dyn;
 
-    g_assert(24 * (index + 1) <= s->data->len);
-
-    uint8_t *p = s->data->data + 24 * index;
-
-    stq_le_p(p, address);
-    stq_le_p(p + 8, (uint64_t)(symbol ? symbol->dynamic : 0) << 32 | type);
-    stq_le_p(p + 16, addend);
+    g_assert(link->sizes->rela * (index + 1) <= s->data->len);
+    elf_put_rela(s->data->data + link->sizes->rela * index, link->narrow,
+                 &(ElfRela){ .offset = address, .type = type,
+                             .symbol = symbol ? symbol->dynamic : 0,
+                             .addend = addend });
     if (!slot) {
         link->text_relocs |= link_in_text(link, address);
     }
@@ -360,7 +396,7 @@ static void fill_symbols(Link *link)
            link->dynstr_text->len);
     stl_le_p(hash, n);
     stl_le_p(hash + 4, n);
-    elf_put_symbol(table, &(ElfSymbol){ 0 });
+    elf_add_symbol(table, link->narrow, &(ElfSymbol){ 0 });
     for (unsigned i = 1; i < n; i++) {
         const LinkSymbol *global = link->dyn_symbols->pdata[i];
         const ObjSymbol *def = global->def;
@@ -387,7 +423,7 @@ static void fill_symbols(Link *link)
         if (s.type == STT_TLS && section) {
             s.value -= link->tls_start;
         }
-        elf_put_symbol(table, &s);
+        elf_add_symbol(table, link->narrow, &s);
         stl_le_p(hash + 8 + 4 * (n + i), ldl_le_p(bucket));
         stl_le_p(bucket, i);
     }
@@ -397,11 +433,12 @@ static void fill_symbols(Link *link)
 static void put_dynamic(Link *link, unsigned *count, uint64_t tag,
                         uint64_t value)
 {
-    uint8_t *p = link->dynamic_section->data->data + 16 * (*count)++;
+    uint8_t *p = link->dynamic_section->data->data +
+                 link->sizes->dyn * (*count)++;
 
-    g_assert(16 * *count <= link->dynamic_section->data->len);
-    stq_le_p(p, tag);
-    stq_le_p(p + 8, value);
+    g_assert(link->sizes->dyn * *count <= link->dynamic_section->data->len);
+    elf_put_word(p, link->narrow, tag);
+    elf_put_word(p + link->sizes->word, link->narrow, value);
 }
 
 static void put_array(Link *link, unsigned *count, const char *name,
@@ -438,7 +475,7 @@ static void fill_dynamic(Link *link)
     put_dynamic(link, &n, DT_STRTAB, link->dynstr->address);
     put_dynamic(link, &n, DT_SYMTAB, link->dynsym->address);
     put_dynamic(link, &n, DT_STRSZ, link->dynstr->size);
-    put_dynamic(link, &n, DT_SYMENT, 24);
+    put_dynamic(link, &n, DT_SYMENT, link->sizes->symbol);
     if (link->plt) {
         put_dynamic(link, &n, DT_PLTRELSZ, link->rela_plt->size);
         put_dynamic(link, &n, DT_PLTREL, DT_RELA);
@@ -450,8 +487,9 @@ static void fill_dynamic(Link *link)
     }
     if (link->n_rela_dyn) {
         put_dynamic(link, &n, DT_RELA, link->rela_dyn->address);
-        put_dynamic(link, &n, DT_RELASZ, 24 * link->n_rela_dyn);
-        put_dynamic(link, &n, DT_RELAENT, 24);
+        put_dynamic(link, &n, DT_RELASZ,
+                    link->sizes->rela * link->n_rela_dyn);
+        put_dynamic(link, &n, DT_RELAENT, link->sizes->rela);
     }
     if (link->text_relocs) {
         put_dynamic(link, &n, DT_TEXTREL, 0);
@@ -468,10 +506,11 @@ void link_dyn_fill(Link *link)
         return;
     }
     if (link->got) {
-        stq_le_p(link->got->data->data, link->dynamic_section->address);
+        elf_put_word(link->got->data->data, link->narrow,
+                     link->dynamic_section->address);
     }
     fill_plt(link);
     fill_symbols(link);
-    link->rela_dyn->size = 24 * link->n_rela_dyn;
+    link->rela_dyn->size = link->sizes->rela * link->n_rela_dyn;
     fill_dynamic(link);
 }

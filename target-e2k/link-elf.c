@@ -1,28 +1,15 @@
 /*
- * The linker's output: an executable or shared ELF64 file, or a flat image.
+ * The linker's output: an executable or shared ELF file, or a flat image.
  */
 #include "target-e2k/link-int.h"
 
 #include <elf.h>
 #include <string.h>
 
-#include "target-e2k/elf-int.h"
-#include "util/bytes.h"
-
-typedef struct Segment {
-    uint32_t type;
-    uint32_t flags;
-    uint64_t offset;
-    uint64_t address;
-    uint64_t file_size;
-    uint64_t memory_size;
-    uint64_t align;
-} Segment;
-
 typedef struct Output {
     Link *link;
     GByteArray *bytes;
-    GArray *segments; /* Segment */
+    GArray *segments; /* ElfSegment */
     GArray *headers;  /* ElfSection */
     GString *names;
     GString *strings;
@@ -30,7 +17,7 @@ typedef struct Output {
     unsigned n_local;
 } Output;
 
-enum { MAX_SEGMENTS = 8, MAX_IMAGE = 1 << 30 };
+enum { MAX_IMAGE = 1 << 30 };
 
 static uint32_t segment_flags(const ObjSection *section)
 {
@@ -46,14 +33,14 @@ static bool is_tbss(const ObjSection *section)
 /* Adds a section to the last segment, or to a new one where it must. */
 static void add_to_segment(Output *o, ObjSection *section)
 {
-    Segment *last = o->segments->len
-                        ? &g_array_index(o->segments, Segment,
+    ElfSegment *last = o->segments->len
+                        ? &g_array_index(o->segments, ElfSegment,
                                          o->segments->len - 1)
                         : NULL;
     uint32_t flags = segment_flags(section);
     bool joins = last && last->flags == flags &&
-                 section->address >= last->address + last->memory_size &&
-                 section->address - (last->address + last->memory_size) <
+                 section->address >= last->vaddr + last->memory_size &&
+                 section->address - (last->vaddr + last->memory_size) <
                      LINK_PAGE &&
                  (last->file_size == last->memory_size ||
                   section->type == SHT_NOBITS);
@@ -70,21 +57,21 @@ static void add_to_segment(Output *o, ObjSection *section)
             g_byte_array_set_size(o->bytes, o->bytes->len + gap);
             memset(o->bytes->data + o->bytes->len - gap, 0, gap);
         }
-        Segment segment = {
+        ElfSegment segment = {
             .type = PT_LOAD, .flags = flags, .offset = o->bytes->len,
-            .address = section->address, .align = LINK_PAGE,
+            .vaddr = section->address, .align = LINK_PAGE,
         };
         if (section->type == SHT_NOBITS) {
             segment.offset = (o->bytes->len & ~(LINK_PAGE - 1ull)) + in_page;
         }
         g_array_append_val(o->segments, segment);
-        last = &g_array_index(o->segments, Segment, o->segments->len - 1);
+        last = &g_array_index(o->segments, ElfSegment, o->segments->len - 1);
     }
-    uint64_t end = section->address + section->size - last->address;
+    uint64_t end = section->address + section->size - last->vaddr;
 
     last->memory_size = end;
     if (section->type != SHT_NOBITS) {
-        uint64_t offset = last->offset + (section->address - last->address);
+        uint64_t offset = last->offset + (section->address - last->vaddr);
 
         if (offset > o->bytes->len) {
             uint64_t gap = offset - o->bytes->len;
@@ -152,9 +139,9 @@ static void add_special_segment(Output *o, uint32_t type, uint32_t flags,
     }
     const ElfSection *h = &g_array_index(o->headers, ElfSection,
                                          section->elf_index);
-    Segment segment = {
+    ElfSegment segment = {
         .type = type, .flags = flags, .offset = h->offset,
-        .address = section->address, .file_size = section->size,
+        .vaddr = section->address, .file_size = section->size,
         .memory_size = section->size, .align = section->align,
     };
 
@@ -164,8 +151,8 @@ static void add_special_segment(Output *o, uint32_t type, uint32_t flags,
 static void add_tls_segment(Output *o)
 {
     Link *link = o->link;
-    Segment segment = {
-        .type = PT_TLS, .flags = PF_R, .address = link->tls_start,
+    ElfSegment segment = {
+        .type = PT_TLS, .flags = PF_R, .vaddr = link->tls_start,
         .memory_size = link->tls_size, .align = link->tls_align,
     };
 
@@ -213,14 +200,14 @@ static void put_symbol(Output *o, const ObjSymbol *symbol, const char *name,
     if (symbol->type == STT_TLS) {
         s.value -= o->link->tls_start;
     }
-    elf_put_symbol(o->symtab, &s);
+    elf_add_symbol(o->symtab, o->link->narrow, &s);
 }
 
 static void write_symbols(Output *o)
 {
     Link *link = o->link;
 
-    elf_put_symbol(o->symtab, &(ElfSymbol){ 0 });
+    elf_add_symbol(o->symtab, o->link->narrow, &(ElfSymbol){ 0 });
     for (unsigned i = 0; i < link->n_files; i++) {
         GPtrArray *symbols = link->files[i]->symbols;
 
@@ -234,7 +221,7 @@ static void write_symbols(Output *o)
             }
         }
     }
-    o->n_local = o->symtab->len / 24;
+    o->n_local = o->symtab->len / o->link->sizes->symbol;
     for (unsigned i = 0; i < link->symbol_list->len; i++) {
         const LinkSymbol *global = link->symbol_list->pdata[i];
 
@@ -254,7 +241,8 @@ static void write_tables(Output *o)
         write_symbols(o);
         elf_pad(o->bytes, 8);
         h = (ElfSection){ .name = elf_string(o->names, ".symtab"),
-                          .type = SHT_SYMTAB, .align = 8, .entsize = 24,
+                          .type = SHT_SYMTAB, .align = o->link->sizes->word,
+                          .entsize = o->link->sizes->symbol,
                           .offset = o->bytes->len, .size = o->symtab->len,
                           .link = o->headers->len + 1, .info = o->n_local };
         g_array_append_val(o->headers, h);
@@ -302,18 +290,14 @@ static void link_headers(Output *o)
 
 static void put_segments(Output *o)
 {
-    for (unsigned i = 0; i < o->segments->len; i++) {
-        const Segment *s = &g_array_index(o->segments, Segment, i);
-        uint8_t *p = o->bytes->data + 64 + 56 * i;
+    const ElfSizes *sizes = o->link->sizes;
 
-        stl_le_p(p, s->type);
-        stl_le_p(p + 4, s->flags);
-        stq_le_p(p + 8, s->offset);
-        stq_le_p(p + 16, s->address);
-        stq_le_p(p + 24, s->address);
-        stq_le_p(p + 32, s->file_size);
-        stq_le_p(p + 40, s->memory_size);
-        stq_le_p(p + 48, s->align);
+    for (unsigned i = 0; i < o->segments->len; i++) {
+        ElfSegment *s = &g_array_index(o->segments, ElfSegment, i);
+
+        s->paddr = s->vaddr;
+        elf_put_segment(o->bytes->data + sizes->header + sizes->segment * i,
+                        o->link->narrow, s);
     }
 }
 
@@ -323,17 +307,17 @@ static void put_segments(Output *o)
  */
 static void include_headers(Output *o)
 {
-    Segment *first = o->segments->len
-                         ? &g_array_index(o->segments, Segment, 0)
+    ElfSegment *first = o->segments->len
+                         ? &g_array_index(o->segments, ElfSegment, 0)
                          : NULL;
 
     if (first && first->type == PT_LOAD && first->offset < LINK_PAGE &&
-        first->offset == (first->address & (LINK_PAGE - 1)) &&
+        first->offset == (first->vaddr & (LINK_PAGE - 1)) &&
         first->file_size) {
         uint64_t room = first->offset;
 
         first->offset = 0;
-        first->address -= room;
+        first->vaddr -= room;
         first->file_size += room;
         first->memory_size += room;
     }
@@ -342,12 +326,12 @@ static void include_headers(Output *o)
 /* The header tables come after the loadable segments were found. */
 static void order_segments(Output *o)
 {
-    GArray *ordered = g_array_new(FALSE, TRUE, sizeof(Segment));
+    GArray *ordered = g_array_new(FALSE, TRUE, sizeof(ElfSegment));
     const ObjSection *interp = obj_section_find(o->link->out, ".interp");
 
     if (interp && interp->size) {
         for (unsigned i = 0; i < o->segments->len; i++) {
-            Segment s = g_array_index(o->segments, Segment, i);
+            ElfSegment s = g_array_index(o->segments, ElfSegment, i);
 
             if (s.type == PT_INTERP) {
                 g_array_append_val(ordered, s);
@@ -355,7 +339,7 @@ static void order_segments(Output *o)
         }
     }
     for (unsigned i = 0; i < o->segments->len; i++) {
-        Segment s = g_array_index(o->segments, Segment, i);
+        ElfSegment s = g_array_index(o->segments, ElfSegment, i);
 
         if (s.type != PT_INTERP) {
             g_array_append_val(ordered, s);
@@ -370,7 +354,7 @@ GByteArray *link_write_elf(Link *link)
     Output o = {
         .link = link,
         .bytes = g_byte_array_new(),
-        .segments = g_array_new(FALSE, TRUE, sizeof(Segment)),
+        .segments = g_array_new(FALSE, TRUE, sizeof(ElfSegment)),
         .headers = g_array_new(FALSE, TRUE, sizeof(ElfSection)),
         .names = g_string_new(NULL),
         .strings = g_string_new(NULL),
@@ -380,26 +364,28 @@ GByteArray *link_write_elf(Link *link)
 
     g_array_append_val(o.headers, none);
     elf_string(o.strings, "");
-    g_byte_array_set_size(o.bytes, 64 + 56 * MAX_SEGMENTS);
+    g_byte_array_set_size(o.bytes,
+                          link->sizes->header +
+                              LINK_SEGMENTS * link->sizes->segment);
     memset(o.bytes->data, 0, o.bytes->len);
     write_sections(&o);
     include_headers(&o);
     add_special_segment(&o, PT_INTERP, PF_R, ".interp");
     add_special_segment(&o, PT_DYNAMIC, PF_R | PF_W, ".dynamic");
     add_tls_segment(&o);
-    if (o.segments->len > MAX_SEGMENTS) {
+    if (o.segments->len > LINK_SEGMENTS) {
         link_error(link, "more than %u segments: sections are too scattered",
-                   MAX_SEGMENTS);
+                   LINK_SEGMENTS);
     } else {
         link_headers(&o);
         write_tables(&o);
         order_segments(&o);
         elf_pad(o.bytes, 8);
-        elf_put_header(o.bytes->data, &(ElfHeader){
+        elf_put_header(o.bytes->data, link->narrow, &(ElfHeader){
             .type = link->pic ? ET_DYN : ET_EXEC,
             .flags = obj_elf_flags(link->isa),
             .entry = link->entry,
-            .phoff = o.segments->len ? 64 : 0,
+            .phoff = o.segments->len ? link->sizes->header : 0,
             .phnum = o.segments->len,
             .shoff = o.bytes->len,
             .shnum = o.headers->len,
@@ -407,7 +393,7 @@ GByteArray *link_write_elf(Link *link)
         });
         put_segments(&o);
         for (unsigned i = 0; i < o.headers->len; i++) {
-            elf_put_section(o.bytes,
+            elf_add_section(o.bytes, link->narrow,
                             &g_array_index(o.headers, ElfSection, i));
         }
     }

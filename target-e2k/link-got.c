@@ -7,9 +7,7 @@
 
 #include <elf.h>
 
-#include "util/bytes.h"
-
-enum { GOT_HEADER = 3 * 8 };
+enum { GOT_HEADER = 3 }; /* slots */
 
 static void make_got(Link *link)
 {
@@ -17,9 +15,9 @@ static void make_got(Link *link)
         link->got = obj_section_new(link->out, ".got", SHT_PROGBITS,
                                     SHF_ALLOC | SHF_WRITE);
         link->got->align = 8;
-        link->got->entsize = 8;
-        link->got->size = GOT_HEADER;
-        g_byte_array_set_size(link->got->data, GOT_HEADER);
+        link->got->entsize = link->sizes->word;
+        link->got->size = GOT_HEADER * link->sizes->word;
+        g_byte_array_set_size(link->got->data, link->got->size);
     }
 }
 
@@ -40,18 +38,19 @@ GotSlot *link_got_slot(Link *link, ObjSymbol *symbol, GotKind kind,
     }
     GotSlot slot = { global, local, kind, addend, link->got->size };
 
-    link->got->size += 8;
+    link->got->size += link->sizes->word;
     g_byte_array_set_size(link->got->data, link->got->size);
     g_array_append_val(link->got_slots, slot);
     return &g_array_index(link->got_slots, GotSlot,
                           link->got_slots->len - 1);
 }
 
-/* Offset of an address from the thread pointer: a two-word header first. */
-static uint64_t tp_offset(const Link *link, uint64_t address)
+/* A header of two words comes first. */
+uint64_t link_tp_offset(const Link *link, uint64_t address)
 {
     return address - link->tls_start +
-           ((16 + link->tls_align - 1) & ~(link->tls_align - 1));
+           ((2 * link->sizes->word + link->tls_align - 1) &
+            ~(link->tls_align - 1));
 }
 
 static uint64_t slot_value(Link *link, const GotSlot *slot,
@@ -64,7 +63,7 @@ static uint64_t slot_value(Link *link, const GotSlot *slot,
     case GOT_PLT:
         return value;
     case GOT_TPOFF:
-        return tp_offset(link, value);
+        return link_tp_offset(link, value);
     case GOT_DTPMOD:
         return 1;
     default:
@@ -77,16 +76,16 @@ static uint32_t slot_reloc(Link *link, const GotSlot *slot, bool local)
 {
     switch (slot->kind) {
     case GOT_ADDRESS:
-        return local ? (link->pic ? R_E2K_64_RELATIVE : R_E2K_NONE)
-                     : R_E2K_64_ABS;
+        return local ? (link->pic ? link->types->relative : R_E2K_NONE)
+                     : link->types->abs;
     case GOT_TPOFF:
         return local && link->options->kind != LINK_SHARED
-                   ? R_E2K_NONE : R_E2K_TLS_TPOFF64;
+                   ? R_E2K_NONE : link->types->tpoff;
     case GOT_DTPMOD:
         return local && link->options->kind != LINK_SHARED
-                   ? R_E2K_NONE : R_E2K_TLS_64_DTPMOD;
+                   ? R_E2K_NONE : link->types->dtpmod;
     default:
-        return local ? R_E2K_NONE : R_E2K_TLS_64_DTPREL;
+        return local ? R_E2K_NONE : link->types->dtprel;
     }
 }
 
@@ -94,9 +93,9 @@ static uint32_t slot_reloc(Link *link, const GotSlot *slot, bool local)
 static void fill_plt_slot(Link *link, const GotSlot *slot)
 {
     link_dyn_reloc(link, link->got->address + slot->offset, slot->global,
-                   R_E2K_64_JMP_SLOT, 0);
-    stq_le_p(link->got->data->data + slot->offset,
-             link_plt_secondary(link, slot->global));
+                   link->types->jmp_slot, 0);
+    elf_put_word(link->got->data->data + slot->offset, link->narrow,
+                 link_plt_secondary(link, slot->global));
 }
 
 void link_fill_got(Link *link)
@@ -119,7 +118,7 @@ void link_fill_got(Link *link)
         uint32_t type = slot_reloc(link, slot, local);
 
         if (type != R_E2K_NONE && link->dynamic) {
-            bool relative = type == R_E2K_64_RELATIVE;
+            bool relative = type == link->types->relative;
             int64_t addend = relative ? (int64_t)value : slot->addend;
 
             if (local && !relative && def) {
@@ -131,6 +130,7 @@ void link_fill_got(Link *link)
                            local ? NULL : slot->global, type, addend);
             value = relative ? value : 0;
         }
-        stq_le_p(link->got->data->data + slot->offset, value);
+        elf_put_word(link->got->data->data + slot->offset, link->narrow,
+                     value);
     }
 }

@@ -13,9 +13,10 @@
 #ifndef TARGET_E2K_LINK_INT_H
 #define TARGET_E2K_LINK_INT_H
 
+#include "target-e2k/elf-int.h"
 #include "target-e2k/link.h"
 
-enum { LINK_PAGE = 4096, LINK_BASE = 0x10000 };
+enum { LINK_PAGE = 4096, LINK_BASE = 0x10000, LINK_SEGMENTS = 8 };
 
 /* What an offset-table slot holds. */
 typedef enum GotKind {
@@ -55,12 +56,30 @@ typedef struct GotSlot {
     uint64_t offset;    /* in .got */
 } GotSlot;
 
+/* What the loader of each class calls its relocations; NONE: has no such. */
+typedef struct DynTypes {
+    uint32_t abs;
+    uint32_t abs_lit;
+    uint32_t relative;
+    uint32_t relative_lit;
+    uint32_t jmp_slot;
+    uint32_t copy;
+    uint32_t irelative;
+    uint32_t size;
+    uint32_t dtpmod;
+    uint32_t dtprel;
+    uint32_t tpoff;
+} DynTypes;
+
 typedef struct Link {
     const LinkOptions *options;
     GString *messages;
     unsigned errors;
     ObjFile *const *files;
     unsigned n_files;
+    bool narrow;            /* class ELFCLASS32 */
+    const ElfSizes *sizes;
+    const DynTypes *types;
     unsigned isa;
     GHashTable *symbols;    /* name -> LinkSymbol */
     GPtrArray *symbol_list; /* LinkSymbol, in order of appearance */
@@ -120,6 +139,8 @@ void link_apply_relocs(Link *link);
 GotSlot *link_got_slot(Link *link, ObjSymbol *symbol, GotKind kind,
                        int64_t addend);
 void link_fill_got(Link *link);
+/* Offset of an address from the thread pointer. */
+uint64_t link_tp_offset(const Link *link, uint64_t address);
 
 void link_dyn_prepare(Link *link);
 void link_dyn_size(Link *link);
@@ -128,6 +149,7 @@ void link_dyn_reloc(Link *link, uint64_t address, LinkSymbol *symbol,
                     uint32_t type, int64_t addend);
 uint64_t link_plt_address(Link *link, const LinkSymbol *symbol);
 uint64_t link_plt_secondary(Link *link, const LinkSymbol *symbol);
+const DynTypes *link_dyn_types(bool narrow);
 bool link_in_text(const Link *link, uint64_t address);
 
 /* An entry that jumps through a slot; at offset in a section. */

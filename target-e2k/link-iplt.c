@@ -15,8 +15,6 @@
 #include <elf.h>
 #include <string.h>
 
-#include "util/bytes.h"
-
 void link_iplt_want(Link *link, ObjSymbol *symbol)
 {
     if (symbol->iplt) {
@@ -59,8 +57,9 @@ void link_iplt_size(Link *link)
     link->iplt = make_section(link, ".iplt", SHT_PROGBITS, SHF_EXECINSTR,
                               n * link_jump_size(link));
     if (!link->dynamic) {
-        link->rela_iplt = make_section(link, ".rela.iplt", SHT_RELA, 0, 24 * n);
-        link->rela_iplt->entsize = 24;
+        link->rela_iplt = make_section(link, ".rela.iplt", SHT_RELA, 0,
+                                       link->sizes->rela * n);
+        link->rela_iplt->entsize = link->sizes->rela;
     }
 }
 
@@ -68,14 +67,13 @@ static void put_irelative(Link *link, unsigned i, uint64_t address,
                           uint64_t resolver)
 {
     if (link->dynamic) {
-        link_dyn_reloc(link, address, NULL, R_E2K_64_IRELATIVE, resolver);
+        link_dyn_reloc(link, address, NULL, link->types->irelative, resolver);
         return;
     }
-    uint8_t *p = link->rela_iplt->data->data + 24 * i;
-
-    stq_le_p(p, address);
-    stq_le_p(p + 8, R_E2K_64_IRELATIVE);
-    stq_le_p(p + 16, resolver);
+    elf_put_rela(link->rela_iplt->data->data + link->sizes->rela * i,
+                 link->narrow,
+                 &(ElfRela){ .offset = address, .addend = resolver,
+                             .type = link->types->irelative });
 }
 
 void link_iplt_fill(Link *link)

@@ -171,7 +171,9 @@ static uint64_t align_up(uint64_t value, uint64_t align)
 /* Room for the ELF header and program headers before the first section. */
 static uint64_t headers_size(Link *link)
 {
-    return link->options->flat ? 0 : 64 + 56 * 8;
+    return link->options->flat ? 0
+                               : link->sizes->header +
+                                     LINK_SEGMENTS * link->sizes->segment;
 }
 
 static void check_overlap(Link *link)
@@ -236,7 +238,9 @@ void link_assign_addresses(Link *link)
         segment = segment_of(section);
         address = align_up(address, section->align);
         section->address = address;
-        if (section->size > UINT64_MAX - address) {
+        uint64_t last = link->narrow ? UINT32_MAX : UINT64_MAX;
+
+        if (address > last || section->size > last - address) {
             link_error(link, "section '%s' ends beyond the last address",
                        section->name);
             return;

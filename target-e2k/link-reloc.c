@@ -125,10 +125,10 @@ static void each_reloc(Link *link, RelocFunc *func)
 }
 
 /* A reference that needs a value now and that no loader can finish. */
-static bool is_fixed(const ObjSection *section, const ObjReloc *r,
-                     const RelocInfo *info)
+static bool is_fixed(const Link *link, const ObjSection *section,
+                     const ObjReloc *r, const RelocInfo *info)
 {
-    bool data = (section->flags & SHF_WRITE) && r->type == R_E2K_64_ABS;
+    bool data = (section->flags & SHF_WRITE) && r->type == link->types->abs;
 
     return (section->flags & SHF_ALLOC) && info->got < 0 &&
            info->field != FIELD_NONE && r->type != R_E2K_DISP && !data &&
@@ -143,7 +143,7 @@ static bool needs_plt(Link *link, const ObjSection *section,
 
     return link->dynamic && global && !link_binds_locally(link, r->symbol) &&
            (r->type == R_E2K_DISP ||
-            (global->canonical && is_fixed(section, r, info)));
+            (global->canonical && is_fixed(link, section, r, info)));
 }
 
 /* Whether the loader has to finish this one. */
@@ -160,7 +160,8 @@ static uint32_t dynamic_type(Link *link, const ObjSection *section,
     }
     if (info->value != VALUE_ABS) {
         /* Facts of a symbol of another object, in data. */
-        bool fact = r->type == R_E2K_64_SIZE || r->type == R_E2K_TLS_64_DTPREL;
+        bool fact = r->type == link->types->size ||
+                    r->type == link->types->dtprel;
 
         return fact && !local ? r->type : R_E2K_NONE;
     }
@@ -173,14 +174,13 @@ static uint32_t dynamic_type(Link *link, const ObjSection *section,
     if (local && (!def || !def->section)) {
         return R_E2K_NONE; /* a plain number */
     }
-    switch (r->type) {
-    case R_E2K_64_ABS:
-        return local ? R_E2K_64_RELATIVE : R_E2K_64_ABS;
-    case R_E2K_64_ABS_LIT:
-        return local ? R_E2K_64_RELATIVE_LIT : R_E2K_64_ABS_LIT;
-    default:
-        return R_E2K_NONE;
+    if (r->type == link->types->abs) {
+        return local ? link->types->relative : link->types->abs;
     }
+    if (r->type == R_E2K_64_ABS_LIT) {
+        return local ? link->types->relative_lit : link->types->abs_lit;
+    }
+    return R_E2K_NONE;
 }
 
 /* Whether something stands for the symbol's own address. */
@@ -209,7 +209,7 @@ static void scan(Link *link, ObjSection *section, const ObjReloc *r,
     if (global) {
         global->wanted = true;
     }
-    if (is_fixed(section, r, info)) {
+    if (is_fixed(link, section, r, info)) {
         link_refer_to_library(link, global);
     }
     scan_indirect(link, r, info);
@@ -240,12 +240,6 @@ static uint64_t got_address(const Link *link)
     return link->got ? link->got->address : 0;
 }
 
-static uint64_t tp_offset(const Link *link, uint64_t address)
-{
-    return address - link->tls_start +
-           ((16 + link->tls_align - 1) & ~(link->tls_align - 1));
-}
-
 static uint64_t compute(Link *link, const ObjSection *section,
                         const ObjReloc *r, const RelocInfo *info,
                         uint64_t place)
@@ -266,7 +260,7 @@ static uint64_t compute(Link *link, const ObjSection *section,
     case VALUE_GOTOFF:
         return sa - got_address(link);
     case VALUE_TPOFF:
-        return tp_offset(link, sa);
+        return link_tp_offset(link, sa);
     case VALUE_DTPREL:
         return sa - link->tls_start;
     case VALUE_SIZE:
@@ -334,8 +328,8 @@ static void store(Link *link, const ObjSection *section, const ObjReloc *r,
         }
         stl_le_p(p, value);
         break;
-    case FIELD_SWORD:
-        if (s < INT32_MIN || s > INT32_MAX) {
+    case FIELD_SWORD: /* 32-bit addresses wrap around */
+        if (!link->narrow && (s < INT32_MIN || s > INT32_MAX)) {
             overflow(link, section, r);
         }
         stl_le_p(p, value);
@@ -361,6 +355,11 @@ static void store(Link *link, const ObjSection *section, const ObjReloc *r,
     }
 }
 
+static bool is_address_field(Field field)
+{
+    return field == FIELD_WORD || field == FIELD_QUAD || field == FIELD_LIT;
+}
+
 static void apply(Link *link, ObjSection *section, const ObjReloc *r,
                   const RelocInfo *info)
 {
@@ -373,7 +372,7 @@ static void apply(Link *link, ObjSection *section, const ObjReloc *r,
         return;
     }
     if (link->pic && info->value == VALUE_ABS && dynamic == R_E2K_NONE &&
-        info->field == FIELD_WORD && (section->flags & SHF_ALLOC) &&
+        is_address_field(info->field) && (section->flags & SHF_ALLOC) &&
         r->symbol && link_definition(link, r->symbol) &&
         link_definition(link, r->symbol)->section) {
         link_error(link, "%s of '%s' in section '%s': not position "
@@ -394,8 +393,8 @@ static void apply(Link *link, ObjSection *section, const ObjReloc *r,
     uint64_t value = compute(link, section, r, info, place);
 
     if (dynamic != R_E2K_NONE) {
-        bool relative = dynamic == R_E2K_64_RELATIVE ||
-                        dynamic == R_E2K_64_RELATIVE_LIT;
+        bool relative = dynamic == link->types->relative ||
+                        dynamic == link->types->relative_lit;
 
         link_dyn_reloc(link, place, relative ? NULL : r->symbol->link,
                        dynamic, relative ? (int64_t)value : r->addend);

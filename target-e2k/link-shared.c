@@ -142,6 +142,6 @@ void link_fill_copies(Link *link)
             continue;
         }
         done = global->def;
-        link_dyn_reloc(link, link_value(done), global, R_E2K_64_COPY, 0);
+        link_dyn_reloc(link, link_value(done), global, link->types->copy, 0);
     }
 }

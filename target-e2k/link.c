@@ -287,6 +287,7 @@ static void link_init(Link *link, ObjFile *const *files, unsigned n_files,
         .messages = messages,
         .files = files,
         .n_files = n_files,
+        .narrow = n_files && files[0]->narrow,
         .isa = options->isa,
         .symbols = g_hash_table_new(g_str_hash, g_str_equal),
         .symbol_list = g_ptr_array_new_with_free_func(g_free),
@@ -302,6 +303,8 @@ static void link_init(Link *link, ObjFile *const *files, unsigned n_files,
         .dynstr_text = g_string_new(NULL),
         .tls_align = 1,
     };
+    link->sizes = elf_sizes(link->narrow);
+    link->types = link_dyn_types(link->narrow);
 }
 
 static void link_clear(Link *link)
@@ -318,6 +321,18 @@ static void link_clear(Link *link)
     obj_file_free(link->out);
 }
 
+/* All inputs have pointers of the same size: that of the output. */
+static void check_classes(Link *link)
+{
+    for (unsigned i = 1; i < link->n_files; i++) {
+        if (link->files[i]->narrow != link->narrow) {
+            link_error(link, "%s is a %s-bit file, %s is not",
+                       link->files[0]->name, link->narrow ? "32" : "64",
+                       link->files[i]->name);
+        }
+    }
+}
+
 GByteArray *link_objects(ObjFile *const *files, unsigned n_files,
                          const LinkOptions *options, GString *messages)
 {
@@ -325,6 +340,7 @@ GByteArray *link_objects(ObjFile *const *files, unsigned n_files,
     Link link;
 
     link_init(&link, files, n_files, options, messages);
+    check_classes(&link);
     for (unsigned i = 0; i < n_files; i++) {
         if (files[i]->shared) {
             link_add_library(&link, files[i]);

@@ -114,6 +114,7 @@ struct ObjSymbol {
 
 struct ObjFile {
     char *name;
+    bool narrow;          /* of class ELFCLASS32, for 32-bit pointers */
     bool shared;          /* a shared library: symbols only, all defined */
     char *soname;         /* of a shared library, or NULL */
     unsigned isa;         /* 0: not known */
@@ -136,11 +137,11 @@ ObjSymbol *obj_symbol_new(ObjFile *file, const char *name);
 /* The STT_SECTION symbol of a section of this file. */
 ObjSymbol *obj_section_symbol(ObjFile *file, ObjSection *section);
 
-/* A relocatable ELF64 file; false with *error set on write errors. */
+/* A relocatable ELF file of the object's class. */
 GByteArray *obj_to_elf(ObjFile *file);
 
 /*
- * Reads a relocatable ELF64 file of the architecture, or of a shared library
+ * Reads a relocatable ELF file of the architecture, or of a shared library
  * the names it defines.
  */
 ObjFile *obj_from_elf(const char *name, const uint8_t *bytes, size_t size,

@@ -28,6 +28,7 @@ static struct {
     char *format;
     char *interp;
     char *soname;
+    gboolean narrow;
     gboolean debug;
     gboolean make_static;
     gboolean shared;
@@ -44,6 +45,8 @@ static const GOptionEntry entries[] = {
     { "march", 0, 0, G_OPTION_ARG_STRING, &opt.march,
       "Instruction set: e2kv1 to e2kv7 (default e2kv5); also -march=ISA",
       "ISA" },
+    { "mptr32", 0, 0, G_OPTION_ARG_NONE, &opt.narrow,
+      "Objects with 32-bit pointers (ELF32); also -mptr32", NULL },
     { "include", 'I', 0, G_OPTION_ARG_FILENAME_ARRAY, &opt.includes,
       "Look for .include and .incbin files there too", "DIR" },
     { "defsym", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opt.defines,
@@ -102,7 +105,7 @@ static void accept_single_dash(char **argv)
 {
     static const char *const names[] = {
         "march", "Ttext", "Tdata", "Tbss", "static", "shared", "pie",
-        "soname", "dynamic-linker", "mcpu",
+        "soname", "dynamic-linker", "mcpu", "mptr32",
     };
 
     for (int i = 1; argv[i]; i++) {
@@ -328,6 +331,7 @@ static int run(void)
     }
     AsmOptions options = {
         .isa = isa,
+        .narrow = opt.narrow,
         .debug_lines = opt.debug,
         .include_dirs = (const char *const *)opt.includes,
         .defines = (const char *const *)opt.defines,

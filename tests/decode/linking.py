@@ -106,6 +106,34 @@ pointer: .quad  chosen
 """
 
 
+# A 32-bit program: calls f through its address, exits with the result.
+NARROW = """
+        .text
+        .global _start
+_start: { setwd wsz = 24, nfx = 1
+          setbn rbs = 16, rsz = 7, rcur = 0
+          adds,0 0, pointer, %r0 }
+        { ldw,0 %dr0, 0, %dr1
+          nop 4 }
+        movtd,0 %dr1, %ctpr1
+        nop 6
+        call %ctpr1, wbs = 16
+        { addd,0 %db[0], 0, %db[1]
+          addd,1 0, 1, %db[0]
+          sdisp %ctpr1, 1 }
+        nop 5
+        call %ctpr1, wbs = 16
+f:      { setwd wsz = 8, nfx = 1
+          return %ctpr3
+          addd,0 0, 42, %dr0 }
+        nop 5
+        ct %ctpr3
+        .data
+        .byte 1
+        .align 4
+pointer: .word  f
+"""
+
 # A local indirect function called from its own section.
 LOCAL_INDIRECT = """
         .text
@@ -285,6 +313,25 @@ class Linking(unittest.TestCase):
             pointer, resolver = (r[3] for r in elf.relocs())
             self.assertEqual(pointer, target)
             self.assertTrue(elf.inside(resolver, ".text"))
+
+    def test_narrow_static(self):
+        """32-bit programs, from source and from an object file."""
+        self.build("p", NARROW, "-mptr32", "--static")
+        obj = self.build("n.o", NARROW, "-mptr32")
+        done = self.run_as("--static", "-o", self.path("q"), obj)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name in "pq":
+            with open(self.path(name), "rb") as f:
+                head = f.read(52)
+            self.assertEqual(head[4], 1)
+            done = subprocess.run([USER, self.path(name)],
+                                  capture_output=True)
+            self.assertEqual(done.returncode, 42, done.stderr)
+        done = self.run_as("--static", "-o", self.path("x"), obj,
+                           self.source("nop\n"))
+        self.assertIn("is a 32-bit file", done.stderr)
+        self.refuse("ends beyond the last address", NARROW, "-mptr32",
+                    "--static", "-Tdata=0xfffffffe")
 
     def test_indirect_dynamic(self):
         """The loader resolves them, after everything else."""

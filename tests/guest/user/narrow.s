@@ -1,6 +1,6 @@
 ! 32-bit mode: entries 1 and 5, structures with 32-bit members in both
-! directions, 32-bit signal frames, the data segment.  Assembled with NARROW=1;
-! tests/user/narrow.py makes a 32-bit ELF file of it.
+! directions, 32-bit signal frames, the data segment.  Assembled with -mptr32
+! and NARROW=1.
 
 	.include "lib.inc"
 
