@@ -189,6 +189,28 @@ static GCond aio_cond;
 static int aio_running;
 static int aio_threads; /* those that run, or hold an image yet */
 static int aio_error;
+static GQueue aio_done = G_QUEUE_INIT; /* of Request: to be freed */
+
+/*
+ * Frees what is done.  e2k-io holds the graph lock from start to end and
+ * comes by in io_drain(), before an image is closed; elsewhere the thread of
+ * the request gets the lock itself.
+ */
+static void reap(void)
+{
+    Request *r;
+
+    block_graph_lock();
+    do {
+        g_mutex_lock(&aio_lock);
+        r = g_queue_pop_head(&aio_done);
+        g_mutex_unlock(&aio_lock);
+        if (r) {
+            request_free(r);
+        }
+    } while (r);
+    block_graph_unlock();
+}
 
 static gpointer aio_thread(gpointer opaque)
 {
@@ -213,9 +235,10 @@ static gpointer aio_thread(gpointer opaque)
     fflush(stdout);
     aio_error = aio_error ? aio_error : ret;
     aio_running--;
+    g_queue_push_tail(&aio_done, r);
     g_cond_broadcast(&aio_cond);
     g_mutex_unlock(&aio_lock);
-    request_free(r); /* takes the graph lock */
+    reap();
     g_mutex_lock(&aio_lock);
     aio_threads--;
     g_cond_broadcast(&aio_cond);
@@ -257,6 +280,7 @@ void io_drain(void)
         g_cond_wait(&aio_cond, &aio_lock);
     }
     g_mutex_unlock(&aio_lock);
+    reap();
 }
 
 void io_finish(void)

@@ -166,6 +166,16 @@ def chains():
        'top.qcow2')
 
 
+def asynchronous():
+    """An image is closed properly after aio_ commands, by the end too."""
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'aio.qcow2', '4M')
+    io(0, [], '-c', 'aio_write -q -P 5 0 1M', 'aio.qcow2')
+    io(0, [], '-c', 'read -q -P 5 0 1M', 'aio.qcow2')
+    io(0, [], '-c', 'aio_write -q -P 6 0 1M', '-c', 'close',
+       '-c', 'open aio.qcow2', '-c', 'read -q -P 6 0 1M', 'aio.qcow2')
+    img(0, ['No errors were found'], 'check', 'aio.qcow2')
+
+
 def damage():
     img(0, [], 'create', '-q', '-f', 'qcow2', 'bad.qcow2', '1M')
     io(0, [], '-c', 'write -q 0 64k', 'bad.qcow2')
@@ -189,7 +199,8 @@ def damage():
 
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
-    for part in (usage, creating, facts, contents, changing, chains, damage):
+    for part in (usage, creating, facts, contents, changing, chains,
+                 asynchronous, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)
