@@ -332,9 +332,10 @@ static void add_reloc(Asm *as, const Fixup *f, int type, AsmSymbol *symbol,
 {
     ObjReloc reloc = { f->offset, type, symbol->obj, addend };
 
-    if (type < 0) {
-        asm_error_at(as, f->place, "no relocation for '%s' in this place",
-                     symbol->temporary ? "local label" : symbol->obj->name);
+    if (type < 0 || (type > 255 && as->options->narrow)) {
+        asm_error_at(as, f->place, "no relocation for '%s' in this place%s",
+                     symbol->temporary ? "local label" : symbol->obj->name,
+                     type < 0 ? "" : " of a 32-bit file");
         return;
     }
     if (symbol->placed && symbol->obj->bind == STB_LOCAL &&

@@ -112,7 +112,7 @@ NARROW = """
         .global _start
 _start: { setwd wsz = 24, nfx = 1
           setbn rbs = 16, rsz = 7, rcur = 0
-          adds,0 0, pointer, %r0 }
+          sxt,0 6, pointer, %dr0 }
         { ldw,0 %dr0, 0, %dr1
           nop 4 }
         movtd,0 %dr1, %ctpr1
@@ -330,6 +330,8 @@ class Linking(unittest.TestCase):
         done = self.run_as("--static", "-o", self.path("x"), obj,
                            self.source("nop\n"))
         self.assertIn("is a 32-bit file", done.stderr)
+        self.refuse("in this place of a 32-bit file",
+                    "addd 0, f@GOTOFF, %dr0", "-mptr32")
         self.refuse("ends beyond the last address", NARROW, "-mptr32",
                     "--static", "-Tdata=0xfffffffe")
 

@@ -3,6 +3,22 @@
 ! independent; run by tests/user/dynamic.py.
 
 	.include "lib.inc"
+	.include "dynamic/elf.inc"
+
+	.macro	GOTOFF_FROM table, symbol, to
+	.ifdef	NARROW
+		addd \table, _f32s \symbol@GOTOFF, \to
+	.else
+		addd \table, \symbol@GOTOFF, \to
+	.endif
+	.endm
+	.macro	TLS_LE_FROM symbol, to
+	.ifdef	NARROW
+		addd %dg13, _f32s \symbol@TLS_LE, \to
+	.else
+		addd %dg13, \symbol@TLS_LE, \to
+	.endif
+	.endm
 
 	.global	program_function, program_word, own_pick
 
@@ -20,7 +36,7 @@ program_function:			! called by the library
 own_pick:
 	{
 		setwd wsz = 16, nfx = 1
-		addd 0, own_picked, %dr0
+		ADDR own_picked, %dr0
 	}
 	RETURN
 	.align	8
@@ -36,22 +52,22 @@ own_picked:
 program_word:
 	.dword	0x1234
 table:
-	.dword	program_word		! 0: RELATIVE, or fixed
-	.dword	lib_value		! 8: 64_ABS, or the copy
-	.dword	lib_twice		! 16: a function of the library
-	.dword	own_pick		! 24: IRELATIVE
-	.dword	nowhere			! 32: weak, undefined
-	.dword	lib_two + 0		! 40
+	POINTER	program_word		! 0: RELATIVE, or fixed
+	POINTER	lib_value		! 1: ABS, or the copy
+	POINTER	lib_twice		! 2: a function of the library
+	POINTER	own_pick		! 3: IRELATIVE
+	POINTER	nowhere			! 4: weak, undefined
+	POINTER	lib_two + 0		! 5
 	.ifndef	PIC
-	.word	program_word		! 48: 32_ABS
-	.word	after - .		! 52: 32_PC
+	.word	program_word		! 6: 32_ABS
+	.word	after - .		! 32_PC
 	.endif
 after:
 	.weak	nowhere
+	.align	8
 got_offset:
-	.dword	program_word@GOTOFF
-size:
-	.dword	program_word@SIZE
+	POINTER	program_word@GOTOFF
+	POINTER	program_word@SIZE
 	.size	program_word, 8
 
 	.section .tdata, "awT", #progbits
@@ -66,11 +82,11 @@ own_tls_2:
 
 	PROC main
 	{
-		addd 0, table, %dr8
+		ADDR table, %dr8
 	}
 	{
-		ldd %dr8, 0, %dr9
-		addd 0, program_word, %dr10	! RELATIVE_LIT, or fixed
+		LOAD_POINTER %dr8, 0, %dr9
+		ADDR program_word, %dr10	! RELATIVE_LIT, or fixed
 	}
 	{
 		subd %dr9, %dr10, %dr9
@@ -79,7 +95,7 @@ own_tls_2:
 	CHECK_EQ %dr9, 0, "a pointer to own data"
 	CHECK_EQ %dr11, 0x1234, "which is there"
 	{
-		ldd %dr8, 8, %dr9
+		LOAD_POINTER %dr8, WORD, %dr9
 	}
 	{
 		ldd %dr9, 0, %dr10
@@ -88,7 +104,7 @@ own_tls_2:
 	CHECK_EQ %dr10, 0x1122334455667788, "a pointer to data of the library"
 	CHECK_EQ %dr11, 0x99aabbccddeeff00, "all of it"
 	{
-		addd 0, lib_value, %dr10	! ABS_LIT, or the copy
+		ADDR lib_value, %dr10	! ABS_LIT, or the copy
 	}
 	{
 		subd %dr10, %dr9, %dr10
@@ -131,7 +147,7 @@ own_tls_2:
 	}
 	CHECK_EQ %dr10, 108, "which calls back"
 	{
-		ldd %dr8, 16, %dr9
+		LOAD_POINTER %dr8, 2 * WORD, %dr9
 		addd 0, 5, %db[0]
 	}
 	CALL_REG %dr9
@@ -140,10 +156,10 @@ own_tls_2:
 	}
 	CHECK_EQ %dr10, 10, "a function pointer"
 	{
-		addd 0, lib_table, %dr11
+		ADDR lib_table, %dr11
 	}
 	{
-		ldd %dr11, 16, %dr11
+		LOAD_POINTER %dr11, 2 * WORD, %dr11
 	}
 	{
 		subd %dr11, %dr9, %dr11
@@ -160,7 +176,7 @@ own_tls_2:
 	}
 	CHECK_EQ %dr10, 55, "an own indirect function"
 	{
-		ldd %dr8, 24, %dr9
+		LOAD_POINTER %dr8, 3 * WORD, %dr9
 	}
 	CALL_REG %dr9
 	{
@@ -168,18 +184,18 @@ own_tls_2:
 	}
 	CHECK_EQ %dr10, 55, "through a pointer"
 	{
-		ldd %dr8, 32, %dr9
+		LOAD_POINTER %dr8, 4 * WORD, %dr9
 	}
 	CHECK_EQ %dr9, 0, "a weak symbol without definition is 0"
 
 	! the library's own tables
 	{
-		addd 0, lib_table, %dr9
-		addd 0, lib_value, %dr10
+		ADDR lib_table, %dr9
+		ADDR lib_value, %dr10
 	}
 	{
-		ldd %dr9, 0, %dr11
-		ldd %dr9, 8, %dr12
+		LOAD_POINTER %dr9, 0, %dr11
+		LOAD_POINTER %dr9, WORD, %dr12
 	}
 	{
 		subd %dr11, %dr10, %dr11
@@ -188,24 +204,24 @@ own_tls_2:
 	CHECK_EQ %dr11, 8, "the addend of a pointer"
 	CHECK_EQ %dr12, 0x5a5a, "a pointer to private data"
 	{
-		ldd %dr9, 24, %dr11
-		ldd %dr9, 32, %dr12
+		LOAD_POINTER %dr9, 3 * WORD, %dr11
+		LOAD_POINTER %dr9, 4 * WORD, %dr12
 	}
 	CHECK_EQ %dr11, 0, "a weak symbol in the library"
 	CHECK_EQ %dr12, 16, "the size of a symbol"
 	{
-		ldd %dr9, 40, %dr11
+		LOAD_POINTER %dr9, 5 * WORD, %dr11
 	}
 	CHECK_EQ %dr11, 8, "an offset in thread-local storage"
 	{
-		addd 0, lib_inits, %dr9
+		ADDR lib_inits, %dr9
 	}
 	{
 		ldd %dr9, 0, %dr9
 	}
 	CHECK_EQ %dr9, 1, "the initialiser ran once"
 	{
-		ldd %dr8, 40, %dr9
+		LOAD_POINTER %dr8, 5 * WORD, %dr9
 	}
 	{
 		ldd %dr9, 0, %dr9
@@ -216,26 +232,26 @@ own_tls_2:
 	CALL where
 	{
 		addd %db[0], 0, %dr9
-		addd 0, lib_value, %dr10
+		ADDR lib_value, %dr10
 	}
 	{
-		ldd %dr9, lib_value@GOT, %dr11
+		LOAD_POINTER %dr9, lib_value@GOT, %dr11
 	}
 	{
 		subd %dr11, %dr10, %dr11
 	}
 	CHECK_EQ %dr11, 0, "a slot of the offset table"
 	{
-		addd %dr9, program_word@GOTOFF, %dr11
-		addd 0, program_word, %dr10
+		GOTOFF_FROM %dr9, program_word, %dr11
+		ADDR program_word, %dr10
 	}
 	{
-		addd 0, got_offset, %dr12
+		ADDR got_offset, %dr12
 	}
 	{
 		subd %dr11, %dr10, %dr11
-		ldd %dr12, 0, %dr13
-		ldd %dr12, 8, %dr14
+		LOAD_POINTER %dr12, 0, %dr13
+		LOAD_POINTER %dr12, WORD, %dr14
 	}
 	CHECK_EQ %dr11, 0, "data relative to the table"
 	{
@@ -244,6 +260,11 @@ own_tls_2:
 	{
 		subd %dr13, %dr10, %dr13
 	}
+	.ifdef	NARROW			! a sum modulo 2^32
+	{
+		sxt 6, %r13, %dr13
+	}
+	.endif
 	CHECK_EQ %dr13, 0, "the same in a word of data"
 	CHECK_EQ %dr14, 8, "an own symbol's size"
 
@@ -257,7 +278,7 @@ own_tls_2:
 	}
 	CHECK_EQ %dr11, 0x7151, "the general model, in the library"
 	{
-		ldd %dr9, lib_tls@TLS_IE, %dr11
+		LOAD_POINTER %dr9, lib_tls@TLS_IE, %dr11
 	}
 	{
 		addd %dr11, %dg13, %dr11
@@ -267,8 +288,8 @@ own_tls_2:
 	}
 	CHECK_EQ %dr11, 0, "the initial model, in the program"
 	{
-		ldd %dr9, lib_tls@TLS_GDMOD, %db[0]
-		ldd %dr9, lib_tls@TLS_GDREL, %db[1]
+		LOAD_POINTER %dr9, lib_tls@TLS_GDMOD, %db[0]
+		LOAD_POINTER %dr9, lib_tls@TLS_GDREL, %db[1]
 	}
 	CALL __tls_get_addr
 	{
@@ -276,14 +297,14 @@ own_tls_2:
 	}
 	CHECK_EQ %dr11, 0, "the general model, in the program"
 	{
-		ldd %dr9, lib_tls_zero@TLS_IE, %dr11
+		LOAD_POINTER %dr9, lib_tls_zero@TLS_IE, %dr11
 	}
 	{
 		ldd %dr11, %dg13, %dr12
 	}
 	CHECK_EQ %dr12, 0, "storage without initial value is zero"
 	{
-		addd %dg13, own_tls_2@TLS_LE, %dr11
+		TLS_LE_FROM own_tls_2, %dr11
 	}
 	{
 		ldd %dr11, 0, %dr12
@@ -292,7 +313,7 @@ own_tls_2:
 	CHECK_EQ %dr12, 0x0718, "the local model"
 	CHECK_EQ %dr13, 0x0717, "and its neighbour"
 	{
-		ldd %dr9, own_tls_2@TLS_IE, %dr13
+		LOAD_POINTER %dr9, own_tls_2@TLS_IE, %dr13
 	}
 	{
 		addd %dr13, %dg13, %dr13
@@ -303,9 +324,9 @@ own_tls_2:
 	CHECK_EQ %dr13, 0, "the initial model for an own variable"
 	.ifndef	PIC
 	{
-		ldw %dr8, 48, %dr10
-		ldw %dr8, 52, %dr11
-		addd 0, program_word, %dr12
+		ldw %dr8, 6 * WORD, %dr10
+		ldw %dr8, 6 * WORD + 4, %dr11
+		ADDR program_word, %dr12
 	}
 	{
 		subd %dr10, %dr12, %dr10
@@ -322,6 +343,6 @@ where:					! the address of the offset table
 		rrd %ip, %dr0
 	}
 	{
-		addd %dr0, _GLOBAL_OFFSET_TABLE_ - where, %dr0
+		GOT_FROM where, %dr0, %dr0
 	}
 	RETURN

@@ -1,19 +1,16 @@
 ! A minimal dynamic loader for the tests: loads what DT_NEEDED names from
-! /lib64, lays out thread-local storage, applies every dynamic relocation of
-! the 64-bit ABI, binds functions late or, with LD_BIND_NOW, at once, runs
-! initialisers and calls the program.  Knows nothing of errors beyond saying
+! /lib64 or /lib32, lays out thread-local storage, applies every dynamic
+! relocation of the 64-bit ABI, or of the 32-bit one (NARROW), binds functions
+! late or, with LD_BIND_NOW, at once, runs initialisers and calls the program.  Knows nothing of errors beyond saying
 ! what it could not find: status 127.
 !
 ! Like the real one it is a shared library that first relocates itself.
 ! Objects are searched in the order: program, loader, libraries.
 
 	.include "lib.inc"
+	.include "dynamic/elf.inc"
 
-	.equ	PT_LOAD, 1
-	.equ	PT_DYNAMIC, 2
-	.equ	PT_TLS, 7
-
-! An object.
+! An object; its members have 64 bits in both modes.
 	.equ	BIAS, 0
 	.equ	DYN, 8
 	.equ	STRTAB, 16
@@ -87,14 +84,14 @@ own_name:
 	IF_EQ %dr10, 0, 9f
 	{
 		ldw %dr9, 0, %dr12
-		ldw %dr9, 4, %dr13
+		ldw %dr9, P_FLAGS, %dr13
 	}
 	{
-		ldd %dr9, 16, %dr14
-		ldd %dr9, 40, %dr15
+		LOAD_POINTER %dr9, P_VADDR, %dr14
+		LOAD_POINTER %dr9, P_MEMSZ, %dr15
 	}
 	{
-		addd %dr9, 56, %dr9
+		addd %dr9, P_SIZE, %dr9
 		subd %dr10, 1, %dr10
 		addd %dr14, %dr8, %dr14
 	}
@@ -142,8 +139,8 @@ own_name:
 ! The loader's own relocations; uses nothing that they change.
 	PROC relocate_self		! base
 	{
-		ldd %dr0, 32, %dr8
-		ldh %dr0, 56, %dr9
+		LOAD_POINTER %dr0, E_PHOFF, %dr8
+		ldh %dr0, E_PHNUM, %dr9
 	}
 	{
 		addd %dr8, %dr0, %dr8
@@ -161,10 +158,10 @@ own_name:
 1:
 	{
 		ldw %dr10, 0, %dr11
-		ldd %dr10, 16, %dr12
+		LOAD_POINTER %dr10, P_VADDR, %dr12
 	}
 	{
-		addd %dr10, 56, %dr10
+		addd %dr10, P_SIZE, %dr10
 		addd %dr12, %dr0, %dr12		! dynamic section
 	}
 	IF_NE %dr11, PT_DYNAMIC, 1b
@@ -174,9 +171,9 @@ own_name:
 	}
 2:
 	{
-		ldd %dr12, 0, %dr11
-		ldd %dr12, 8, %dr13
-		addd %dr12, 16, %dr12
+		LOAD_POINTER %dr12, 0, %dr11
+		LOAD_POINTER %dr12, WORD, %dr13
+		addd %dr12, 2 * WORD, %dr12
 	}
 	{
 		cmpedb %dr11, 7, %pred0		! DT_RELA
@@ -193,12 +190,12 @@ own_name:
 3:
 	IF_EQ %dr14, %dr15, 9f
 	{
-		ldd %dr14, 0, %dr16
-		ldd %dr14, 8, %dr17
+		LOAD_POINTER %dr14, 0, %dr16
+		LOAD_POINTER %dr14, R_INFO, %dr17
 	}
 	{
-		ldd %dr14, 16, %dr18
-		addd %dr14, 24, %dr14
+		LOAD_POINTER %dr14, R_ADDEND, %dr18
+		addd %dr14, RELA_SIZE, %dr14
 		addd %dr16, %dr0, %dr16
 	}
 	{
@@ -207,11 +204,11 @@ own_name:
 	}
 	{
 		addd %dr18, 0, %db[1]
-		cmpedb %dr17, 66, %pred0	! RELATIVE_LIT
-		cmpedb %dr17, 65, %pred1	! RELATIVE
+		cmpedb %dr17, R_RELATIVE_LIT, %pred0
+		cmpedb %dr17, R_RELATIVE, %pred1
 	}
 	{
-		std %dr16, 0, %dr18 ? %pred1
+		STORE_POINTER %dr16, 0, 18, ? %pred1
 	}
 	GOTO_IF_NOT %pred0, 3b
 	CALL put_literal
@@ -270,8 +267,8 @@ own_name:
 ! Fills in an object and adds it.  Result: its address.
 	PROC add_object			! bias, phdr, phnum, name
 	{
-		addd 0, n_objects, %dr8
-		addd 0, objects, %dr9
+		ADDR n_objects, %dr8
+		ADDR objects, %dr9
 	}
 	{
 		ldd %dr8, 0, %dr10
@@ -300,17 +297,17 @@ own_name:
 	IF_EQ %dr2, 0, 4f
 	{
 		ldw %dr1, 0, %dr10
-		ldd %dr1, 16, %dr11
+		LOAD_POINTER %dr1, P_VADDR, %dr11
 		subd %dr2, 1, %dr2
 	}
 	{
 		addd %dr11, %dr0, %dr11
-		ldd %dr1, 32, %dr12		! filesz
-		ldd %dr1, 40, %dr13		! memsz
+		LOAD_POINTER %dr1, P_FILESZ, %dr12
+		LOAD_POINTER %dr1, P_MEMSZ, %dr13
 	}
 	{
-		ldd %dr1, 48, %dr14		! align
-		addd %dr1, 56, %dr1
+		LOAD_POINTER %dr1, P_ALIGN, %dr14
+		addd %dr1, P_SIZE, %dr1
 	}
 	{
 		cmpedb %dr10, PT_DYNAMIC, %pred0
@@ -339,9 +336,9 @@ own_name:
 	}
 5:
 	{
-		ldd %dr8, 0, %dr10
-		ldd %dr8, 8, %dr11
-		addd %dr8, 16, %dr8
+		LOAD_POINTER %dr8, 0, %dr10
+		LOAD_POINTER %dr8, WORD, %dr11
+		addd %dr8, 2 * WORD, %dr8
 	}
 	{
 		addd %dr11, %dr0, %dr12
@@ -414,8 +411,8 @@ own_name:
 	PROC load_library		! name
 	{
 		addd %dr0, 0, %dr8
-		addd 0, path, %dr9
-		addd 0, 0x2f343662696c2f, %dr10		! "/lib64/"
+		ADDR path, %dr9
+		addd 0, LIBRARY_DIRECTORY, %dr10
 	}
 	{
 		std %dr9, 0, %dr10
@@ -428,7 +425,7 @@ own_name:
 		addd %db[0], 1, %db[2]
 	}
 	CALL copy
-	SYSCALL SYS_open, path, 0, 0
+	SYSCALL SYS_open, %dr9, 0, 0
 	{
 		addd %db[0], 0, %dr10
 		addd %dr8, 0, %db[0]
@@ -439,13 +436,13 @@ own_name:
 	GOTO_IF_NOT %pred0, 1f
 	CALL missing
 1:
-	SYSCALL SYS_read, %dr10, header, 4096
 	{
-		addd 0, header, %dr11
+		ADDR header, %dr11
 	}
+	SYSCALL SYS_read, %dr10, %dr11, 4096
 	{
-		ldd %dr11, 32, %dr12
-		ldh %dr11, 56, %dr13
+		LOAD_POINTER %dr11, E_PHOFF, %dr12
+		ldh %dr11, E_PHNUM, %dr13
 	}
 	{
 		addd %dr12, %dr11, %dr12	! headers
@@ -459,12 +456,12 @@ own_name:
 	IF_EQ %dr16, 0, 3f
 	{
 		ldw %dr15, 0, %dr17
-		ldd %dr15, 16, %dr18
-		ldd %dr15, 40, %dr19
+		LOAD_POINTER %dr15, P_VADDR, %dr18
+		LOAD_POINTER %dr15, P_MEMSZ, %dr19
 	}
 	{
 		addd %dr18, %dr19, %dr18
-		addd %dr15, 56, %dr15
+		addd %dr15, P_SIZE, %dr15
 		subd %dr16, 1, %dr16
 	}
 	{
@@ -485,17 +482,17 @@ own_name:
 	IF_EQ %dr16, 0, 8f
 	{
 		ldw %dr15, 0, %dr17
-		ldd %dr15, 8, %dr11		! offset
+		LOAD_POINTER %dr15, P_OFFSET, %dr11
 		subd %dr16, 1, %dr16
-		addd %dr15, 56, %dr15
+		addd %dr15, P_SIZE, %dr15
 	}
 	IF_NE %dr17, PT_LOAD, 4b
 	{
-		ldd %dr15, 16 - 56, %dr18	! address
-		ldd %dr15, 32 - 56, %dr19	! bytes in the file
+		LOAD_POINTER %dr15, P_VADDR - P_SIZE, %dr18
+		LOAD_POINTER %dr15, P_FILESZ - P_SIZE, %dr19
 	}
 	{
-		ldd %dr15, 40 - 56, %dr21	! in memory
+		LOAD_POINTER %dr15, P_MEMSZ - P_SIZE, %dr21
 		addd %dr18, %dr20, %dr18
 	}
 	{
@@ -546,7 +543,7 @@ own_name:
 	SYSCALL SYS_close, %dr10
 	! the headers are in the first page of the object
 	{
-		ldd %dr20, 32, %dr12
+		LOAD_POINTER %dr20, E_PHOFF, %dr12
 	}
 	{
 		addd %dr20, 0, %db[0]
@@ -560,7 +557,7 @@ own_name:
 ! All libraries wanted by the objects, and by those, each once.
 	PROC load_all
 	{
-		addd 0, objects, %dr8
+		ADDR objects, %dr8
 	}
 1:
 	{
@@ -569,9 +566,9 @@ own_name:
 	IF_EQ %dr9, 0, 9f
 2:
 	{
-		ldd %dr9, 0, %dr10
-		ldd %dr9, 8, %dr11
-		addd %dr9, 16, %dr9
+		LOAD_POINTER %dr9, 0, %dr10
+		LOAD_POINTER %dr9, WORD, %dr11
+		addd %dr9, 2 * WORD, %dr9
 	}
 	{
 		ldd %dr8, STRTAB, %dr12
@@ -582,7 +579,7 @@ own_name:
 	GOTO_IF_NOT %pred1, 2b
 	{
 		addd %dr12, %dr11, %dr12
-		addd 0, objects + OBJECT, %dr13
+		ADDR objects + OBJECT, %dr13
 	}
 3:
 	{
@@ -619,15 +616,15 @@ own_name:
 	SYSCALL SYS_mmap, 0, 0x4000, 3, 0x12, -1, 0
 	{
 		addd %db[0], 256, %dr8		! thread pointer
-		addd 0, 16, %dr9		! next offset
-		addd 0, objects, %dr10
+		addd 0, 2 * WORD, %dr9		! next offset
+		ADDR objects, %dr10
 		addd 0, 0, %dr11		! modules
 	}
 	{
-		addd 0, dtv, %dr12
+		ADDR dtv, %dr12
 	}
 	{
-		std %dr8, 0, %dr12
+		STORE_POINTER %dr8, 0, 12
 	}
 1:
 	{
@@ -684,7 +681,7 @@ own_name:
 __tls_get_addr:				! module, offset
 	{
 		setwd wsz = 16, nfx = 1
-		ldd %dg13, 0, %dr2
+		LOAD_POINTER %dg13, 0, %dr2
 		shld %dr0, 3, %dr3
 	}
 	{
@@ -702,7 +699,7 @@ __tls_get_addr:				! module, offset
 	{
 		addd %dr2, 0, %dr8
 		addd %dr3, 0, %dr9
-		muld %dr1, 24, %dr10
+		muld %dr1, SYM_SIZE, %dr10
 		ldd %dr0, SYMTAB, %dr11
 	}
 	{
@@ -711,7 +708,7 @@ __tls_get_addr:				! module, offset
 	}
 	{
 		ldw %dr10, 0, %dr13
-		addd 0, objects, %dr14
+		ADDR objects, %dr14
 	}
 	{
 		addd %dr12, %dr13, %dr12	! name
@@ -733,16 +730,16 @@ __tls_get_addr:				! module, offset
 2:	! next symbol
 	{
 		subd %dr17, 1, %dr17
-		addd %dr16, 24, %dr16
+		addd %dr16, SYM_SIZE, %dr16
 	}
 	{
 		cmplesb %r17, 0, %pred0
 	}
 	GOTO_IF %pred0, 7f
 	{
-		ldb %dr16, 4, %dr18		! bind, type
-		ldh %dr16, 6, %dr19		! section
-		ldd %dr16, 8, %dr20		! value
+		ldb %dr16, ST_INFO, %dr18	! bind, type
+		ldh %dr16, ST_SHNDX, %dr19
+		LOAD_POINTER %dr16, ST_VALUE, %dr20
 		ldw %dr16, 0, %dr21
 	}
 	{
@@ -754,7 +751,7 @@ __tls_get_addr:				! module, offset
 	GOTO_IF %pred0, 2b
 	GOTO_IF_NOT %pred1, 3f
 	GOTO_IF %pred2, 2b
-	IF_EQ %dr8, 63, 2b		! a table entry answers all but calls
+	IF_EQ %dr8, R_JMP_SLOT, 2b		! a table entry answers all but calls
 3:
 	{
 		addd %dr22, %dr21, %db[0]
@@ -763,7 +760,7 @@ __tls_get_addr:				! module, offset
 	CALL strcmp
 	IF_NE %db[0], 0, 2b
 	{
-		addd 0, found_object, %dr11
+		ADDR found_object, %dr11
 	}
 	{
 		std %dr11, 0, %dr14
@@ -794,8 +791,8 @@ __tls_get_addr:				! module, offset
 	GOTO 1b
 8:
 	{
-		ldb %dr10, 4, %dr18
-		addd 0, found_object, %dr11
+		ldb %dr10, ST_INFO, %dr18
+		ADDR found_object, %dr11
 		addd 0, 0, %dr0
 	}
 	{
@@ -816,26 +813,26 @@ __tls_get_addr:				! module, offset
 ! One relocation of an object.
 	PROC apply			! object, relocation
 	{
-		ldd %dr1, 0, %dr8
-		ldd %dr1, 8, %dr9
-		ldd %dr1, 16, %dr10
+		LOAD_POINTER %dr1, 0, %dr8
+		LOAD_POINTER %dr1, R_INFO, %dr9
+		LOAD_POINTER %dr1, R_ADDEND, %dr10
 		ldd %dr0, BIAS, %dr11
 	}
 	{
 		addd %dr8, %dr11, %dr8		! place
-		shrd %dr9, 32, %dr12		! symbol
-		shld %dr9, 32, %dr9
+		shrd %dr9, SYM_SHIFT, %dr12	! symbol
+		shld %dr9, 64 - SYM_SHIFT, %dr9
 	}
 	{
-		shrd %dr9, 32, %dr9		! type
+		shrd %dr9, 64 - SYM_SHIFT, %dr9	! type
 		addd 0, 0, %dr13		! its value
 		addd %dr0, 0, %dr14		! its object
 		addd 0, 0, %dr15
 	}
-	IF_EQ %dr9, 112, 9f		! NONE
+	IF_EQ %dr9, R_NONE, 9f
 	IF_EQ %dr12, 0, 1f
 	{
-		cmpedb %dr9, 64, %pred0		! COPY
+		cmpedb %dr9, R_COPY, %pred0
 		addd 0, 0, %db[3]
 	}
 	{
@@ -847,7 +844,7 @@ __tls_get_addr:				! module, offset
 	CALL lookup
 	{
 		addd %db[0], 0, %dr13
-		addd 0, found_object, %dr15
+		ADDR found_object, %dr15
 	}
 	{
 		ldd %dr15, 0, %dr14
@@ -859,27 +856,27 @@ __tls_get_addr:				! module, offset
 		addd %dr11, %dr10, %dr17	! B + A
 		addd %dr8, 0, %db[0]
 	}
-	IF_EQ %dr9, 50, 2f		! 64_ABS
-	IF_EQ %dr9, 63, 2f		! JMP_SLOT
-	IF_EQ %dr9, 83, 2f		! DTPREL
+	IF_EQ %dr9, R_ABS, 2f
+	IF_EQ %dr9, R_JMP_SLOT, 2f
+	IF_EQ %dr9, R_DTPREL, 2f
 	{
 		addd %dr16, 0, %db[1]
 	}
-	IF_EQ %dr9, 51, 3f		! 64_ABS_LIT
+	IF_EQ %dr9, R_ABS_LIT, 3f
 	{
 		addd %dr17, 0, %db[1]
 	}
-	IF_EQ %dr9, 66, 3f		! RELATIVE_LIT
+	IF_EQ %dr9, R_RELATIVE_LIT, 3f
 	{
 		addd %dr17, 0, %dr16
 	}
-	IF_EQ %dr9, 65, 2f		! RELATIVE
-	IF_EQ %dr9, 67, 4f		! IRELATIVE
-	IF_EQ %dr9, 64, 5f		! COPY
+	IF_EQ %dr9, R_RELATIVE, 2f
+	IF_EQ %dr9, R_IRELATIVE, 4f
+	IF_EQ %dr9, R_COPY, 5f
 	{
 		ldd %dr14, MODULE, %dr16
 	}
-	IF_EQ %dr9, 82, 2f		! DTPMOD
+	IF_EQ %dr9, R_DTPMOD, 2f
 	{
 		ldd %dr14, TLS_OFFSET, %dr16
 		addd %dr13, %dr10, %dr17
@@ -887,14 +884,14 @@ __tls_get_addr:				! module, offset
 	{
 		addd %dr16, %dr17, %dr16
 	}
-	IF_EQ %dr9, 85, 2f		! TPOFF
+	IF_EQ %dr9, R_TPOFF, 2f
 	{
-		ldd %dr15, 16, %dr16
+		LOAD_POINTER %dr15, ST_SIZE, %dr16
 	}
 	{
 		addd %dr16, %dr10, %dr16
 	}
-	IF_EQ %dr9, 68, 2f		! SIZE
+	IF_EQ %dr9, R_SIZE, 2f
 	PRINT "ld-test: relocation "
 	{
 		addd %dr9, 0, %db[0]
@@ -904,7 +901,7 @@ __tls_get_addr:				! module, offset
 	SYSCALL SYS_exit_group, 127
 2:
 	{
-		std %dr8, 0, %dr16
+		STORE_POINTER %dr8, 0, 16
 	}
 	GOTO 9f
 3:
@@ -913,12 +910,12 @@ __tls_get_addr:				! module, offset
 4:
 	CALL_REG %dr17
 	{
-		std %dr8, 0, %db[0]
+		addd %db[0], 0, %dr16
 	}
-	GOTO 9f
+	GOTO 2b
 5:
 	{
-		ldd %dr15, 16, %db[2]
+		LOAD_POINTER %dr15, ST_SIZE, %db[2]
 		addd %dr13, 0, %db[1]
 	}
 	CALL copy
@@ -935,14 +932,14 @@ __tls_get_addr:				! module, offset
 		addd %dr8, %dr1, %dr8
 	}
 	{
-		ldd %dr8, 8, %dr10
-		ldd %dr8, 0, %dr11
+		LOAD_POINTER %dr8, R_INFO, %dr10
+		LOAD_POINTER %dr8, 0, %dr11
 		ldd %dr9, BIAS, %dr12
 	}
 	{
-		shrd %dr10, 32, %db[1]
+		shrd %dr10, SYM_SHIFT, %db[1]
 		addd %dr9, 0, %db[0]
-		addd 0, 63, %db[2]
+		addd 0, R_JMP_SLOT, %db[2]
 		addd 0, 0, %db[3]
 	}
 	CALL lookup
@@ -950,7 +947,7 @@ __tls_get_addr:				! module, offset
 		addd %db[0], 0, %dr0
 	}
 	{
-		std %dr11, %dr12, %dr0
+		STORE_POINTER %dr11, %dr12, 0
 	}
 	RETURN
 
@@ -980,7 +977,7 @@ __tls_get_addr:				! module, offset
 	{
 		addd %dr8, 0, %db[0]
 		addd %dr10, 0, %db[1]
-		addd %dr10, 24, %dr10
+		addd %dr10, RELA_SIZE, %dr10
 	}
 	CALL apply
 	GOTO 1b
@@ -988,7 +985,7 @@ __tls_get_addr:				! module, offset
 	{
 		ldd %dr8, JMPREL, %dr10
 		ldd %dr8, PLTRELSZ, %dr11
-		addd 0, bind_now, %dr12
+		ADDR bind_now, %dr12
 	}
 	{
 		ldd %dr12, 0, %dr12
@@ -1001,36 +998,36 @@ __tls_get_addr:				! module, offset
 	IF_EQ %dr12, 0, 3f
 	{
 		ldd %dr8, PLTGOT, %dr13
-		addd 0, resolve, %dr14
+		ADDR resolve, %dr14
 	}
 	{
-		std %dr13, 8, %dr8
+		STORE_POINTER %dr13, WORD, 8
 	}
 	{
-		std %dr13, 16, %dr14
+		STORE_POINTER %dr13, 2 * WORD, 14
 	}
 3:
 	IF_EQ %dr10, %dr11, 9f
 	{
 		addd %dr8, 0, %db[0]
 		addd %dr10, 0, %db[1]
-		ldd %dr10, 0, %dr15
+		LOAD_POINTER %dr10, 0, %dr15
 		ldd %dr8, BIAS, %dr16
 	}
 	{
-		ldw %dr10, 8, %dr17
-		addd %dr10, 24, %dr10
+		ldb %dr10, R_INFO, %dr17
+		addd %dr10, RELA_SIZE, %dr10
 	}
-	IF_NE %dr17, 63, 4f		! IRELATIVE may stand here, too
+	IF_NE %dr17, R_JMP_SLOT, 4f	! IRELATIVE may stand here, too
 	IF_EQ %dr12, 0, 4f
 	{
-		ldd %dr15, %dr16, %dr17
+		LOAD_POINTER %dr15, %dr16, %dr17
 	}
 	{
 		addd %dr17, %dr16, %dr17
 	}
 	{
-		std %dr15, %dr16, %dr17
+		STORE_POINTER %dr15, %dr16, 17
 	}
 	GOTO 3b
 4:
@@ -1059,8 +1056,8 @@ __tls_get_addr:				! module, offset
 1:
 	IF_EQ %dr8, %dr9, 2f
 	{
-		ldd %dr8, 0, %dr10
-		addd %dr8, 8, %dr8
+		LOAD_POINTER %dr8, 0, %dr10
+		addd %dr8, WORD, %dr8
 	}
 	CALL_REG %dr10
 	GOTO 1b
@@ -1069,20 +1066,20 @@ __tls_get_addr:				! module, offset
 
 	PROC ld_main			! initial stack; result: the program's entry
 	{
-		ldd %dr0, 0, %dr8
-		addd %dr0, 16, %dr9
+		LOAD_POINTER %dr0, 0, %dr8
+		addd %dr0, 2 * WORD, %dr9
 		addd 0, 0, %dr15
 	}
 	{
-		shld %dr8, 3, %dr8
+		shld %dr8, WORD_SHIFT, %dr8
 	}
 	{
 		addd %dr9, %dr8, %dr9
 	}
 1:	! environment
 	{
-		ldd %dr9, 0, %dr10
-		addd %dr9, 8, %dr9
+		LOAD_POINTER %dr9, 0, %dr10
+		addd %dr9, WORD, %dr9
 	}
 	IF_EQ %dr10, 0, 2f
 	{
@@ -1102,9 +1099,9 @@ __tls_get_addr:				! module, offset
 	GOTO 1b
 2:	! auxiliary vector
 	{
-		ldd %dr9, 0, %dr10
-		ldd %dr9, 8, %dr11
-		addd %dr9, 16, %dr9
+		LOAD_POINTER %dr9, 0, %dr10
+		LOAD_POINTER %dr9, WORD, %dr11
+		addd %dr9, 2 * WORD, %dr9
 	}
 	{
 		cmpedb %dr10, 3, %pred0
@@ -1126,7 +1123,7 @@ __tls_get_addr:				! module, offset
 	}
 	CALL relocate_self
 	{
-		addd 0, bind_now, %dr8
+		ADDR bind_now, %dr8
 	}
 	{
 		std %dr8, 0, %dr15
@@ -1135,8 +1132,8 @@ __tls_get_addr:				! module, offset
 3:	! the first loadable segment has the headers in its first page
 	{
 		ldw %dr9, 0, %dr10
-		ldd %dr9, 16, %dr11
-		addd %dr9, 56, %dr9
+		LOAD_POINTER %dr9, P_VADDR, %dr11
+		addd %dr9, P_SIZE, %dr9
 	}
 	IF_NE %dr10, PT_LOAD, 3b
 	{
@@ -1151,19 +1148,19 @@ __tls_get_addr:				! module, offset
 	}
 	CALL add_object
 	{
-		ldd %dr18, 32, %dr9
-		ldh %dr18, 56, %dr10
+		LOAD_POINTER %dr18, E_PHOFF, %dr9
+		ldh %dr18, E_PHNUM, %dr10
 	}
 	{
 		addd %dr18, 0, %db[0]
 		addd %dr18, %dr9, %db[1]
 		addd %dr10, 0, %db[2]
-		addd 0, own_name, %db[3]
+		ADDR own_name, %db[3]
 	}
 	CALL add_object			! ourselves
 	CALL load_all
 	{
-		addd 0, n_objects, %dr8
+		ADDR n_objects, %dr8
 	}
 	{
 		ldd %dr8, 0, %dr20
@@ -1175,7 +1172,7 @@ __tls_get_addr:				! module, offset
 4:	! libraries first: a copy wants relocated data
 	{
 		subd %dr8, 1, %dr8
-		addd 0, objects, %dr9
+		ADDR objects, %dr9
 	}
 	IF_EQ %dr8, 1, 4b
 	{
@@ -1189,7 +1186,7 @@ __tls_get_addr:				! module, offset
 5:
 	{
 		subd %dr20, 1, %dr20
-		addd 0, objects, %dr9
+		ADDR objects, %dr9
 	}
 	IF_EQ %dr20, 0, 6f
 	{

@@ -2,6 +2,7 @@
 ! relocation, thread-local data, an indirect function, an initialiser.
 
 	.include "lib.inc"
+	.include "dynamic/elf.inc"
 
 	.global	lib_twice, lib_value, lib_table, lib_pick, lib_tls, lib_tls_zero
 	.global	lib_inits, lib_own_address, lib_tls_address, lib_call_back
@@ -42,10 +43,10 @@ lib_own_address:			! through the offset table
 		rrd %ip, %dr1
 	}
 	{
-		addd %dr1, _GLOBAL_OFFSET_TABLE_ - lib_own_address, %dr1
+		GOT_FROM lib_own_address, %dr1, %dr1
 	}
 	{
-		ldd %dr1, lib_value@GOT, %dr0
+		LOAD_POINTER %dr1, lib_value@GOT, %dr0
 	}
 	RETURN
 
@@ -54,7 +55,7 @@ lib_own_address:			! through the offset table
 lib_literal:				! in the text itself: ABS_LIT
 	{
 		setwd wsz = 16, nfx = 1
-		addd 0, lib_value, %dr0
+		ADDR lib_value, %dr0
 	}
 	RETURN
 
@@ -67,11 +68,11 @@ lib_tls_address:			! the general model
 		rrd %ip, %dr1
 	}
 	{
-		addd %dr1, _GLOBAL_OFFSET_TABLE_ - lib_tls_address, %dr1
+		GOT_FROM lib_tls_address, %dr1, %dr1
 	}
 	{
-		ldd %dr1, lib_tls@TLS_GDMOD, %db[0]
-		ldd %dr1, lib_tls@TLS_GDREL, %db[1]
+		LOAD_POINTER %dr1, lib_tls@TLS_GDMOD, %db[0]
+		LOAD_POINTER %dr1, lib_tls@TLS_GDREL, %db[1]
 	}
 	CALL __tls_get_addr
 	{
@@ -84,7 +85,7 @@ lib_tls_address:			! the general model
 lib_pick:
 	{
 		setwd wsz = 16, nfx = 1
-		addd 0, picked, %dr0
+		ADDR picked, %dr0
 	}
 	RETURN
 
@@ -100,7 +101,7 @@ picked:
 initialise:
 	{
 		setwd wsz = 16, nfx = 1
-		addd 0, lib_inits, %dr0
+		ADDR lib_inits, %dr0
 	}
 	{
 		ldd %dr0, 0, %dr1
@@ -114,7 +115,7 @@ initialise:
 	RETURN
 
 	.section .init_array, "aw"
-	.dword	initialise
+	POINTER	initialise
 
 	.data
 	.align	8
@@ -131,14 +132,15 @@ lib_inits:
 lib_two:
 	.dword	2
 	.type	lib_table, #object
-	.size	lib_table, 48
+	.size	lib_table, 6 * WORD
 lib_table:
-	.dword	lib_value + 8		! 64_ABS
-	.dword	private			! RELATIVE
-	.dword	lib_twice		! 64_ABS of a function
-	.dword	maybe			! a weak symbol without definition
-	.dword	lib_value@SIZE
-	.dword	lib_tls@TLS_DTPREL
+	POINTER	lib_value + 8		! ABS
+	POINTER	private			! RELATIVE
+	POINTER	lib_twice		! ABS of a function
+	POINTER	maybe			! a weak symbol without definition
+	POINTER	lib_value@SIZE
+	POINTER	lib_tls@TLS_DTPREL
+	.align	8
 private:
 	.dword	0x5a5a
 	.weak	maybe
