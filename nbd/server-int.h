@@ -23,7 +23,8 @@
 #include "nbd/request.h"
 #include "nbd/server.h"
 
-#define NBD_IN_SIZE      (128u << 10) /* input buffer of a connection */
+#define NBD_PIECE        (128u << 10) /* long writes are executed in these */
+#define NBD_IN_SIZE      (NBD_PIECE + 4096) /* input buffer: and a header */
 #define NBD_OUT_SIZE     (256u << 10) /* output buffer of a sink */
 #define NBD_MAX_INFLIGHT 64u          /* requests of a connection at workers */
 #define NBD_MAX_BYTES    (64u << 20)  /* payload held for them */

@@ -213,10 +213,11 @@ static size_t available(const NbdConnection *conn)
 }
 
 /*
- * Makes at least n bytes (<= NBD_IN_SIZE) available; sends what has collected
- * before it waits.  False at the end of the connection.
+ * Makes at least n bytes (<= NBD_IN_SIZE) available and at most `most` more
+ * than that; sends what has collected before it waits.  False at the end of
+ * the connection.
  */
-static bool fill(NbdSink *sink, size_t n)
+static bool fill_some(NbdSink *sink, size_t n, size_t most)
 {
     NbdConnection *conn = sink->conn;
 
@@ -232,7 +233,8 @@ static bool fill(NbdSink *sink, size_t n)
         }
         nbd_sink_flush(sink);
         got = nbd_stream_recv(&conn->stream, conn->in + conn->in_end,
-                              NBD_IN_SIZE - conn->in_end);
+                              MIN(NBD_IN_SIZE - conn->in_end,
+                                  n - available(conn) + most));
         if (got <= 0) {
             if (available(conn) || got < 0) {
                 nbd_connection_complain(
@@ -245,6 +247,11 @@ static bool fill(NbdSink *sink, size_t n)
         conn->in_end += got;
     }
     return true;
+}
+
+static bool fill(NbdSink *sink, size_t n)
+{
+    return fill_some(sink, n, NBD_IN_SIZE);
 }
 
 static bool skip(NbdSink *sink, uint32_t n)
@@ -306,9 +313,10 @@ static uint8_t *take_payload(NbdSink *sink, const NbdRequest *r, bool *alive)
 }
 
 /*
- * A write that is larger than the input buffer, executed here: it is written
- * piece by piece as it arrives, while the pieces are still in the CPU's
- * cache.  The client learns of one write.
+ * A write that is larger than a piece, executed here: it is written piece by
+ * piece as it arrives, while the pieces are still in the CPU's cache.  The
+ * client learns of one write.  No more than a piece is received at a time, so
+ * none has to be moved to make room for its end.
  */
 static bool write_pieces(NbdSink *sink, NbdRequest *r)
 {
@@ -318,8 +326,8 @@ static bool write_pieces(NbdSink *sink, NbdRequest *r)
     int ret = 0;
 
     while (done < r->length) {
-        uint32_t n = MIN(r->length - done, NBD_IN_SIZE);
-        if (!fill(sink, n)) {
+        uint32_t n = MIN(r->length - done, NBD_PIECE);
+        if (!fill_some(sink, n, 0)) {
             return false;
         }
         if (ret == 0) {
@@ -350,7 +358,7 @@ static bool handle_write(NbdSink *sink, NbdRequest *r)
     bool alive = true;
 
     if (!wants_worker(conn, r)) {
-        if (r->payload > NBD_IN_SIZE) {
+        if (r->payload > NBD_PIECE) {
             return write_pieces(sink, r);
         }
         if (!fill(sink, r->payload)) {
