@@ -515,7 +515,8 @@ int64_t address_map_mremap(AddressMap *map, uint64_t address,
     return result;
 }
 
-int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags)
+int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags,
+                          bool low)
 {
     struct shmid_ds info;
     int64_t result;
@@ -528,7 +529,8 @@ int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags)
     size = (info.shm_segsz + USER_PAGE - 1) & ~(USER_PAGE - 1);
     g_mutex_lock(&map->lock);
     if (!address) {
-        address = find_gap(map, MMAP_BASE, size, USER_LIMIT);
+        address = find_gap(map, low ? MMAP_LOW_BASE : MMAP_BASE, size,
+                           low ? LOW_LIMIT : USER_LIMIT);
     } else if (flags & SHM_RND) {
         address &= ~(USER_PAGE - 1);
     }

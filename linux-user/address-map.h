@@ -71,7 +71,8 @@ int64_t address_map_mremap(AddressMap *map, uint64_t address,
                            uint64_t old_size, uint64_t new_size, int flags,
                            uint64_t new_address);
 /* Attaches a System V segment (host shmat) and records it. */
-int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags);
+int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags,
+                          bool low);
 int address_map_shmdt(AddressMap *map, uint64_t address);
 
 /* Guest protection of the page, or -1 when nothing is mapped there. */

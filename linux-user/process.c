@@ -460,6 +460,7 @@ void process_run(UserProcess *process)
 void process_exit(UserProcess *process, int status)
 {
     debug_exiting(status, false);
+    robust_list_release_all(process);
     engine_report();
     fflush(NULL);
     syscall(SYS_exit_group, status);

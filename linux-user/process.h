@@ -106,8 +106,8 @@ struct UserThread {
     E2kCpu *cpu;
     int tid;
     uint64_t clear_child_tid;
-    uint64_t robust_list;
-    uint64_t robust_list_size;
+    uint64_t robust_list;     /* head, or 0 */
+    bool robust_narrow;       /* a 32-bit program's */
     uint64_t stack_low;       /* data stack bounds */
     uint64_t stack_high;
     uint64_t hw_stack;        /* base of the two hardware stacks */
@@ -161,6 +161,12 @@ void process_exit(UserProcess *process, int status) G_GNUC_NORETURN;
 
 /* CpuOps of user mode; see user-cpu.c. */
 extern const CpuOps user_cpu_ops;
+
+/* The head of a thread's robust list (tid 0: the caller's); false: no such. */
+bool process_robust_list(UserThread *thread, int tid, uint64_t *head);
+/* What a kernel does for the locks of a thread that ends, or of all. */
+void robust_list_release(UserThread *thread);
+void robust_list_release_all(UserProcess *process);
 
 /*
  * Brings all other threads to a stop, for good: their CPUs are at rest between

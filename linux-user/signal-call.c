@@ -106,13 +106,13 @@ int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
 }
 
 int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
-                           uint64_t old)
+                           uint64_t old, size_t size)
 {
     uint64_t before = thread->blocked;
-    uint64_t bits;
+    uint64_t bits = 0;
 
     if (set) {
-        if (!guest_read(set, &bits, 8)) {
+        if (!guest_read(set, &bits, size)) {
             return -EFAULT;
         }
         switch (how) {
@@ -123,13 +123,14 @@ int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
             signal_set_mask(thread, before & ~bits);
             break;
         case SIG_SETMASK:
-            signal_set_mask(thread, bits);
+            signal_set_mask(thread,
+                            size < 8 ? (before >> 32 << 32) | bits : bits);
             break;
         default:
             return -EINVAL;
         }
     }
-    return old && !guest_write(old, &before, 8) ? -EFAULT : 0;
+    return old && !guest_write(old, &before, size) ? -EFAULT : 0;
 }
 
 int64_t signal_sigaltstack(UserThread *thread, uint64_t ss, uint64_t old)

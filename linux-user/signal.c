@@ -125,6 +125,7 @@ static void die_of(UserThread *thread, const siginfo_t *info,
         core_file_write(thread, info);
     }
     debug_exiting(number, true);
+    robust_list_release_all(thread->process);
     fflush(NULL);
     syscall(SYS_rt_sigaction, number, &action, NULL, 8);
     syscall(SYS_tgkill, getpid(), thread->tid, number);

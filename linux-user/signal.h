@@ -63,8 +63,9 @@ void signal_info_from_guest(siginfo_t *info, const uint8_t guest[128],
 /* System calls of this group; arguments as the guest gave them. */
 int64_t signal_sigaction(UserThread *thread, int number, uint64_t act,
                          uint64_t old, uint64_t size);
+/* The older call has a mask of size bytes, one word. */
 int64_t signal_sigprocmask(UserThread *thread, int how, uint64_t set,
-                           uint64_t old);
+                           uint64_t old, size_t size);
 int64_t signal_sigaltstack(UserThread *thread, uint64_t ss, uint64_t old);
 int64_t signal_sigsuspend(UserThread *thread, uint64_t mask);
 

@@ -73,7 +73,39 @@ static int64_t put_stat64(uint64_t to, const struct stat *st)
     return guest_write(to, b, sizeof(b)) ? 0 : -EFAULT;
 }
 
+/* The three small calls of 32-bit programs: 64 bytes. */
+static int64_t put_stat_32(uint64_t to, const struct stat *st)
+{
+    uint8_t b[64] = { 0 };
+
+    if (st->st_size > INT32_MAX) {
+        return -EOVERFLOW;
+    }
+    stw_le_p(b, st->st_dev);
+    stl_le_p(b + 4, st->st_ino);
+    stw_le_p(b + 8, st->st_mode);
+    stw_le_p(b + 10, st->st_nlink);
+    stw_le_p(b + 12, MIN(st->st_uid, 0xfffe));
+    stw_le_p(b + 14, MIN(st->st_gid, 0xfffe));
+    stw_le_p(b + 16, st->st_rdev);
+    stl_le_p(b + 20, st->st_size);
+    stl_le_p(b + 24, st->st_atim.tv_sec);
+    stl_le_p(b + 28, st->st_atim.tv_nsec);
+    stl_le_p(b + 32, st->st_mtim.tv_sec);
+    stl_le_p(b + 36, st->st_mtim.tv_nsec);
+    stl_le_p(b + 40, st->st_ctim.tv_sec);
+    stl_le_p(b + 44, st->st_ctim.tv_nsec);
+    stl_le_p(b + 48, st->st_blksize);
+    stl_le_p(b + 52, st->st_blocks);
+    return guest_write(to, b, sizeof(b)) ? 0 : -EFAULT;
+}
+
 typedef int64_t StatWriter(uint64_t to, const struct stat *st);
+
+static StatWriter *plain_stat(const UserThread *thread)
+{
+    return thread->narrow ? put_stat_32 : put_stat;
+}
 
 static int64_t do_stat(UserThread *thread, int dirfd, uint64_t path,
                        uint64_t to, int flags, StatWriter *put)
@@ -105,18 +137,19 @@ static int64_t do_fstat(int fd, uint64_t to, StatWriter *put)
 
 int64_t sys_stat(UserThread *thread, const uint64_t *args)
 {
-    return do_stat(thread, AT_FDCWD, args[0], args[1], 0, put_stat);
+    return do_stat(thread, AT_FDCWD, args[0], args[1], 0,
+                   plain_stat(thread));
 }
 
 int64_t sys_lstat(UserThread *thread, const uint64_t *args)
 {
     return do_stat(thread, AT_FDCWD, args[0], args[1], AT_SYMLINK_NOFOLLOW,
-                   put_stat);
+                   plain_stat(thread));
 }
 
 int64_t sys_fstat(UserThread *thread, const uint64_t *args)
 {
-    return do_fstat((int)args[0], args[1], put_stat);
+    return do_fstat((int)args[0], args[1], plain_stat(thread));
 }
 
 int64_t sys_newfstatat(UserThread *thread, const uint64_t *args)
@@ -241,11 +274,31 @@ int64_t sys_llseek(UserThread *thread, const uint64_t *args)
     return guest_write(args[3], &at, 8) ? 0 : -EFAULT;
 }
 
-/* readdir(2): one old_linux_dirent { ulong ino, offset; ushort len; name }. */
+/*
+ * Directory entries of the older calls: inode, offset (two longs), length
+ * u16, name.  readdir gives one, with the length of the name; getdents gives
+ * what fits, with the length of the entry, and the type in its last byte.
+ */
+enum { HOST_LENGTH = 16, HOST_TYPE = 18, HOST_NAME = 19, NAME_MOST = 255 };
+
+static size_t put_entry(const uint8_t *host, uint8_t *guest, bool narrow,
+                        uint64_t offset)
+{
+    size_t word = narrow ? 4 : 8;
+    size_t length = strnlen((const char *)host + HOST_NAME, NAME_MOST);
+
+    memset(guest, 0, 2 * word + 2 + NAME_MOST + 9);
+    memcpy(guest, host, word);
+    memcpy(guest + word, &offset, word);
+    memcpy(guest + 2 * word + 2, host + HOST_NAME, length);
+    return length;
+}
+
 int64_t sys_readdir(UserThread *thread, const uint64_t *args)
 {
+    size_t head = thread->narrow ? 10 : 18;
     uint8_t host[512];
-    uint8_t guest[18 + 256] = { 0 };
+    uint8_t guest[18 + NAME_MOST + 9];
     off_t before = lseek((int)args[0], 0, SEEK_CUR);
     long got = syscall(SYS_getdents64, (int)args[0], host, sizeof(host));
     size_t length;
@@ -256,14 +309,50 @@ int64_t sys_readdir(UserThread *thread, const uint64_t *args)
     if (got == 0) {
         return 0;
     }
-    length = strnlen((char *)host + 19, 255);
-    stq_le_p(guest, ldq_le_p(host));
-    stq_le_p(guest + 8, before);
-    stw_le_p(guest + 16, length);
-    memcpy(guest + 18, host + 19, length);
+    length = put_entry(host, guest, thread->narrow, (uint64_t)before);
+    stw_le_p(guest + head - 2, length);
     /* Only one entry was asked for: come back to the next one. */
     lseek((int)args[0], (off_t)ldq_le_p(host + 8), SEEK_SET);
-    return guest_write(args[1], guest, 18 + length + 1) ? 1 : -EFAULT;
+    return guest_write(args[1], guest, head + length + 1) ? 1 : -EFAULT;
+}
+
+int64_t sys_getdents(UserThread *thread, const uint64_t *args)
+{
+    enum { BYTES = 16 << 10 };
+    g_autofree uint8_t *host = NULL;
+    uint64_t out = 0;
+    off_t next;
+    int64_t got;
+
+    if (!thread->narrow) {
+        return safe_syscall(SYS_getdents, args[0], args[1], args[2], 0, 0, 0);
+    }
+    host = g_malloc(BYTES);
+    next = lseek((int)args[0], 0, SEEK_CUR);
+    got = syscall(SYS_getdents64, (int)args[0], host, BYTES);
+    if (got < 0) {
+        return -errno;
+    }
+    for (int64_t at = 0; at < got; at += ldw_le_p(host + at + HOST_LENGTH)) {
+        uint8_t guest[18 + NAME_MOST + 9];
+        size_t length = put_entry(host + at, guest, true,
+                                  ldq_le_p(host + at + 8));
+        size_t size = (10 + length + 2 + 3) & ~(size_t)3;
+
+        if (out + size > args[2]) {
+            /* The rest is for the next call. */
+            lseek((int)args[0], next, SEEK_SET);
+            return out ? (int64_t)out : -EINVAL;
+        }
+        stw_le_p(guest + 8, size);
+        guest[size - 1] = host[at + HOST_TYPE];
+        if (!guest_write(args[1] + out, guest, size)) {
+            return -EFAULT;
+        }
+        out += size;
+        next = (off_t)ldq_le_p(host + at + 8);
+    }
+    return (int64_t)out;
 }
 
 int64_t sys_statfs64(UserThread *thread, const uint64_t *args)

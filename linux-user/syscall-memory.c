@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -150,13 +151,25 @@ int64_t sys_brk(UserThread *thread, const uint64_t *args)
     return want;
 }
 
+/* Code in a segment goes with it, as code under one that is put over it. */
 int64_t sys_shmat(UserThread *thread, const uint64_t *args)
 {
-    return address_map_shmat(thread->process->map, (int)args[0], args[1],
-                             (int)args[2]);
+    UserProcess *process = thread->process;
+    int64_t result = address_map_shmat(process->map, (int)args[0], args[1],
+                                       (int)args[2], process->is_32bit);
+
+    if (result >= 0 && ((int)args[2] & SHM_REMAP)) {
+        engine_invalidate(0, USER_LIMIT);
+    }
+    return result;
 }
 
 int64_t sys_shmdt(UserThread *thread, const uint64_t *args)
 {
-    return address_map_shmdt(thread->process->map, args[0]);
+    int64_t result = address_map_shmdt(thread->process->map, args[0]);
+
+    if (result == 0) {
+        engine_invalidate(0, USER_LIMIT);
+    }
+    return result;
 }

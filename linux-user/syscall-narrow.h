@@ -18,6 +18,7 @@ bool syscall_narrow(UserThread *thread, uint64_t number, const uint64_t *args,
  * A number behind a letter repeats it.  Both forms fit LAYOUT_MOST bytes.
  */
 enum { LAYOUT_MOST = 512 };
+#define LAYOUT_RUSAGE "l18"
 unsigned layout_size(const char *layout, bool narrow);
 void layout_widen(const char *layout, const uint8_t *narrow, uint8_t *wide);
 void layout_narrow(const char *layout, const uint8_t *wide, uint8_t *narrow);

@@ -17,7 +17,7 @@
 
 #include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
-#include "linux-user/syscall.h"
+#include "linux-user/syscall-narrow.h"
 #include "util/bytes.h"
 
 enum {
@@ -79,16 +79,19 @@ int64_t sys_time(UserThread *thread, const uint64_t *args)
 {
     int64_t now = time(NULL);
 
-    return args[0] && !guest_write(args[0], &now, 8) ? -EFAULT : now;
+    return args[0] && !guest_write(args[0], &now, thread->narrow ? 4 : 8)
+               ? -EFAULT : now;
 }
 
 int64_t sys_stime(UserThread *thread, const uint64_t *args)
 {
     struct timespec ts = { 0 };
+    uint64_t now;
 
-    if (!guest_read(args[0], &ts.tv_sec, 8)) {
+    if (!guest_words(thread, args[0], &now, 1)) {
         return -EFAULT;
     }
+    ts.tv_sec = thread->narrow ? (int32_t)now : (int64_t)now;
     return clock_settime(CLOCK_REALTIME, &ts) < 0 ? -errno : 0;
 }
 
@@ -112,13 +115,29 @@ int64_t sys_umount(UserThread *thread, const uint64_t *args)
 /* ------------------------------------------------------------------ */
 /* Children */
 
+static int64_t put_rusage(UserThread *thread, uint64_t to,
+                          const struct rusage *usage)
+{
+    uint8_t narrow[LAYOUT_MOST];
+
+    if (!thread->narrow) {
+        return guest_write(to, usage, sizeof(*usage)) ? 0 : -EFAULT;
+    }
+    layout_narrow(LAYOUT_RUSAGE, (const uint8_t *)usage, narrow);
+    return guest_write(to, narrow, layout_size(LAYOUT_RUSAGE, true)) ? 0
+                                                                     : -EFAULT;
+}
+
 int64_t sys_wait4(UserThread *thread, const uint64_t *args)
 {
+    struct rusage usage;
     int status = 0;
     int64_t result = ptrace_wait4((int64_t)(int)args[0], &status, args[2],
-                                  (void *)args[3]);
+                                  args[3] ? &usage : NULL);
 
-    if (result > 0 && args[1] && !guest_write(args[1], &status, 4)) {
+    if (result > 0 &&
+        ((args[1] && !guest_write(args[1], &status, 4)) ||
+         (args[3] && put_rusage(thread, args[3], &usage)))) {
         return -EFAULT;
     }
     return result;
@@ -134,18 +153,20 @@ int64_t sys_waitpid(UserThread *thread, const uint64_t *args)
 int64_t sys_waitid(UserThread *thread, const uint64_t *args)
 {
     siginfo_t info = { 0 };
+    struct rusage usage;
     uint8_t guest[128];
     int64_t result = safe_syscall(SYS_waitid, args[0], args[1],
                                   args[2] ? (uint64_t)&info : 0, args[3],
-                                  args[4], 0);
+                                  args[4] ? (uint64_t)&usage : 0, 0);
 
     if (result == 0 && args[2]) {
-        signal_info_to_guest(&info, guest, false);
+        signal_info_to_guest(&info, guest, thread->narrow);
         if (!guest_write(args[2], guest, sizeof(guest))) {
             return -EFAULT;
         }
     }
-    return result;
+    return result == 0 && args[4] ? put_rusage(thread, args[4], &usage)
+                                  : result;
 }
 
 /* ------------------------------------------------------------------ */
@@ -185,39 +206,60 @@ int64_t sys_prlimit64(UserThread *thread, const uint64_t *args)
     return safe_syscall(SYS_prlimit64, args[0], args[1], new, args[3], 0, 0);
 }
 
-int64_t sys_setrlimit(UserThread *thread, const uint64_t *args)
+/* Two words; 32-bit programs have an infinity of their own. */
+enum { NARROW_INFINITY = 0x7fffffff };
+
+static int64_t put_limit(UserThread *thread, uint64_t to, struct rlimit limit,
+                         uint64_t most)
+{
+    uint64_t wide[2] = { MIN(limit.rlim_cur, most), MIN(limit.rlim_max, most) };
+    uint32_t narrow[2] = { wide[0], wide[1] };
+
+    return guest_write(to, thread->narrow ? (void *)narrow : wide,
+                       thread->narrow ? 8 : 16) ? 0 : -EFAULT;
+}
+
+static int64_t get_limit(UserThread *thread, const uint64_t *args,
+                         uint64_t most)
 {
     struct rlimit limit;
 
-    if (hw_stack_limit(args[0], &limit) || limit_is_faked(args[0])) {
-        return guest_read(args[1], &limit, 16) ? 0 : -EFAULT;
+    if (!hw_stack_limit(args[0], &limit) &&
+        syscall(SYS_getrlimit, args[0], &limit) < 0) {
+        return -errno;
     }
-    return safe_syscall(SYS_setrlimit, args[0], args[1], 0, 0, 0, 0);
+    return put_limit(thread, args[1], limit,
+                     thread->narrow ? NARROW_INFINITY : most);
+}
+
+int64_t sys_setrlimit(UserThread *thread, const uint64_t *args)
+{
+    struct rlimit limit;
+    uint64_t words[2];
+
+    if (!guest_words(thread, args[1], words, 2)) {
+        return -EFAULT;
+    }
+    if (hw_stack_limit(args[0], &limit) || limit_is_faked(args[0])) {
+        return 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (thread->narrow && words[i] == NARROW_INFINITY) {
+            words[i] = RLIM_INFINITY;
+        }
+    }
+    limit = (struct rlimit){ words[0], words[1] };
+    return setrlimit((int)args[0], &limit) < 0 ? -errno : 0;
 }
 
 int64_t sys_ugetrlimit(UserThread *thread, const uint64_t *args)
 {
-    struct rlimit limit;
-
-    if (!hw_stack_limit(args[0], &limit) &&
-        syscall(SYS_getrlimit, args[0], &limit) < 0) {
-        return -errno;
-    }
-    return guest_write(args[1], &limit, 16) ? 0 : -EFAULT;
+    return get_limit(thread, args, UINT64_MAX);
 }
 
 int64_t sys_getrlimit(UserThread *thread, const uint64_t *args)
 {
-    enum { OLD_INFINITY = 0x7fffffff };
-    struct rlimit limit;
-
-    if (!hw_stack_limit(args[0], &limit) &&
-        syscall(SYS_getrlimit, args[0], &limit) < 0) {
-        return -errno;
-    }
-    limit.rlim_cur = MIN(limit.rlim_cur, OLD_INFINITY);
-    limit.rlim_max = MIN(limit.rlim_max, OLD_INFINITY);
-    return guest_write(args[1], &limit, 16) ? 0 : -EFAULT;
+    return get_limit(thread, args, 0x7fffffff); /* the call of old programs */
 }
 
 /* ------------------------------------------------------------------ */
@@ -256,23 +298,31 @@ int64_t sys_set_tid_address(UserThread *thread, const uint64_t *args)
     return thread->tid;
 }
 
+/* The kernel learns of 64-bit ones; see robust-list.c. */
 int64_t sys_set_robust_list(UserThread *thread, const uint64_t *args)
 {
-    if (args[1] != 24) {
+    if (args[1] != (thread->narrow ? 12 : 24)) {
         return -EINVAL;
     }
     thread->robust_list = args[0];
-    thread->robust_list_size = args[1];
+    thread->robust_narrow = thread->narrow;
+    if (thread->narrow) {
+        return 0;
+    }
     return syscall(SYS_set_robust_list, args[0], args[1]) < 0 ? -errno : 0;
 }
 
 int64_t sys_get_robust_list(UserThread *thread, const uint64_t *args)
 {
-    if (args[0] && (int)args[0] != thread->tid) {
-        return -EPERM;
+    size_t width = thread->narrow ? 4 : 8;
+    uint64_t size = thread->narrow ? 12 : 24;
+    uint64_t head;
+
+    if ((int)args[0] < 0 || !process_robust_list(thread, (int)args[0], &head)) {
+        return -ESRCH;
     }
-    return guest_write(args[1], &thread->robust_list, 8) &&
-                   guest_write(args[2], &(uint64_t){ 24 }, 8)
+    return guest_write(args[1], &head, width) &&
+                   guest_write(args[2], &size, width)
                ? 0 : -EFAULT;
 }
 
@@ -287,13 +337,14 @@ int64_t sys_rt_sigaction(UserThread *thread, const uint64_t *args)
 int64_t sys_rt_sigprocmask(UserThread *thread, const uint64_t *args)
 {
     return args[3] == 8 ? signal_sigprocmask(thread, (int)args[0], args[1],
-                                             args[2])
+                                             args[2], 8)
                         : -EINVAL;
 }
 
 int64_t sys_sigprocmask(UserThread *thread, const uint64_t *args)
 {
-    return signal_sigprocmask(thread, (int)args[0], args[1], args[2]);
+    return signal_sigprocmask(thread, (int)args[0], args[1], args[2],
+                              thread->narrow ? 4 : 8);
 }
 
 int64_t sys_sgetmask(UserThread *thread, const uint64_t *args)
@@ -311,7 +362,11 @@ int64_t sys_ssetmask(UserThread *thread, const uint64_t *args)
 
 int64_t sys_sigpending(UserThread *thread, const uint64_t *args)
 {
-    return safe_syscall(SYS_rt_sigpending, args[0], 8, 0, 0, 0, 0);
+    uint64_t pending = 0;
+
+    syscall(SYS_rt_sigpending, &pending, 8);
+    return guest_write(args[0], &pending, thread->narrow ? 4 : 8) ? 0
+                                                                  : -EFAULT;
 }
 
 int64_t sys_rt_sigpending(UserThread *thread, const uint64_t *args)
@@ -328,11 +383,16 @@ int64_t sys_rt_sigtimedwait(UserThread *thread, const uint64_t *args)
 {
     siginfo_t info;
     uint8_t guest[128];
-    int64_t result = safe_syscall(SYS_rt_sigtimedwait, args[0],
-                                  (uint64_t)&info, args[2], args[3], 0, 0);
+    struct timespec ts;
+    int64_t result;
 
+    if (args[2] && !guest_timespec(thread, args[2], &ts)) {
+        return -EFAULT;
+    }
+    result = safe_syscall(SYS_rt_sigtimedwait, args[0], (uint64_t)&info,
+                          args[2] ? (uint64_t)&ts : 0, args[3], 0, 0);
     if (result > 0 && args[1]) {
-        signal_info_to_guest(&info, guest, false);
+        signal_info_to_guest(&info, guest, thread->narrow);
         if (!guest_write(args[1], guest, sizeof(guest))) {
             return -EFAULT;
         }

@@ -330,39 +330,3 @@ int64_t sys_recvmmsg(UserThread *thread, const uint64_t *args)
     }
     return many_messages(thread, copy, false);
 }
-
-/* ------------------------------------------------------------------ */
-/* Asynchronous I/O: control blocks of 64 bytes */
-
-int64_t sys_io_submit(UserThread *thread, const uint64_t *args)
-{
-    enum { MOST = 256, BLOCK = 64, OPCODE = 16, BUFFER = 24, BYTES = 32,
-           READV = 7, WRITEV = 8 };
-    int64_t count = (int64_t)args[1];
-    uint64_t pointer;
-    int64_t i;
-
-    if (thread->narrow) {
-        return -ENOSYS;
-    }
-    /* Checked one by one: the kernel, too, stops at the first bad one. */
-    for (i = 0; i < MIN(count, MOST); i++) {
-        uint8_t block[BLOCK];
-        unsigned opcode;
-
-        if (!guest_read(args[2] + 8 * i, &pointer, 8) ||
-            !guest_read(pointer, block, BLOCK)) {
-            break;
-        }
-        opcode = ldw_le_p(block + OPCODE);
-        if (opcode == READV || opcode == WRITEV ||
-            !range_ok(ldq_le_p(block + BUFFER), ldq_le_p(block + BYTES))) {
-            break;
-        }
-    }
-    if (i == 0 && count > 0) {
-        return -EFAULT;
-    }
-    return safe_syscall(SYS_io_submit, args[0], i ? (uint64_t)i : args[1],
-                        args[2], 0, 0, 0);
-}

@@ -91,6 +91,37 @@ bool guest_write(uint64_t to, const void *from, size_t size_bytes)
            host_copy_to(to, from, size_bytes);
 }
 
+bool guest_words(UserThread *thread, uint64_t from, uint64_t *words,
+                 unsigned count)
+{
+    uint32_t narrow[SYSCALL_ARGS];
+
+    if (!thread->narrow) {
+        return guest_read(from, words, 8 * count);
+    }
+    if (!guest_read(from, narrow, 4 * count)) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        words[i] = narrow[i];
+    }
+    return true;
+}
+
+bool guest_timespec(UserThread *thread, uint64_t from, struct timespec *ts)
+{
+    int32_t narrow[2];
+
+    if (!thread->narrow) {
+        return guest_read(from, ts, sizeof(*ts));
+    }
+    if (!guest_read(from, narrow, sizeof(narrow))) {
+        return false;
+    }
+    *ts = (struct timespec){ narrow[0], narrow[1] };
+    return true;
+}
+
 char *guest_string(uint64_t address)
 {
     enum { LIMIT = 1 << 20, STEP = 256 };
@@ -360,22 +391,19 @@ static bool pointers_ok(const SyscallEntry *entry, const uint64_t *args)
     return true;
 }
 
-static int64_t call(UserThread *thread, uint64_t number, const uint64_t *args)
+static const SyscallEntry *entry_of(uint64_t number)
 {
-    const SyscallEntry *entry = NULL;
-    bool trace = thread->process->options.strace || log_on(LOG_STRACE);
+    return number < G_N_ELEMENTS(syscall_table) && syscall_table[number].name
+               ? &syscall_table[number] : NULL;
+}
+
+int64_t syscall_make(UserThread *thread, uint64_t number, const uint64_t *args)
+{
+    const SyscallEntry *entry = entry_of(number);
+    const SyscallEntry *outer_entry = current_entry;
+    uint64_t outer_number = current_number;
     int64_t result;
 
-    if (number < G_N_ELEMENTS(syscall_table) && syscall_table[number].name) {
-        entry = &syscall_table[number];
-    }
-    if (trace) {
-        FILE *to = log_lock();
-
-        trace_call(to, thread, number, entry, args);
-        fflush(to);
-        log_unlock(to);
-    }
     current_entry = entry;
     current_number = number;
     if (!entry) {
@@ -386,6 +414,24 @@ static int64_t call(UserThread *thread, uint64_t number, const uint64_t *args)
                !syscall_narrow(thread, number, args, &result)) {
         result = entry->handler(thread, args);
     }
+    current_entry = outer_entry;
+    current_number = outer_number;
+    return result;
+}
+
+static int64_t call(UserThread *thread, uint64_t number, const uint64_t *args)
+{
+    bool trace = thread->process->options.strace || log_on(LOG_STRACE);
+    int64_t result;
+
+    if (trace) {
+        FILE *to = log_lock();
+
+        trace_call(to, thread, number, entry_of(number), args);
+        fflush(to);
+        log_unlock(to);
+    }
+    result = syscall_make(thread, number, args);
     if (trace) {
         FILE *to = log_lock();
 

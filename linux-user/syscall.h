@@ -30,6 +30,13 @@ typedef int64_t SyscallHandler(UserThread *thread, const uint64_t *args);
 /* Answers CPU_EXIT_SYSCALL. */
 void syscall_dispatch(UserThread *thread);
 
+/*
+ * The call of this number for the guest: arguments checked, converted when
+ * the caller is a 32-bit one, handled.  For calls that stand for others, too.
+ */
+int64_t syscall_make(UserThread *thread, uint64_t number,
+                     const uint64_t *args);
+
 /* The host's number of the call being answered (its column in the table). */
 long syscall_host_number(void);
 
@@ -56,6 +63,12 @@ bool guest_read(uint64_t from, void *to, size_t size_bytes);
 bool guest_write(uint64_t to, const void *from, size_t size_bytes);
 /* A NUL-terminated string of at most 1 MiB; NULL on a bad address. */
 char *guest_string(uint64_t address);
+
+/* Words of the caller's width: unsigned ones; seconds and nanoseconds. */
+bool guest_words(UserThread *thread, uint64_t from, uint64_t *words,
+                 unsigned count);
+struct timespec;
+bool guest_timespec(UserThread *thread, uint64_t from, struct timespec *ts);
 
 /*
  * A guest's I/O vector, copied and checked; 0 or -errno.  *result is the

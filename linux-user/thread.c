@@ -130,6 +130,7 @@ static void finish_thread(UserThread *thread)
 {
     static const uint32_t zero;
 
+    robust_list_release(thread);
     if (thread->clear_child_tid) {
         guest_write(thread->clear_child_tid, &zero, 4);
         syscall(SYS_futex, thread->clear_child_tid, FUTEX_WAKE, INT32_MAX,
@@ -245,6 +246,7 @@ static void become_only_thread(UserThread *thread)
     g_ptr_array_add(process->threads, thread);
     thread->tid = (int)syscall(SYS_gettid);
     thread->clear_child_tid = 0;
+    thread->robust_list = 0;
     thread->signal_pending = 0;
 }
 

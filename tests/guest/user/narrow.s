@@ -3,8 +3,8 @@
 ! and NARROW=1.
 
 	.include "lib.inc"
+	.include "answers.inc"
 
-	.equ	CANARY, 0x5e5e5e5e
 	.equ	SYS_times, 43
 	.equ	SYS_fcntl, 55
 	.equ	SYS_setrlimit, 75
@@ -62,8 +62,6 @@ dot:
 	.popsection
 	.pushsection .bss
 	.align	16
-buffer:
-	.skip	4096
 control_in:
 	.skip	64
 ends:
@@ -105,52 +103,6 @@ alternate:
 		stw %dr9, 4, %r7
 	}
 	RETURN
-
-! Fills the buffer with the canary.
-	PROC fill
-	{
-		addd 0, buffer, %dr8
-		addd 0, 512, %dr9
-		addd 0, CANARY, %dr10
-	}
-1:
-	{
-		stw %dr8, 0, %r10
-		subd %dr9, 1, %dr9
-	}
-	{
-		addd %dr8, 4, %dr8
-		cmpedb %dr9, 0, %pred0
-	}
-	GOTO_IF_NOT %pred0, 1b
-	RETURN
-
-! A call that fills a structure of the given size at buffer: success, and the
-! word behind it is untouched.
-	.macro	FILLS size, text, nr, a=0, b=0, c=0, d=0, e=0
-	CALL fill
-	SYSCALL \nr, \a, \b, \c, \d, \e
-	{
-		addd %db[0], 0, %dr8
-		addd 0, buffer, %dr9
-	}
-	{
-		ldw %dr9, \size, %dr10
-		ldw %dr9, \size - 4, %dr11
-	}
-	{
-		cmplsb %r8, 0, %pred0
-	}
-	{
-		addd 0, 0, %dr8 ? ~%pred0
-	}
-	CHECK_EQ %dr8, 0, "\text"
-	CHECK_EQ %dr10, CANARY, "has \size bytes"
-	{
-		xord %dr11, CANARY, %dr11
-	}
-	CHECK %dr11, "all of them"
-	.endm
 
 	PROC main			! argc, argv
 	CHECK_EQ %dr0, 1, "argc"
