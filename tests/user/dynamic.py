@@ -5,10 +5,14 @@ emulator finds below -L.
 usage: dynamic.py E2K-AS E2K-USER GUEST-DIR ENGINE
 """
 import os
-import struct
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+
+import elf  # noqa: E402
 
 # Dynamic relocations that a loader must know (R_E2K_...), by pointer size;
 # tests/decode/relocations.py counts them as covered by this test.
@@ -40,26 +44,11 @@ def check(condition, text, detail=""):
 
 def relocations(path, bits):
     """The types in the relocation sections of a linked file."""
-    with open(path, "rb") as f:
-        data = f.read()
-    if data[4] != bits // 32:
+    file = elf.Elf(path)
+    if file.bits != bits:
         raise ValueError(f"{path} is not a {bits}-bit file")
-    if bits == 64:
-        shoff, = struct.unpack_from("<Q", data, 40)
-        count, = struct.unpack_from("<H", data, 60)
-        section, rela, info = "<IIQQQQIIQQ", 24, "<8xI"
-    else:
-        shoff, = struct.unpack_from("<I", data, 32)
-        count, = struct.unpack_from("<H", data, 48)
-        section, rela, info = "<IIIIIIIIII", 12, "<4xB"
-    types = set()
-    for i in range(count):
-        header = struct.unpack_from(section, data,
-                                    shoff + struct.calcsize(section) * i)
-        if header[1] == 4:  # SHT_RELA
-            for at in range(header[4], header[4] + header[5], rela):
-                types.add(struct.unpack_from(info, data, at)[0])
-    return types
+    return {r.type for s in file.sections if s.type == elf.SHT_RELA
+            for r in file.relocs(s)}
 
 
 class World:

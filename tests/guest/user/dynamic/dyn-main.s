@@ -47,6 +47,22 @@ own_picked:
 	}
 	RETURN
 
+	.type	near_pick, #gnu_indirect_function
+	.align	8
+near_pick:				! a local one, in the section of its callers
+	{
+		setwd wsz = 16, nfx = 1
+		ADDR near_picked, %dr0
+	}
+	RETURN
+	.align	8
+near_picked:
+	{
+		setwd wsz = 16, nfx = 1
+		addd 0, 66, %dr0
+	}
+	RETURN
+
 	.data
 	.align	8
 program_word:
@@ -183,6 +199,11 @@ own_tls_2:
 		addd %db[0], 0, %dr10
 	}
 	CHECK_EQ %dr10, 55, "through a pointer"
+	CALL near_pick
+	{
+		addd %db[0], 0, %dr10
+	}
+	CHECK_EQ %dr10, 66, "a local indirect function"
 	{
 		LOAD_POINTER %dr8, 4 * WORD, %dr9
 	}
