@@ -1,5 +1,12 @@
 /*
  * Writing a core file; see core-file.h.
+ *
+ *   ELF header | program headers | notes | memory, and the hardware stacks
+ *
+ * The notes: NT_PRSTATUS of the thread that died, then what concerns the
+ * process, then NT_PRSTATUS of each other thread.  A 32-bit program's file is
+ * of class ELF32 with the kernel's narrow structures; its hardware stacks lie
+ * above 4 GiB and have no place in it.
  */
 #include "linux-user/core-file.h"
 
@@ -21,8 +28,9 @@
 #include "util/bytes.h"
 
 enum {
-    PRSTATUS_REGS = 112, PRSTATUS_BYTES = PRSTATUS_REGS + USER_REGS_BYTES + 8,
-    PRPSINFO_BYTES = 136, NOTE_SIGINFO = 0x53494749, NOTE_FILE = 0x46494c45,
+    STATUS_REGS = 112, STATUS_REGS_32 = 72, STATUS_MOST = 112 + 4784 + 8,
+    INFO_BYTES = 136, INFO_BYTES_32 = 124,
+    NOTE_SIGINFO = 0x53494749, NOTE_FILE = 0x46494c45,
 };
 
 typedef struct Segment {
@@ -30,11 +38,13 @@ typedef struct Segment {
     uint64_t size;        /* in memory */
     uint64_t file_size;
     int prot;
+    const E2kCpu *cpu;    /* whose hardware stack */
     enum { SEGMENT_MEMORY, SEGMENT_CHAIN, SEGMENT_PROC } kind;
 } Segment;
 
 typedef struct Core {
     UserThread *thread;
+    bool narrow;
     GByteArray *notes;
     GArray *segments;
     GString *names;       /* of NT_FILE */
@@ -56,75 +66,116 @@ static void add_note(Core *core, uint32_t type, const void *bytes,
     g_byte_array_append(core->notes, zeros, -size & 3);
 }
 
-static void put_time(uint8_t *to, const struct timeval *time)
+/* Puts words of the file's width, or of a given size, one behind the other. */
+typedef struct Filler {
+    uint8_t *at;
+    bool narrow;
+} Filler;
+
+static void put(Filler *to, unsigned size, uint64_t value)
 {
-    stq_le_p(to, time->tv_sec);
-    stq_le_p(to + 8, time->tv_usec);
+    memcpy(to->at, &value, size);
+    to->at += size;
 }
 
-static void add_prstatus(Core *core, UserThread *thread, int number)
+static void put_word(Filler *to, uint64_t value)
 {
-    uint8_t status[PRSTATUS_BYTES] = { 0 };
+    put(to, to->narrow ? 4 : 8, value);
+}
+
+static void put_time(Filler *to, const struct timeval *time)
+{
+    put_word(to, (uint64_t)time->tv_sec);
+    put_word(to, (uint64_t)time->tv_usec);
+}
+
+static void put_ids(Filler *to, int id)
+{
+    put(to, 4, (uint64_t)id);
+    put(to, 4, (uint64_t)getppid());
+    put(to, 4, (uint64_t)getpgrp());
+    put(to, 4, (uint64_t)getsid(0));
+}
+
+static void add_status(Core *core, UserThread *thread, int number)
+{
+    uint8_t status[STATUS_MOST] = { 0 };
+    unsigned regs = core->narrow ? STATUS_REGS_32 : STATUS_REGS;
+    Filler to = { status, core->narrow };
     struct rusage usage = { 0 };
 
     getrusage(RUSAGE_SELF, &usage);
-    stl_le_p(status, number);
-    stw_le_p(status + 12, number);
-    stq_le_p(status + 24, thread->blocked);
-    stl_le_p(status + 32, thread->tid);
-    stl_le_p(status + 36, getppid());
-    stl_le_p(status + 40, getpgrp());
-    stl_le_p(status + 44, getsid(0));
-    put_time(status + 48, &usage.ru_utime);
-    put_time(status + 64, &usage.ru_stime);
-    user_regs_get(thread->cpu, status + PRSTATUS_REGS);
-    add_note(core, NT_PRSTATUS, status, sizeof(status));
+    put(&to, 4, (uint64_t)number);
+    to.at = status + 12;
+    put(&to, 4, (uint64_t)number);
+    put_word(&to, 0);                /* pending */
+    put_word(&to, thread->blocked);
+    put_ids(&to, thread->tid);
+    put_time(&to, &usage.ru_utime);
+    put_time(&to, &usage.ru_stime);
+    user_regs_get(thread->cpu, status + regs);
+    add_note(core, NT_PRSTATUS, status, regs + USER_REGS_BYTES + 8);
 }
 
-static void add_prpsinfo(Core *core)
+static void add_info(Core *core)
 {
     const UserProcess *process = core->thread->process;
     g_autofree char *name = g_path_get_basename(process->exe);
-    uint8_t info[PRPSINFO_BYTES] = { 0 };
+    uint8_t info[INFO_BYTES] = { 0 };
+    Filler to = { info, core->narrow };
     char arguments[80] = { 0 };
     size_t size = MIN(process->arg_end - process->arg_start,
                       sizeof(arguments) - 1);
+    unsigned id_bytes = core->narrow ? 2 : 4;
 
     info[1] = 'R';
-    stl_le_p(info + 16, getuid());
-    stl_le_p(info + 20, getgid());
-    stl_le_p(info + 24, getpid());
-    stl_le_p(info + 28, getppid());
-    stl_le_p(info + 32, getpgrp());
-    stl_le_p(info + 36, getsid(0));
-    memcpy(info + 40, name, strnlen(name, 15));
+    to.at += core->narrow ? 4 : 8;
+    put_word(&to, 0);                /* flags */
+    put(&to, id_bytes, getuid());
+    put(&to, id_bytes, getgid());
+    put_ids(&to, getpid());
+    memcpy(to.at, name, strnlen(name, 15));
     if (host_copy_from(arguments, process->arg_start, size)) {
         for (size_t i = 0; i + 1 < size; i++) {
             arguments[i] = arguments[i] ? arguments[i] : ' ';
         }
-        memcpy(info + 56, arguments, sizeof(arguments));
+        memcpy(to.at + 16, arguments, sizeof(arguments));
     }
-    add_note(core, NT_PRPSINFO, info, sizeof(info));
+    add_note(core, NT_PRPSINFO, info,
+             core->narrow ? INFO_BYTES_32 : INFO_BYTES);
+}
+
+static void add_words(const Core *core, GByteArray *bytes,
+                      const uint64_t *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        g_byte_array_append(bytes, (const uint8_t *)&words[i],
+                            core->narrow ? 4 : 8);
+    }
+}
+
+static void add_auxv(Core *core)
+{
+    g_autoptr(GByteArray) bytes = process_auxv(core->thread->process);
+
+    add_note(core, NT_AUXV, bytes->data, bytes->len);
 }
 
 static void add_siginfo(Core *core, const siginfo_t *info)
 {
     uint8_t guest[128];
 
-    signal_info_to_guest(info, guest, core->thread->process->is_32bit);
+    signal_info_to_guest(info, guest, core->narrow);
     add_note(core, NOTE_SIGINFO, guest, sizeof(guest));
 }
 
 static void add_files(Core *core)
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
-    uint8_t head[16];
+    uint64_t head[2] = { core->files->len / 3, USER_PAGE };
 
-    stq_le_p(head, core->files->len / 3);
-    stq_le_p(head + 8, USER_PAGE);
-    g_byte_array_append(bytes, head, sizeof(head));
-    g_byte_array_append(bytes, (uint8_t *)core->files->data,
-                        core->files->len * 8);
+    add_words(core, bytes, head, 2);
+    add_words(core, bytes, (uint64_t *)core->files->data, core->files->len);
     g_byte_array_append(bytes, (uint8_t *)core->names->str, core->names->len);
     add_note(core, NOTE_FILE, bytes->data, bytes->len);
 }
@@ -165,56 +216,88 @@ static void visit(const AddressRange *range, void *data)
     }
 }
 
-static void add_hw_stacks(Core *core)
+static void add_hw_stacks(Core *core, const E2kCpu *cpu)
 {
-    const E2kCpu *cpu = core->thread->cpu;
     uint64_t proc = (cpu->win + 2 * cpu->wsz - cpu->regs) * 16;
     uint64_t chain = (cpu->frame + 1 - cpu->frames) * 32;
     Segment segments[] = {
         { cpu->psp_base, (proc + 31) & ~UINT64_C(31),
-          (proc + 31) & ~UINT64_C(31), PROT_READ, SEGMENT_PROC },
-        { cpu->pcsp_base, chain, chain, PROT_READ, SEGMENT_CHAIN },
+          (proc + 31) & ~UINT64_C(31), PROT_READ, cpu, SEGMENT_PROC },
+        { cpu->pcsp_base, chain, chain, PROT_READ, cpu, SEGMENT_CHAIN },
     };
 
     g_array_append_vals(core->segments, segments, 2);
 }
 
+static void put_program_header(Filler *to, uint32_t type, uint32_t flags,
+                               uint64_t offset, const Segment *s,
+                               uint64_t align)
+{
+    put(to, 4, type);
+    if (!to->narrow) {
+        put(to, 4, flags);
+    }
+    put_word(to, offset);
+    put_word(to, s->address);
+    put_word(to, 0);
+    put_word(to, s->file_size);
+    put_word(to, s->size);
+    if (to->narrow) {
+        put(to, 4, flags);
+    }
+    put_word(to, align);
+}
+
+static void put_elf_header(Filler *to, const Core *core, unsigned count)
+{
+    unsigned size = to->narrow ? sizeof(Elf32_Ehdr) : sizeof(Elf64_Ehdr);
+
+    memcpy(to->at, ELFMAG, SELFMAG);
+    to->at[EI_CLASS] = to->narrow ? ELFCLASS32 : ELFCLASS64;
+    to->at[EI_DATA] = ELFDATA2LSB;
+    to->at[EI_VERSION] = EV_CURRENT;
+    to->at += EI_NIDENT;
+    put(to, 2, ET_CORE);
+    put(to, 2, EM_E2K);
+    put(to, 4, EV_CURRENT);
+    put_word(to, 0);                 /* entry */
+    put_word(to, size);              /* program headers */
+    put_word(to, 0);                 /* sections */
+    put(to, 4, core->thread->process->elf_flags);
+    put(to, 2, size);
+    put(to, 2, to->narrow ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr));
+    put(to, 2, count);
+    to->at += 6;
+}
+
+static uint64_t page_up(uint64_t size)
+{
+    return (size + USER_PAGE - 1) & ~(USER_PAGE - 1);
+}
+
 static void put_headers(Core *core, GByteArray *out)
 {
-    const UserProcess *process = core->thread->process;
     unsigned count = core->segments->len + 1;
-    uint64_t offset = sizeof(Elf64_Ehdr) + count * sizeof(Elf64_Phdr);
-    Elf64_Ehdr header = {
-        .e_type = ET_CORE, .e_machine = EM_E2K, .e_version = EV_CURRENT,
-        .e_phoff = sizeof(header), .e_flags = process->elf_flags,
-        .e_ehsize = sizeof(header), .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = count,
-    };
-    Elf64_Phdr note = {
-        .p_type = PT_NOTE, .p_offset = offset, .p_align = 4,
-        .p_filesz = core->notes->len,
-    };
+    uint64_t size = core->narrow
+                        ? sizeof(Elf32_Ehdr) + count * sizeof(Elf32_Phdr)
+                        : sizeof(Elf64_Ehdr) + count * sizeof(Elf64_Phdr);
+    Segment notes = { .file_size = core->notes->len };
+    uint64_t offset = page_up(size + core->notes->len);
+    Filler to = { .narrow = core->narrow };
 
-    memcpy(header.e_ident, ELFMAG, SELFMAG);
-    header.e_ident[EI_CLASS] = ELFCLASS64;
-    header.e_ident[EI_DATA] = ELFDATA2LSB;
-    header.e_ident[EI_VERSION] = EV_CURRENT;
-    g_byte_array_append(out, (uint8_t *)&header, sizeof(header));
-    g_byte_array_append(out, (uint8_t *)&note, sizeof(note));
-    offset = (offset + core->notes->len + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    g_byte_array_set_size(out, size);
+    memset(out->data, 0, size);
+    to.at = out->data;
+    put_elf_header(&to, core, count);
+    put_program_header(&to, PT_NOTE, 0, size, &notes, 4);
     for (guint i = 0; i < core->segments->len; i++) {
         const Segment *s = &g_array_index(core->segments, Segment, i);
-        Elf64_Phdr load = {
-            .p_type = PT_LOAD, .p_offset = offset, .p_vaddr = s->address,
-            .p_filesz = s->file_size, .p_memsz = s->size,
-            .p_flags = (s->prot & PROT_READ ? PF_R : 0) |
-                       (s->prot & PROT_WRITE ? PF_W : 0) |
-                       (s->prot & PROT_EXEC ? PF_X : 0),
-            .p_align = USER_PAGE,
-        };
+        uint32_t flags = (s->prot & PROT_READ ? PF_R : 0) |
+                         (s->prot & PROT_WRITE ? PF_W : 0) |
+                         (s->prot & PROT_EXEC ? PF_X : 0);
 
-        g_byte_array_append(out, (uint8_t *)&load, sizeof(load));
-        offset += (s->file_size + USER_PAGE - 1) & ~(USER_PAGE - 1);
+        put_program_header(&to, PT_LOAD, flags, offset, s, USER_PAGE);
+        offset += page_up(s->file_size);
     }
     g_byte_array_append(out, core->notes->data, core->notes->len);
 }
@@ -225,7 +308,7 @@ static bool put_at(int fd, const void *bytes, size_t size, uint64_t offset)
 }
 
 /* Holes stay holes: pages of zeros and pages that cannot be read. */
-static bool put_segment(Core *core, int fd, const Segment *s, uint64_t offset)
+static bool put_segment(int fd, const Segment *s, uint64_t offset)
 {
     static const uint8_t zeros[USER_PAGE];
     uint8_t page[USER_PAGE];
@@ -238,8 +321,7 @@ static bool put_segment(Core *core, int fd, const Segment *s, uint64_t offset)
                 continue;
             }
         } else {
-            hw_stack_copy(core->thread->cpu, s->kind == SEGMENT_CHAIN, at,
-                          page, size);
+            hw_stack_copy(s->cpu, s->kind == SEGMENT_CHAIN, at, page, size);
         }
         if (memcmp(page, zeros, size) != 0 &&
             !put_at(fd, page, size, offset + at)) {
@@ -257,12 +339,12 @@ static bool write_core(Core *core, int fd)
 
     put_headers(core, head);
     ok = put_at(fd, head->data, head->len, 0);
-    offset = (head->len + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    offset = page_up(head->len);
     for (guint i = 0; ok && i < core->segments->len; i++) {
         const Segment *s = &g_array_index(core->segments, Segment, i);
 
-        ok = put_segment(core, fd, s, offset);
-        offset += (s->file_size + USER_PAGE - 1) & ~(USER_PAGE - 1);
+        ok = put_segment(fd, s, offset);
+        offset += page_up(s->file_size);
     }
     return ok && ftruncate(fd, (off_t)offset) == 0;
 }
@@ -272,18 +354,20 @@ static void gather(Core *core, const siginfo_t *info)
     UserProcess *process = core->thread->process;
 
     address_map_foreach(process->map, visit, core);
-    add_hw_stacks(core);
-    add_prstatus(core, core->thread, info->si_signo);
-    add_prpsinfo(core);
+    add_status(core, core->thread, info->si_signo);
+    add_info(core);
     add_siginfo(core, info);
-    add_note(core, NT_AUXV, process->auxv, process->n_auxv * 8);
+    add_auxv(core);
     add_files(core);
     g_mutex_lock(&process->threads_lock);
     for (guint i = 0; i < process->threads->len; i++) {
         UserThread *other = g_ptr_array_index(process->threads, i);
 
+        if (!core->narrow) {
+            add_hw_stacks(core, other->cpu);
+        }
         if (other != core->thread) {
-            add_prstatus(core, other, 0);
+            add_status(core, other, 0);
         }
     }
     g_mutex_unlock(&process->threads_lock);
@@ -292,7 +376,8 @@ static void gather(Core *core, const siginfo_t *info)
 void core_file_write(UserThread *thread, const siginfo_t *info)
 {
     Core core = {
-        .thread = thread, .notes = g_byte_array_new(),
+        .thread = thread, .narrow = thread->process->is_32bit,
+        .notes = g_byte_array_new(),
         .segments = g_array_new(false, false, sizeof(Segment)),
         .names = g_string_new(NULL),
         .files = g_array_new(false, false, sizeof(uint64_t)),

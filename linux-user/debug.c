@@ -269,7 +269,7 @@ static GBytes *target_object(void *opaque, const char *name)
     UserProcess *process = debug.process;
 
     if (strcmp(name, "auxv") == 0) {
-        return g_bytes_new(process->auxv, process->n_auxv * sizeof(uint64_t));
+        return g_byte_array_free_to_bytes(process_auxv(process));
     }
     if (strcmp(name, "exec-file") == 0) {
         return g_bytes_new(process->exe, strlen(process->exe));

@@ -72,7 +72,9 @@ static void write_maps(UserProcess *process, FILE *to)
 
 static void write_auxv(UserProcess *process, FILE *to)
 {
-    fwrite(process->auxv, sizeof(uint64_t), process->n_auxv, to);
+    g_autoptr(GByteArray) bytes = process_auxv(process);
+
+    fwrite(bytes->data, 1, bytes->len, to);
 }
 
 static void write_cmdline(UserProcess *process, FILE *to)

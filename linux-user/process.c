@@ -132,6 +132,17 @@ static void make_auxv(UserProcess *process, const ElfImage *program,
     add_aux(process, AT_NULL, 0);
 }
 
+GByteArray *process_auxv(const UserProcess *process)
+{
+    GByteArray *bytes = g_byte_array_new();
+
+    for (unsigned i = 0; i < process->n_auxv; i++) {
+        g_byte_array_append(bytes, (const uint8_t *)&process->auxv[i],
+                            process->is_32bit ? 4 : 8);
+    }
+    return bytes;
+}
+
 /* Returns the initial stack pointer, or 0 when it does not fit. */
 static uint64_t build_stack(UserProcess *process, const ElfImage *program,
                             uint64_t interpreter_base, char **argv,

@@ -177,6 +177,9 @@ void process_park_others(UserThread *thread);
 /* Sends a state dump of the thread to standard error. */
 void thread_dump(UserThread *thread, const char *why);
 
+/* The auxiliary vector in the program's width; the caller's to free. */
+GByteArray *process_auxv(const UserProcess *process);
+
 /* The host path of a guest path: below the sysroot when it exists there. */
 char *process_host_path(UserProcess *process, const char *path);
 

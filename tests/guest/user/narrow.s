@@ -59,6 +59,8 @@ name:
 	.asciz	"narrow"
 dot:
 	.asciz	"."
+auxv:
+	.asciz	"/proc/self/auxv"
 	.popsection
 	.pushsection .bss
 	.align	16
@@ -397,6 +399,12 @@ alternate:
 	}
 	GOTO_IF %pred0, 1b
 	CHECK_EQ %dr9, 2, "a timer"
+
+	! the auxiliary vector
+	GIVES %dr20, "the auxiliary vector's file", SYS_open, auxv, 0
+	GIVES %dr21, "can be read", SYS_read, %dr20, buffer, 4096
+	HOLDS 6, "and has words of 32 bits", w, buffer, 8
+	HOLDS 4096, "with the page size", w, buffer, 12
 
 	! a fast call
 	CALL fill
