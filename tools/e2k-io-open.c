@@ -116,6 +116,7 @@ static int cmd_close(int argc, char **argv)
 static int cmd_open(int argc, char **argv)
 {
     IoOpenArgs a = { .flags = BLOCK_OPEN_RDWR | BLOCK_OPEN_UNMAP };
+    g_autofree char *format = NULL;
     GError *error = NULL;
     json_t *flat = NULL;
     bool read_only = false, ok = true, force_share = false;
@@ -183,12 +184,10 @@ static int cmd_open(int argc, char **argv)
     }
     name = optind < argc ? argv[optind] : NULL;
     if (flat) {
-        const char *format = json_string_value(json_object_get(flat,
-                                                               "driver"));
-
-        a.format = name ? format : NULL;
         if (name) {
-            json_incref(flat);
+            format = g_strdup(json_string_value(json_object_get(flat,
+                                                                "driver")));
+            a.format = format;
             json_object_del(flat, "driver");
         }
         a.options = block_options_nest(flat, &error);

@@ -176,6 +176,13 @@ def asynchronous():
     img(0, ['No errors were found'], 'check', 'aio.qcow2')
 
 
+def opening():
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'open.qcow2', '1M')
+    io(0, ['wrote 512/512'], '-c',
+       'open -o driver=qcow2,file.align=512 blkdebug::open.qcow2',
+       '-c', 'write 0 512')
+
+
 def damage():
     img(0, [], 'create', '-q', '-f', 'qcow2', 'bad.qcow2', '1M')
     io(0, [], '-c', 'write -q 0 64k', 'bad.qcow2')
@@ -200,7 +207,7 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, damage):
+                 asynchronous, opening, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)
