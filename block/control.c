@@ -174,6 +174,12 @@ static bool reopen_backing(Reopen *r, GError **error)
     } else if (!current) {
         return true;
     }
+    if (current && block_node_filtered(current) &&
+        block_core(current)->implicit_name) {
+        g_set_error(error, BLOCK_ERROR, EBUSY, "Cannot replace implicit "
+                    "backing child of %s", r->node->name);
+        return false;
+    }
     r->change_backing = true;
     r->old_backing = current ? block_node_ref(current) : NULL;
     return true;

@@ -224,6 +224,7 @@ struct BlockEdge {
     unsigned perm, shared;
     unsigned old_perm, old_shared; /* while an update is being checked */
     bool touched;
+    unsigned frozen; /* jobs that rely on this link of a chain */
     GList parent_link; /* in child's parents list; data is the edge */
     char name[32];     /* "file", "backing", "root" */
 };

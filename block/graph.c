@@ -14,6 +14,7 @@
 
 #include "block/backend.h"
 #include "block/dirty-bitmap.h"
+#include "block/monitor-nodes.h"
 #include "block/node-int.h"
 #include "util/log.h"
 
@@ -590,15 +591,41 @@ bool block_node_replace(BlockNode *from, BlockNode *to, GError **error)
     return ok;
 }
 
+/* The link of a chain: what block_node_below() follows. */
+static BlockEdge *edge_below(BlockNode *node)
+{
+    return node->driver->flags & BLOCK_DRIVER_FILTER ? node->file
+                                                     : node->backing;
+}
+
+void block_chain_freeze(BlockNode *top, BlockNode *end)
+{
+    for (BlockEdge *e; top != end && (e = edge_below(top)); top = e->node) {
+        e->frozen++;
+    }
+}
+
+void block_chain_thaw(BlockNode *top, BlockNode *end)
+{
+    for (BlockEdge *e; top != end && (e = edge_below(top)); top = e->node) {
+        e->frozen -= e->frozen > 0;
+    }
+}
+
 bool block_node_set_backing(BlockNode *top, BlockNode *backing,
                             GError **error)
 {
-    BlockEdge *old;
+    BlockEdge *old = top->backing;
     BlockEdge *edge = NULL;
     GError *local = NULL;
 
+    if (old && old->frozen) {
+        g_set_error(error, BLOCK_ERROR, EBUSY, "Cannot change frozen "
+                    "'backing' link from '%s' to '%s'", top->name,
+                    old->node->name);
+        return false;
+    }
     block_node_drain_begin(top);
-    old = top->backing;
     if (old) {
         block_node_ref(old->node);
     }

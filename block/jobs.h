@@ -64,6 +64,7 @@ typedef struct BlockCommitParams {
     BlockJobParams job;
     BlockNode *active, *top, *base; /* top below active */
     const char *backing_file;
+    const char *filter_name; /* NULL: made up */
     BlockErrorPolicy on_error;
 } BlockCommitParams;
 BlockJob *block_commit_new(const BlockCommitParams *params, GError **error);

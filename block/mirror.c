@@ -26,7 +26,9 @@
 
 typedef struct MirrorState {
     BlockNode *source, *target, *replaces; /* own references */
-    BlockNode *filter; /* write-blocking only; own reference */
+    BlockNode *filter; /* if named or write-blocking; own reference */
+    bool write_blocking;
+    bool frozen; /* source to base, of a commit */
     BlockBackend *read, *write; /* hold the permissions */
     BlockDirtyBitmap *dirty;
     BlockRangeLock ranges; /* copies against writes through the filter */
@@ -70,7 +72,8 @@ static int filter_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
 static int write_both(BlockNode *node, uint64_t offset, uint64_t bytes,
                       const struct iovec *iov, int niov, unsigned flags)
 {
-    MirrorState *m = ((FilterState *)node->state)->mirror;
+    MirrorState *job = ((FilterState *)node->state)->mirror;
+    MirrorState *m = job && job->write_blocking ? job : NULL;
     BlockNode *file = node->file->node;
     uint64_t granule = m ? block_dirty_bitmap_granularity(m->dirty) : 1;
     uint64_t start = ROUND_UP_TO(offset, granule);
@@ -384,6 +387,10 @@ static int copy_rest(MirrorState *s)
 /* Nothing of the job stands between its nodes any more. */
 static void let_go(MirrorState *s)
 {
+    if (s->frozen) {
+        block_chain_thaw(s->source, s->target);
+        s->frozen = false;
+    }
     if (s->filter) {
         ((FilterState *)s->filter->state)->mirror = NULL;
         block_node_replace(s->filter, s->source, NULL);
@@ -529,7 +536,7 @@ static bool insert_filter(MirrorState *s, const BlockMirrorParams *p,
 {
     json_t *options;
 
-    if (!p->write_blocking) {
+    if (!p->write_blocking && !p->filter_name) {
         return true;
     }
     options = json_pack("{s:s, s:s}", "driver", "mirror_top", "file",
@@ -579,6 +586,7 @@ BlockJob *block_mirror_new(const BlockMirrorParams *p, GError **error)
     s->base = p->base ? block_node_ref(p->base) : NULL;
     s->sync = p->sync;
     s->commit = p->commit;
+    s->write_blocking = p->write_blocking;
     s->on_source_error = p->on_source_error;
     s->on_target_error = p->on_target_error;
     block_range_lock_init(&s->ranges);
@@ -600,6 +608,10 @@ BlockJob *block_mirror_new(const BlockMirrorParams *p, GError **error)
     if (!ok) {
         block_job_abandon(job);
         return NULL;
+    }
+    if (p->commit) {
+        block_chain_freeze(s->source, s->target);
+        s->frozen = true;
     }
     block_job_take_chain(job, s->source, p->commit
                                              ? s->target

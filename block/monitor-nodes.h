@@ -29,6 +29,10 @@ BlockNode *block_node_below(BlockNode *node);
 /* No job uses a node from top down to end, which is not looked at; NULL: to
  * the end of the chain. */
 bool block_chain_check_jobs(BlockNode *top, BlockNode *end, GError **error);
+/* The links from top down to end (not its own) must stay until thawed: one
+ * that is to change is refused.  A job's chain. */
+void block_chain_freeze(BlockNode *top, BlockNode *end);
+void block_chain_thaw(BlockNode *top, BlockNode *end);
 /* Is node below top, or top itself? */
 bool block_chain_has(BlockNode *top, BlockNode *node);
 

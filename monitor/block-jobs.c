@@ -489,7 +489,8 @@ static BlockJob *new_commit(json_t *args, BlockNode *active, BlockNode *top,
         BlockMirrorParams p = {
             .job = job_params(args, active), .source = active,
             .target = base, .base = base, .sync = BLOCK_SYNC_TOP,
-            .commit = true, .on_source_error = on_error,
+            .commit = true, .filter_name = qmp_str(args, "filter-node-name"),
+            .on_source_error = on_error,
             .on_target_error = on_error,
         };
 
@@ -516,6 +517,7 @@ static BlockJob *new_commit(json_t *args, BlockNode *active, BlockNode *top,
     return block_commit_new(&(BlockCommitParams){
         .job = job_params(args, active), .active = active, .top = top,
         .base = base, .backing_file = qmp_str(args, "backing-file"),
+        .filter_name = qmp_str(args, "filter-node-name"),
         .on_error = on_error,
     }, error);
 }

@@ -604,6 +604,69 @@ def test_commit_middle(program):
         subprocess.run(["qemu-img", "check", "-q", paths[1]], check=True)
 
 
+def links(d):
+    return {n["node-name"]: n for n in d.cmd("query-named-block-nodes")}
+
+
+def test_commit_filter(program):
+    """The job's node is in the chain, and the chain stays as it is."""
+    need_peers()
+    with Daemon(program) as d:
+        paths = chain(d, "low", "mid", "top")
+        expect = whole(paths[3])
+        d.fails("Invalid node-name: '1x'", "block-commit", job_id="j",
+                device="top", top_node="mid", base_node="low",
+                filter_node_name="1x")
+        d.cmd("block-commit", job_id="j", device="top", top_node="mid",
+              base_node="low", filter_node_name="f", auto_finalize=False)
+        d.qmp.event("BLOCK_JOB_PENDING", id="j")
+        assert links(d)["f"]["drv"] == "commit_top"
+        frozen = "Cannot change frozen 'backing' link from 'mid' to 'low'"
+        assert d.error("blockdev-reopen", options=[
+            {"driver": "qcow2", "node-name": "mid", "file": "mid-file",
+             "read-only": True, "backing": None}]) == frozen
+        d.cmd("block-job-finalize", id="j")
+        finished(d, "j")
+        assert "f" not in links(d)
+        assert backing(d, "top") == paths[1]
+        d.quit()
+        assert whole(paths[3]) == expect
+
+
+def test_commit_ignores_no_data(program):
+    """What a commit could not read stays where it is."""
+    need_peers()
+    with Daemon(program) as d:
+        base = d.file("base.qcow2")
+        mid = d.file("mid.qcow2")
+        top = d.file("top.qcow2")
+        for image, extra in ((base, ["4M"]),
+                             (mid, ["-b", base, "-F", "qcow2"]),
+                             (top, ["-b", mid, "-F", "qcow2"])):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image,
+                            *extra], check=True)
+        subprocess.run(["qemu-io", "-c", "write -q -P 7 1M 1M", mid],
+                       check=True)
+        d.cmd("blockdev-add", driver="qcow2", node_name="top",
+              file={"driver": "file", "filename": top},
+              backing={"driver": "qcow2", "node-name": "mid",
+                       "file": {"driver": "blkdebug", "inject-error": [
+                           {"event": "read_aio", "errno": 5,
+                            "sector": 640}], # the first data cluster
+                           "image": {"driver": "file", "filename": mid}},
+                       "backing": {"driver": "qcow2", "node-name": "base",
+                                   "file": {"driver": "file",
+                                            "filename": base}}})
+        d.cmd("block-commit", job_id="j", device="top", top_node="mid",
+              base_node="base", on_error="ignore")
+        d.qmp.event("BLOCK_JOB_ERROR", device="j", action="ignore")
+        end = d.qmp.event("BLOCK_JOB_COMPLETED", device="j")
+        assert end["data"]["error"] == "Input/output error", end
+        assert backing(d, "top") == mid
+        d.quit()
+        assert whole(top)[1 * MIB:2 * MIB] == b"\7" * MIB
+
+
 def test_commit_active(program):
     need_peers()
     with Daemon(program) as d:
