@@ -6,6 +6,7 @@
 #define BLOCK_FILE_INT_H
 
 #include "block/driver.h"
+#include "block/file-map.h"
 
 typedef struct FileState {
     int fd;
@@ -15,6 +16,7 @@ typedef struct FileState {
     bool uring; /* batches go to the kernel's io_uring */
     /* Learnt from the first refusal; atomic, only ever turn true. */
     bool no_zero_range, no_punch_hole, no_dsync, no_seek;
+    FileMap *map; /* NULL: writes are system calls */
     int sync_error; /* a failed flush lost data: all later ones fail too */
 } FileState;
 

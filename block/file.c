@@ -213,6 +213,18 @@ static bool choose_engine(BlockNode *node, FileState *s, json_t *options,
     return true;
 }
 
+static void choose_map(BlockNode *node, FileState *s, unsigned flags)
+{
+    struct stat st;
+
+    file_map_free(s->map);
+    s->map = NULL;
+    if (!node->read_only && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        !(flags & (BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_MAP))) {
+        s->map = file_map_new(s->fd);
+    }
+}
+
 static bool file_open(BlockNode *node, json_t *options, GError **error)
 {
     FileState *s = node->state;
@@ -235,6 +247,7 @@ static bool file_open(BlockNode *node, json_t *options, GError **error)
         close(s->fd);
         return false;
     }
+    choose_map(node, s, node->flags);
     return true;
 }
 
@@ -242,6 +255,7 @@ static void file_close(BlockNode *node)
 {
     FileState *s = node->state;
 
+    file_map_free(s->map);
     close(s->fd);
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
@@ -277,6 +291,7 @@ static bool file_parse_filename(const char *filename, json_t *options,
 
 typedef struct FileReopen {
     int fd;
+    unsigned flags;
     bool read_only;
 } FileReopen;
 
@@ -300,7 +315,7 @@ static bool file_reopen_prepare(BlockNode *node, json_t *options,
         return false;
     }
     reopen = g_new(FileReopen, 1);
-    *reopen = (FileReopen){ fd, read_only };
+    *reopen = (FileReopen){ fd, flags, read_only };
     *prepared = reopen;
     return true;
 }
@@ -313,6 +328,7 @@ static void file_reopen_commit(BlockNode *node, void *prepared)
     close(s->fd);
     s->fd = reopen->fd;
     node->read_only = reopen->read_only;
+    choose_map(node, s, reopen->flags);
     if (!probe_alignment(node, s, NULL)) {
         node->limits.request_alignment = 4096;
         node->limits.memory_alignment = 4096;
@@ -392,6 +408,12 @@ static int file_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
     ssize_t got;
     int ret = 0;
 
+    if (s->map && !sync &&
+        file_map_write(s->map, offset, bytes, iov, niov,
+                       (uint64_t)__atomic_load_n(&node->length,
+                                                 __ATOMIC_ACQUIRE))) {
+        return 0;
+    }
     if (niov == 1 && !rw_flags) {
         got = pwrite(s->fd, iov->iov_base, bytes, offset); /* the quickest */
     } else {
@@ -430,6 +452,9 @@ static int file_flush(BlockNode *node)
         /* The kernel may have dropped the dirty pages: say so for good. */
         s->sync_error = -errno;
         return s->sync_error;
+    }
+    if (s->map) {
+        file_map_flushed(s->map);
     }
     return 0;
 }

@@ -86,6 +86,7 @@ typedef enum BlockOpenFlags {
     BLOCK_OPEN_AIO_NATIVE = 1 << 15,
     BLOCK_OPEN_AIO_URING = 1 << 16,
     BLOCK_OPEN_AIO_MASK = 7 << 14,
+    BLOCK_OPEN_NO_MAP = 1 << 17, /* files: see block/file-map.h */
 } BlockOpenFlags;
 
 /* Flags of read and write requests. */

@@ -288,13 +288,17 @@ static void take_add(NbdToolOptions *o, const char *value)
 
 static const struct {
     const char *name;
-    unsigned bit;
+    unsigned bit;   /* of the server */
+    unsigned flags; /* of the image */
 } tune_names[] = {
-    { "no-pipe", NBD_TUNE_NO_PIPE },     { "no-pool", NBD_TUNE_NO_POOL },
-    { "no-inline", NBD_TUNE_NO_INLINE }, { "no-batch", NBD_TUNE_NO_BATCH },
-    { "no-sparse", NBD_TUNE_NO_SPARSE },
-    { "no-uring", NBD_TUNE_NO_URING },
-    { "local-pipe", NBD_TUNE_LOCAL_PIPE },
+    { "no-pipe", NBD_TUNE_NO_PIPE, 0 },
+    { "no-pool", NBD_TUNE_NO_POOL, 0 },
+    { "no-inline", NBD_TUNE_NO_INLINE, 0 },
+    { "no-batch", NBD_TUNE_NO_BATCH, 0 },
+    { "no-sparse", NBD_TUNE_NO_SPARSE, 0 },
+    { "no-uring", NBD_TUNE_NO_URING, 0 },
+    { "no-map", 0, BLOCK_OPEN_NO_MAP },
+    { "local-pipe", NBD_TUNE_LOCAL_PIPE, 0 },
 };
 
 static void take_tune(NbdToolOptions *o, const char *value)
@@ -311,6 +315,7 @@ static void take_tune(NbdToolOptions *o, const char *value)
             die("Unknown optimisation '%s'", parts[i]);
         }
         o->tune |= tune_names[k].bit;
+        o->open_flags |= tune_names[k].flags;
     }
 }
 
@@ -445,7 +450,7 @@ static const ToolOption tool_options[] = {
     { 0, "detect-zeroes", "MODE", take_detect_zeroes, "off, on, unmap" },
     { 0, "tune", "LIST", take_tune,
       "switch optimisations off: no-pipe, no-pool, no-inline, no-batch, "
-      "no-sparse, no-uring; on: local-pipe" },
+      "no-sparse, no-uring, no-map; on: local-pipe" },
 };
 
 static void print_help(NbdToolOptions *o, const char *value)
