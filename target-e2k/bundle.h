@@ -311,6 +311,8 @@ typedef enum DecodeError {
     DECODE_BAD_ELP,        /* reserved predicate source */
     DECODE_BAD_STATE_REG,  /* no such state register, or read-only */
     DECODE_BRANCHD_COND,   /* ibranchd or icalld under an RLP condition */
+    DECODE_CTPR_COND,      /* %ctprN written under an RLP condition */
+    DECODE_ARRAY_LITERAL,  /* array access with a literal that is not there */
     DECODE_MOVAQ_HALF,     /* movaq without its second half */
     DECODE_NOT_IN_ISA,     /* field that this ISA version does not have */
     DECODE_ERRORS

@@ -121,7 +121,7 @@ DecodeError decode_dst(Operand *operand, uint8_t byte)
 }
 
 /* Addressing fields of array accesses and AAU register transfers. */
-static DecodeError decode_array(AlcOp *op, const Bundle *bundle,
+static DecodeError decode_array(AlcOp *op, const Bundle *bundle, Syllables *s,
                                 uint32_t shape, uint32_t als)
 {
     op->array.aad = (als >> 19) & 31;
@@ -136,9 +136,10 @@ static DecodeError decode_array(AlcOp *op, const Bundle *bundle,
     op->array.lit = (als >> 8) & 3;
     if (op->array.lit) {
         if (op->array.lit > bundle->n_lts) {
-            return DECODE_NO_LITERAL_32;
+            decode_soft(s, DECODE_ARRAY_LITERAL);
+        } else {
+            op->array.lit_value = bundle->lts[op->array.lit - 1];
         }
-        op->array.lit_value = bundle->lts[op->array.lit - 1];
     }
     return DECODE_OK;
 }
@@ -175,7 +176,7 @@ static DecodeError decode_rare_fields(AlcOp *op, const Bundle *bundle,
         }
     }
     if (shape & (SHAPE_ARRAY | SHAPE_AAUREG)) {
-        return decode_array(op, bundle, shape, als);
+        return decode_array(op, bundle, s, shape, als);
     }
     return DECODE_OK;
 }

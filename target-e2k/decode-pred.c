@@ -23,7 +23,8 @@ static void add_cond(Cond *list, uint8_t *count, Cond cond)
 }
 
 /* The RPC, MRGC or RLP part of a descriptor for one channel. */
-static DecodeError channel_descriptor(AlcOp *op, uint16_t cds, unsigned bit)
+static DecodeError channel_descriptor(AlcOp *op, Syllables *s, uint16_t cds,
+                                      unsigned bit)
 {
     Cond cond;
 
@@ -35,6 +36,9 @@ static DecodeError channel_descriptor(AlcOp *op, uint16_t cds, unsigned bit)
     }
     if (cds >> 15 == 0) {
         add_cond(op->conds, &op->n_conds, cond);
+        if (op->dst.kind == OPERAND_CTPR) {
+            decode_soft(s, DECODE_CTPR_COND);
+        }
         return DECODE_OK;
     }
     if (!op->has_merge) {
@@ -66,7 +70,7 @@ static DecodeError fourth_descriptor(Bundle *bundle, const Syllables *s,
 }
 
 /* One 16-bit descriptor.  What nothing in the bundle uses is not checked. */
-static DecodeError decode_descriptor(Bundle *bundle, const Syllables *s,
+static DecodeError decode_descriptor(Bundle *bundle, Syllables *s,
                                      uint16_t cds)
 {
     unsigned cluster = cds >> 14 & 1 ? 3 : 0;
@@ -74,7 +78,8 @@ static DecodeError decode_descriptor(Bundle *bundle, const Syllables *s,
 
     for (unsigned bit = 0; bit < 3 && !error; bit++) {
         if (cds & 1 << (10 + bit)) {
-            error = channel_descriptor(&bundle->alc[cluster + bit], cds, bit);
+            error = channel_descriptor(&bundle->alc[cluster + bit], s, cds,
+                                       bit);
         }
     }
     if (!error && (cds & 1 << 13)) {
@@ -83,7 +88,7 @@ static DecodeError decode_descriptor(Bundle *bundle, const Syllables *s,
     return error;
 }
 
-static DecodeError decode_cds(Bundle *bundle, const Syllables *s)
+static DecodeError decode_cds(Bundle *bundle, Syllables *s)
 {
     for (unsigned i = 0; i < bundle->n_cds; i++) {
         DecodeError error = decode_descriptor(bundle, s, bundle->cds[i]);
@@ -153,6 +158,31 @@ static void check_clp(const Bundle *bundle, unsigned i, Syllables *s)
     }
 }
 
+/*
+ * A chain of three has one result to write, its last; two operations never
+ * write one predicate.  What is known is that a chain of three which writes a
+ * predicate at every level traps and one that writes at the end does not.
+ */
+static void check_clps(const Bundle *bundle, Syllables *s)
+{
+    const Clp *clp = bundle->clp;
+    bool chained = clp[2].present && clp[2].write &&
+                   (clp[2].p0 == 5 || clp[2].p1 == 5) &&
+                   (clp[1].p0 == 4 || clp[1].p1 == 4);
+
+    for (unsigned i = 0; i < bundle->n_pls; i++) {
+        check_clp(bundle, i, s);
+        for (unsigned k = 0; k < i; k++) {
+            if (clp[i].write && clp[k].write && clp[i].pdst == clp[k].pdst) {
+                decode_soft(s, DECODE_BAD_PLS);
+            }
+        }
+    }
+    if (chained && (clp[0].write || clp[1].write)) {
+        decode_soft(s, DECODE_BAD_PLS);
+    }
+}
+
 DecodeError decode_predicates(Bundle *bundle, Syllables *s)
 {
     for (unsigned i = 0; i < bundle->n_pls; i++) {
@@ -164,9 +194,7 @@ DecodeError decode_predicates(Bundle *bundle, Syllables *s)
         }
         decode_clp(&bundle->clp[i], pls);
     }
-    for (unsigned i = 0; i < bundle->n_pls; i++) {
-        check_clp(bundle, i, s);
-    }
+    check_clps(bundle, s);
     return bundle->n_cds ? decode_cds(bundle, s) : DECODE_OK;
 }
 

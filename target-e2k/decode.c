@@ -71,6 +71,10 @@ static const struct {
         "no such state register, or it is read-only" },
     [DECODE_BRANCHD_COND] = { "transfer",
         "register branch under an operation's condition" },
+    [DECODE_CTPR_COND] = { "dst",
+                           "%ctprN written under a condition" },
+    [DECODE_ARRAY_LITERAL] = { "lit32",
+                               "array access with a literal without its LTS" },
     [DECODE_MOVAQ_HALF] = { "aas", "half of a movaq is missing" },
     [DECODE_NOT_IN_ISA] = { "isa", "field that this version does not have" },
 };

@@ -627,7 +627,9 @@ CpuExit interp_step(E2kCpu *cpu)
         return report(cpu, UINT64_C(1) << exc, 0);
     }
     if (e->error != DECODE_OK) {
-        return report(cpu, UINT64_C(1) << EXC_ILLEGAL_OPCODE, 0);
+        exc = e->error == DECODE_ARRAY_LITERAL ? EXC_ILLEGAL_OPERAND
+                                               : EXC_ILLEGAL_OPCODE;
+        return report(cpu, UINT64_C(1) << exc, 0);
     }
     return execute_bundle(cpu, e);
 }

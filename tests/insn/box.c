@@ -193,6 +193,7 @@ void box_reset(Box *box, unsigned window_pairs)
     cpu->fpcr = 0x37f;
     cpu->fpsr = 0;
     cpu->upsr = UPSR_FE | UPSR_NMIE;
+    cpu->psr = 0;
     cpu->bgr_val = 0xff;
     cpu->bgr_cur = 0;
     memset(&cpu->aau, 0, sizeof(cpu->aau));

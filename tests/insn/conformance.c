@@ -20,17 +20,20 @@
  * Each line of code is one bundle, from address 0x10000 on; @N stands for the
  * address of bundle N.  Names: rN gN (value[:tag]; the tag defaults to 0),
  * xN (extension of rN), pN (0, 1, ? for invalid), mADDRESS (8 bytes), ctprN,
- * and lsr br pfpfr fpcr fpsr upsr usd size wsz dbl.  expect also takes
- * exc=NAME@N: the exception, raised in bundle N, or exit=syscall; without
- * either the program must run to its end.  Memory is mapped at 0x20000 (one
+ * and lsr ilcr br bgr pfpfr fpcr fpsr upsr psr usd size wsz psize dbl.  expect
+ * also takes exc=NAME@N: the exception, raised in bundle N, with addr= (the
+ * address of a data fault) and channels= (which raised it); or exit=syscall;
+ * without either the program must run to its end.  Memory is mapped at 0x20000 (one
  * page) and 0x30000 (one page).
  *
  * A line "each NAME..." repeats the case with every name in place of $.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "target-e2k/asm.h"
 #include "target-e2k/encode.h"
@@ -43,6 +46,7 @@ enum {
     DATA2 = 0x30000,
     PAGE = 4096,
     BUNDLES_MAX = 64,
+    CASE_SECONDS = 10,
 };
 
 typedef struct Case {
@@ -66,6 +70,7 @@ typedef struct Program {
 static Box *boxes[ISA_MAX + 1];
 static unsigned n_passed, n_failed;
 static bool print_tested;
+static E2kCpu *volatile running; /* for the alarm */
 static bool tested[INSN_COUNT];
 
 static void complain(const Case *c, unsigned isa, const char *engine,
@@ -202,8 +207,20 @@ static bool get_named(Box *box, const Item *item, uint64_t *value)
 
     if (strcmp(k, "lsr") == 0) {
         *value = cpu_get_lsr(cpu);
+    } else if (strcmp(k, "ilcr") == 0) {
+        *value = cpu_get_ilcr(cpu);
     } else if (strcmp(k, "br") == 0) {
         *value = cpu_get_br(cpu);
+    } else if (strcmp(k, "bgr") == 0) {
+        *value = cpu->bgr_val | cpu->bgr_cur << 8;
+    } else if (strcmp(k, "psr") == 0) {
+        *value = cpu->psr;
+    } else if (strcmp(k, "psize") == 0) {
+        *value = cpu->psize;
+    } else if (strcmp(k, "addr") == 0) {
+        *value = cpu->fault.address;
+    } else if (strcmp(k, "channels") == 0) {
+        *value = cpu->exception_channels;
     } else if (strcmp(k, "pfpfr") == 0) {
         *value = cpu->pfpfr;
     } else if (strcmp(k, "fpcr") == 0) {
@@ -253,8 +270,17 @@ static bool set_item(Box *box, const Item *item)
         memcpy(box_at(box, item->index), &v, 8);
     } else if (strcmp(k, "lsr") == 0) {
         cpu_set_lsr(cpu, v);
+    } else if (strcmp(k, "ilcr") == 0) {
+        cpu_set_ilcr(cpu, v);
     } else if (strcmp(k, "br") == 0) {
         cpu_set_br(cpu, v);
+    } else if (strcmp(k, "bgr") == 0) {
+        cpu->bgr_val = v;
+        cpu->bgr_cur = v >> 8 & 7;
+    } else if (strcmp(k, "psr") == 0) {
+        cpu->psr = v;
+    } else if (strcmp(k, "psize") == 0) {
+        cpu->psize = v;
     } else if (strcmp(k, "pfpfr") == 0) {
         cpu->pfpfr = v;
     } else if (strcmp(k, "fpcr") == 0) {
@@ -329,6 +355,9 @@ static const char *const exception_names[64] = {
     [EXC_ARRAY_BOUNDS] = "array_bounds",
     [EXC_ADDR_NOT_ALIGNED] = "addr_not_aligned",
     [EXC_INSTR_PAGE_MISS] = "instr_page_miss",
+    [EXC_INSTR_PAGE_PROT] = "instr_page_prot",
+    [EXC_AINSTR_PAGE_MISS] = "ainstr_page_miss",
+    [EXC_AINSTR_PAGE_PROT] = "ainstr_page_prot",
     [EXC_SOFTWARE_TRAP] = "software_trap",
     [EXC_DATA_PAGE] = "data_page",
     [EXC_DIV] = "div",
@@ -392,6 +421,14 @@ static char *set_up(Box *box, const Case *c, const Program *p)
     return NULL;
 }
 
+/* A program without an end is stopped; the case then fails. */
+static void on_alarm(int sig)
+{
+    if (running) {
+        cpu_request_stop(running);
+    }
+}
+
 static char *run_case(Box *box, const Case *c, const Program *p)
 {
     char *why = set_up(box, c, p);
@@ -400,7 +437,10 @@ static char *run_case(Box *box, const Case *c, const Program *p)
     if (why) {
         return why;
     }
+    running = box->cpu;
+    alarm(CASE_SECONDS);
     CpuExit exit = cpu_run(box->cpu);
+    alarm(0);
     for (unsigned i = 0; i < c->expect->len && !why; i++) {
         g_autofree char *word =
             with_addresses(g_ptr_array_index(c->expect, i), p, 0);
@@ -644,6 +684,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: conformance [--tested] FILE...\n");
         return 2;
     }
+    signal(SIGALRM, on_alarm);
     box_init();
     for (unsigned isa = ISA_MIN; isa <= ISA_MAX; isa++) {
         boxes[isa] = box_new(box_model_of_isa(isa));
