@@ -406,6 +406,7 @@ struct E2kCpu {
         RegSlot *win_limit;
         ChainFrame *frame_limit;
         uint8_t *lost_tags; /* of the last call told of, or NULL */
+        ChainFrame *lost_frame; /* of the next, unless that is NULL */
     } jit;
 
     /* Fixed after creation. */

@@ -395,10 +395,22 @@ CpuExit jit_run(E2kCpu *cpu)
  * Set-up and events
  */
 
+static void finish_frame(const E2kCpu *cpu, ChainFrame *f,
+                         const CallSite *site)
+{
+    uint64_t size = f->cr1_hi >> 32 & ~UINT64_C(15);
+
+    f->cr1_lo = site->cr1_lo;
+    if (cpu->system) {
+        f->cr1_lo |= (uint64_t)cpu->cui << CR1_LO_CUI;
+    }
+    f->cr1_hi = site->cr1_hi | size << 32;
+}
+
 /*
- * Code has been left below a call: the caller's tags are stored now.  Its
- * callers come next, so that the window they are relative to moves down with
- * each.
+ * Code has been left below a call: the caller's tags and the frame are stored
+ * now.  Its callers come next, so that the window they are relative to moves
+ * down with each.
  */
 static void lost_call(void *opaque, uint64_t info)
 {
@@ -407,8 +419,13 @@ static void lost_call(void *opaque, uint64_t info)
 
     if (!cpu->jit.lost_tags) {
         cpu->jit.lost_tags = cpu->win_tags;
+        cpu->jit.lost_frame = cpu->frame;
     }
     cpu->jit.lost_tags -= 2 * site->wbs;
+    if (site->lazy_frame) {
+        finish_frame(cpu, cpu->jit.lost_frame, site);
+    }
+    cpu->jit.lost_frame--;
     for (unsigned i = 0; site->tags && i < site->tags->n; i++) {
         const TagByte *b = &site->tags->bytes[i];
         uint8_t *tag = &cpu->jit.lost_tags[b->reg];

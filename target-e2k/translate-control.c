@@ -3,10 +3,10 @@
  * jumps, calls and returns.
  *
  * A call uses the host's call instruction and a return the host's return, so
- * that the host predicts them.  What the architecture wants in the chain
- * frame is written by the caller; everything in it but the predicates and the
- * stack size is a constant.  The window is moved back by the caller, which
- * knows by how much.
+ * that the host predicts them.  Of what the architecture wants in the chain
+ * frame the caller writes what varies and the return address; the rest is
+ * filled in when somebody may look.  The window is moved back by the caller,
+ * which knows by how much.
  */
 #include "target-e2k/translate-int.h"
 
@@ -518,25 +518,34 @@ static void st_frame(Trans *t, size_t field, IrReg value)
     ir_st(t->ir, 8, t->frame, sizeof(ChainFrame) + field, value);
 }
 
-/* Fills the frame above the current one. */
-static void push_frame(Trans *t, Geometry geo)
+static uint64_t cr1_lo_of(Geometry geo, unsigned wbs)
+{
+    return (uint64_t)geo.wfx << CR1_LO_WFX |
+           (uint64_t)geo.psize << CR1_LO_WPSZ |
+           (uint64_t)wbs << CR1_LO_WBS | (uint64_t)geo.psr << CR1_LO_PSR;
+}
+
+static uint64_t cr1_hi_of(Geometry geo)
+{
+    return br_image(geo) | (uint64_t)geo.dbl << CR1_HI_WDBL;
+}
+
+/*
+ * The size of the stack is in the upper half of CR1.hi.  The rest of CR1 is a
+ * constant of the call: C stores it, and puts the size into its place, when
+ * the call is found on the host's stack (jit.c:lost_call()).
+ */
+static void push_cr1_lazily(Trans *t)
+{
+    ir_st(t->ir, 4, t->frame, sizeof(ChainFrame) + TRANS_FRAME_SIZE_OFFSET,
+          trans_usd_size(t));
+}
+
+static void push_cr1(Trans *t, Geometry geo)
 {
     Ir *ir = t->ir;
-    const Node *node = t->node;
-    uint64_t cr1_lo = (uint64_t)geo.wfx << CR1_LO_WFX |
-                      (uint64_t)geo.psize << CR1_LO_WPSZ |
-                      (uint64_t)node->bundle.wbs << CR1_LO_WBS |
-                      (uint64_t)geo.psr << CR1_LO_PSR;
-    uint64_t cr1_hi = br_image(geo) | (uint64_t)geo.dbl << CR1_HI_WDBL;
-    IrReg pf = ir_temp(ir);
+    IrReg lo = trans_imm(t, cr1_lo_of(geo, t->node->bundle.wbs));
 
-    /* The predicates are saved where they are: the callee starts with a
-     * copy. */
-    ir_sync(ir, 1u << CLASS_PRED);
-    ir_ld(ir, 8, pf, t->frame, TRANS_PF_OFFSET);
-    ir_st(ir, 8, t->frame, TRANS_PF_OFFSET + sizeof(ChainFrame), pf);
-    st_frame(t, offsetof(ChainFrame, cr0_hi), trans_imm(t, node->fall_ip));
-    IrReg lo = trans_imm(t, cr1_lo);
     if (t->cpu->system) {
         IrReg cui = ir_temp(ir);
         ir_ld(ir, 2, cui, ir_cpu(ir), offsetof(E2kCpu, cui));
@@ -547,7 +556,27 @@ static void push_frame(Trans *t, Geometry geo)
     IrReg size = ir_new2i(ir, IR_shr, 8, trans_usd_size(t), 4);
     size = ir_new2i(ir, IR_shl, 8, size, CR1_HI_USSZ);
     st_frame(t, offsetof(ChainFrame, cr1_hi),
-             ir_new2i(ir, IR_or, 8, size, cr1_hi));
+             ir_new2i(ir, IR_or, 8, size, cr1_hi_of(geo)));
+}
+
+/* Fills the frame above the current one. */
+static void push_frame(Trans *t, Geometry geo)
+{
+    Ir *ir = t->ir;
+    const Node *node = t->node;
+    IrReg pf = ir_temp(ir);
+
+    /* The predicates are saved where they are: the callee starts with a
+     * copy. */
+    ir_sync(ir, 1u << CLASS_PRED);
+    ir_ld(ir, 8, pf, t->frame, TRANS_PF_OFFSET);
+    ir_st(ir, 8, t->frame, TRANS_PF_OFFSET + sizeof(ChainFrame), pf);
+    st_frame(t, offsetof(ChainFrame, cr0_hi), trans_imm(t, node->fall_ip));
+    if (tcg_opt_enabled(OPT_FRAMES)) {
+        push_cr1_lazily(t);
+    } else {
+        push_cr1(t, geo);
+    }
 }
 
 static void move_window(Trans *t, IrOpcode opcode)
@@ -578,7 +607,13 @@ static void tags_of_call(Trans *t)
 {
     const TagPatch *patch = tags_patch(t, &t->now);
     CallSite *site = ir_keep(t->ir, sizeof(*site));
-    *site = (CallSite){ t->node->bundle.wbs, patch };
+    *site = (CallSite){
+        .wbs = t->node->bundle.wbs,
+        .tags = patch,
+        .cr1_lo = cr1_lo_of(t->node->after_call.geo, t->node->bundle.wbs),
+        .cr1_hi = cr1_hi_of(t->node->after_call.geo),
+        .lazy_frame = tcg_opt_enabled(OPT_FRAMES),
+    };
     ir_call_info(t->ir, (uintptr_t)site);
 }
 
@@ -589,9 +624,14 @@ static void pop_frame(Trans *t)
     Ir *ir = t->ir;
     IrReg hi = ir_temp(ir);
 
-    ir_ld(ir, 8, hi, t->frame, offsetof(ChainFrame, cr1_hi));
-    IrReg size = ir_new2i(ir, IR_shr, 8, hi, CR1_HI_USSZ);
-    ir_op2(ir, IR_shl, 8, trans_usd_size(t), size, trans_imm(t, 4));
+    if (tcg_opt_enabled(OPT_FRAMES)) {
+        ir_ld(ir, 4, hi, t->frame, TRANS_FRAME_SIZE_OFFSET);
+        ir_op2(ir, IR_and, 8, trans_usd_size(t), hi, trans_imm(t, ~15u));
+    } else {
+        ir_ld(ir, 8, hi, t->frame, offsetof(ChainFrame, cr1_hi));
+        IrReg size = ir_new2i(ir, IR_shr, 8, hi, CR1_HI_USSZ);
+        ir_op2(ir, IR_shl, 8, trans_usd_size(t), size, trans_imm(t, 4));
+    }
     move_window(t, IR_sub);
     ir_reload(ir, 1u << CLASS_WINDOW | 1u << CLASS_PRED);
 }

@@ -223,11 +223,14 @@ typedef struct Site {
     const TagPatch *tags; /* or NULL */
 } Site;
 
-/* A call whose caller has tags that are not in memory; the registers of the
- * patch are the caller's. */
+/* A call: what of the caller's state is not in memory until somebody may
+ * look.  The registers of the patch are the caller's. */
 typedef struct CallSite {
     unsigned wbs;
-    const TagPatch *tags;
+    const TagPatch *tags;    /* or NULL */
+    bool lazy_frame;         /* the frame has the raw stack size only, and
+                              * waits for these: */
+    uint64_t cr1_lo, cr1_hi; /* without CUI and stack size */
 } CallSite;
 
 /* cpu->ctpr as it is at the site; window geometry, tags and ip too. */
@@ -268,6 +271,9 @@ enum {
  * has nothing to do.
  */
 #define TRANS_PF_OFFSET (sizeof(ChainFrame) + offsetof(ChainFrame, cr0_lo))
+/* Where a lazy frame has the stack size, 32 bits: CR1.hi has it there, but for
+ * the four lowest bits. */
+#define TRANS_FRAME_SIZE_OFFSET (offsetof(ChainFrame, cr1_hi) + 4)
 
 enum { TRANS_MAX_COLD = 8 * REGION_MAX_NODES };
 

@@ -15,6 +15,8 @@
 #include "target-e2k/sem.h"
 
 enum {
+    REG_CR1_HI = 0x55,
+    REG_CR1_LO = 0x57,
     REG_UPSR = 0x80,
     REG_LSR = 0x83,
     REG_PFPFR = 0x84,
@@ -46,11 +48,18 @@ void trans_rr(Trans *t, TransOp *o)
 
 /*
  * In privileged code reading a register may do something, and with registers
- * that are not in their places: stack registers spill, TIRs advance.
+ * that are not in their places: stack registers spill, TIRs advance.  CR1 of
+ * a lazy frame is complete when code has been left only.
  */
 bool trans_rr_supported(const Node *node, const AlcOp *op)
 {
-    return !node || !(node->at.geo.psr & PSR_PM);
+    if (!node) {
+        return true;
+    }
+    unsigned number = op->src1.index;
+    bool lazy = number == REG_CR1_HI || number == REG_CR1_LO;
+    return !(lazy && tcg_opt_enabled(OPT_FRAMES)) &&
+           !(node->at.geo.psr & PSR_PM);
 }
 
 /*

@@ -547,8 +547,15 @@ bool same_compare(Emit *e, const IrOp *op, unsigned *cc)
 {
     const IrOp *set = &e->ir->ops[e->flags_op];
 
-    if (e->flags_op == UINT_MAX || e->flags_op + 1 != e->op ||
-        set->width != op->width || set->src[0] != op->src[0] ||
+    if (e->flags_op == UINT_MAX) {
+        return false;
+    }
+    for (unsigned i = e->flags_op + 1; i < e->op; i++) {
+        if (e->ir->ops[i].opcode != IR_nop) {
+            return false;
+        }
+    }
+    if (set->width != op->width || set->src[0] != op->src[0] ||
         set->src[1] != op->src[1] || (set->cond ^ op->cond) > 1 ||
         (set->cond & ~1) != (op->cond & ~1) || set->dst == op->src[0] ||
         set->dst == op->src[1]) {
