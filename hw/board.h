@@ -26,14 +26,26 @@ typedef struct BoardConfig {
     const char *dump_dtb;    /* write the device tree here */
 } BoardConfig;
 
-/* Where PCI functions are plugged. */
+enum { BOARD_PCI_PORTS = 6 };
+
+/* Where PCI functions are plugged: on a bus with slots, then below ports. */
 typedef struct BoardPci {
     PciHost *host;
-    PciFunction *parent;  /* the bridge above, NULL: bus 0 */
+    bool has_slots;
+    PciFunction *parent;  /* of the slots, NULL: bus 0 */
     unsigned first_slot;
     unsigned pins[4];     /* INTA..INTD of slot 0; they rotate */
+    PciFunction *ports[BOARD_PCI_PORTS]; /* each takes one device, number 0 */
+    unsigned n_ports;
     PciFunction *sata;    /* the board's own SATA controller, or NULL */
 } BoardPci;
+
+/* A place for a function. */
+typedef struct BoardPciPlace {
+    PciFunction *parent;
+    unsigned slot;
+    unsigned pin; /* the input that its INTA goes to */
+} BoardPciPlace;
 
 typedef struct BoardClass {
     const char *name;
@@ -63,6 +75,9 @@ extern const BoardClass board_e8c;
 extern const BoardClass board_e8c2;
 extern const BoardClass board_e2s;
 extern const BoardClass board_e1cp;
+extern const BoardClass board_e12c;
+extern const BoardClass board_e16c;
+extern const BoardClass board_e2c3;
 
 /* NULL when unknown. */
 const BoardClass *board_find(const char *name);
@@ -70,9 +85,11 @@ const BoardClass *board_find(const char *name);
 const BoardClass *board_nth(unsigned n);
 
 /*
- * A free device number for a plugged function and the input its INTA goes
- * to; -1 with an error when the bus is full.
+ * A free place for a plugged function.  bus: "pci.0" (the slots), or the id
+ * of a port; NULL: any.  False, with an error, when there is no such bus or
+ * it is full.
  */
-int board_pci_place(const BoardPci *pci, unsigned *pin, GError **error);
+bool board_pci_place(const BoardPci *pci, const char *bus,
+                     BoardPciPlace *place, GError **error);
 
 #endif

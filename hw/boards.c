@@ -46,6 +46,9 @@ static const BoardClass *const boards[] = {
     &board_e8c2,
     &board_e2s,
     &board_e1cp,
+    &board_e12c,
+    &board_e16c,
+    &board_e2c3,
     &board_none,
 };
 
@@ -66,14 +69,55 @@ const BoardClass *board_find(const char *name)
     return NULL;
 }
 
-int board_pci_place(const BoardPci *pci, unsigned *pin, GError **error)
+/* The names of the buses, for people. */
+static char *list_buses(const BoardPci *pci)
 {
-    int slot = pci_free_slot(pci->host, pci->parent, pci->first_slot);
+    GString *text = g_string_new(NULL);
 
-    if (slot < 0) {
-        g_set_error(error, SYSTEM_ERROR, 0, "the PCI bus has no free slot");
-        return -1;
+    if (pci->has_slots) {
+        g_string_append(text, "pci.0");
     }
-    *pin = pci->pins[slot % G_N_ELEMENTS(pci->pins)];
-    return slot;
+    for (unsigned i = 0; i < pci->n_ports; i++) {
+        g_string_append_printf(text, "%s%s", text->len ? ", " : "",
+                               pci->ports[i]->device.id);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static bool is_slots(const char *bus)
+{
+    return !bus || !g_strcmp0(bus, "pci.0") || !g_strcmp0(bus, "pcie.0");
+}
+
+bool board_pci_place(const BoardPci *pci, const char *bus,
+                     BoardPciPlace *place, GError **error)
+{
+    g_autofree char *known = list_buses(pci);
+    bool exists = pci->has_slots && is_slots(bus);
+    int slot = exists ? pci_free_slot(pci->host, pci->parent, pci->first_slot)
+                      : -1;
+
+    if (slot >= 0) {
+        *place = (BoardPciPlace){
+            pci->parent, slot, pci->pins[slot % G_N_ELEMENTS(pci->pins)]
+        };
+        return true;
+    }
+    for (unsigned i = 0; i < pci->n_ports; i++) {
+        bool meant = !bus || !g_strcmp0(bus, pci->ports[i]->device.id);
+
+        exists = exists || meant;
+        if (meant && pci_free_slot(pci->host, pci->ports[i], 0) == 0) {
+            *place = (BoardPciPlace){ pci->ports[i], 0, pci->pins[0] };
+            return true;
+        }
+    }
+    if (exists) {
+        g_set_error(error, SYSTEM_ERROR, 0, "PCI bus '%s' has no free slot",
+                    bus ? bus : known);
+    } else {
+        g_set_error(error, SYSTEM_ERROR, 0, "there is no PCI bus '%s'; there "
+                    "are: %s", bus, known);
+    }
+    return false;
 }

@@ -7,7 +7,9 @@
  *
  * One table row for each machine.  All CPUs enter the kernel at once, as
  * "system/boot-contract.md" B.1 says.  e1c+ has no NBSR but a host bridge
- * function with its memory limits.
+ * function with its memory limits, and a second IO-APIC whose pins nothing
+ * here drives.  v6 machines have EPIC in place of APIC: CEPIC where the LAPIC
+ * is, PREPIC in the NBSR, the IO-EPIC behind a BAR of the hub.
  */
 #include "hw/board-boot.h"
 #include "hw/elbrus-int.h"
@@ -30,9 +32,10 @@ enum {
 
 typedef struct ElbrusModel {
     const char *name;
-    unsigned root_device; /* of the virtual bridge on bus 0 */
-    bool is_iohub2;
-    bool legacy;          /* host bridge function instead of NBSR */
+    const char *cpu;
+    HubKind hub;
+    bool has_epic;
+    bool legacy; /* host bridge function instead of NBSR, a second IO-APIC */
     uint64_t config_base, io_base;
 } ElbrusModel;
 
@@ -62,6 +65,7 @@ static void bridge_reset(Device *device)
     stq_le_p(fn->config + BRIDGE_TOM2,
              total > BOARD_RAM_LOW_MAX ? ELBRUS_RAM_HIGH + total : 0);
     stq_le_p(fn->config + BRIDGE_REMAP, ELBRUS_RAM_HIGH);
+    stl_le_p(fn->config + BRIDGE_IOAPIC2, ELBRUS_IOAPIC2);
 }
 
 static const StateField bridge_fields[] = { STATE_PCI, STATE_END };
@@ -85,24 +89,14 @@ static const PciType bridge_type = {
 
 /* ---- Building -------------------------------------------------------------------- */
 
-static Irq pci_line(void *opaque, unsigned pin)
-{
-    return ioapic_pin(opaque, pin);
-}
-
-static void send_msi(void *opaque, uint64_t address, uint32_t data)
-{
-    intc_msi(opaque, address, data);
-}
-
 static void map(Machine *machine, uint64_t base, uint64_t size,
                 Device *device)
 {
     physmem_map_device(machine->mem, base, size, device, 0);
 }
 
-static PciHost *add_host(Machine *machine, Elbrus *elbrus, Device *lapic,
-                         Device *ioapic)
+static PciHost *add_host(Machine *machine, Elbrus *elbrus,
+                         const IntcTree *intc)
 {
     PciHostConfig config = {
         .mem = machine->mem,
@@ -113,28 +107,59 @@ static PciHost *add_host(Machine *machine, Elbrus *elbrus, Device *lapic,
         .io_base = elbrus->map.io_base,
         .io_first = ELBRUS_IO_FIRST,
         .io_bytes = ELBRUS_IO_BYTES - ELBRUS_IO_FIRST,
-        .msi_base = ELBRUS_MSI,
-        .msi = send_msi,
-        .msi_opaque = lapic,
-        .line = pci_line,
-        .line_opaque = ioapic,
+        .msi_base = elbrus->map.msi_base,
+        .msi = intc->msi,
+        .msi_opaque = intc->msi_opaque,
+        .line = intc->pin,
+        .line_opaque = intc->io,
     };
 
     return pci_host_new(machine, "pci", &config);
+}
+
+/* The node registers, around those of PREPIC. */
+static void add_nbsr(Machine *machine, Elbrus *elbrus)
+{
+    Device *nbsr = nbsr_new(machine, "nbsr", &elbrus->map);
+    uint64_t bytes = nbsr->class->mmio_size;
+    uint64_t after = ELBRUS_PREPIC + PREPIC_BYTES;
+
+    if (!elbrus->map.has_epic) {
+        map(machine, ELBRUS_NBSR, bytes, nbsr);
+        return;
+    }
+    map(machine, ELBRUS_NBSR, ELBRUS_PREPIC, nbsr);
+    physmem_map_device(machine->mem, ELBRUS_NBSR + after, bytes - after, nbsr,
+                       after);
+}
+
+static IntcTree add_intc(Machine *machine, const Elbrus *elbrus)
+{
+    IntcTree intc;
+
+    if (elbrus->map.has_epic) {
+        return intc_tree_epic(machine, ELBRUS_LAPIC,
+                              ELBRUS_NBSR + ELBRUS_PREPIC,
+                              elbrus->map.msi_base, ELBRUS_EPIC_PINS);
+    }
+    intc = intc_tree_apic(machine, ELBRUS_LAPIC);
+    map(machine, ELBRUS_IOAPIC, 0x1000, intc.io);
+    if (elbrus->map.has_ioapic2) {
+        map(machine, ELBRUS_IOAPIC2, 0x1000,
+            ioapic_new(machine, "ioapic2", intc.local, machine->n_cpus + 1));
+    }
+    return intc;
 }
 
 static void add_devices(Machine *machine, Elbrus *elbrus)
 {
     const BoardConfig *config = &elbrus->boot.config;
     const ElbrusModel *model = elbrus->model;
-    Device *lapic = lapic_new(machine, "lapic");
-    Device *ioapic = ioapic_new(machine, "ioapic", lapic);
-    PciHost *host = add_host(machine, elbrus, lapic, ioapic);
+    IntcTree intc = add_intc(machine, elbrus);
+    PciHost *host = add_host(machine, elbrus, &intc);
 
-    map(machine, ELBRUS_LAPIC, 0x1000, lapic);
-    map(machine, ELBRUS_IOAPIC, 0x1000, ioapic);
     map(machine, ELBRUS_LT, 0x1000,
-        lt_timer_new(machine, "lt", ioapic_pin(ioapic, ELBRUS_PIN_LT)));
+        lt_timer_new(machine, "lt", intc_tree_pin(&intc, ELBRUS_PIN_LT)));
     map(machine, elbrus->map.io_base, ELBRUS_IO_FIRST,
         lms_ports_new(machine, "ports", config->console,
                       config->console_opaque));
@@ -142,18 +167,22 @@ static void add_devices(Machine *machine, Elbrus *elbrus)
         pci_add(host, NULL, &bridge_type, "host-bridge",
                 pci_devfn(31, 0), PCI_NO_PIN);
     } else {
-        map(machine, ELBRUS_NBSR, 0x100000,
-            nbsr_new(machine, "nbsr", &elbrus->map));
+        add_nbsr(machine, elbrus);
     }
-    iohub_init(&elbrus->hub, host, model->root_device, model->is_iohub2,
-               config->console, config->console_opaque);
+    iohub_init(&elbrus->hub, host, model->hub, intc.io, config->console,
+               config->console_opaque);
     elbrus->pci = (BoardPci){
         .host = host,
+        .has_slots = elbrus->hub.slots,
         .parent = elbrus->hub.slots,
         .pins = { ELBRUS_PIN_SLOTS, ELBRUS_PIN_SLOTS + 1,
                   ELBRUS_PIN_SLOTS + 2, ELBRUS_PIN_SLOTS + 3 },
+        .n_ports = elbrus->hub.n_ports,
         .sata = elbrus->hub.sata[0],
     };
+    for (unsigned i = 0; i < elbrus->hub.n_ports; i++) {
+        elbrus->pci.ports[i] = elbrus->hub.ports[i];
+    }
 }
 
 /* The kernel asks for the simulator's console by this word. */
@@ -177,13 +206,27 @@ static void elbrus_reset(Machine *machine)
     pci_host_program(elbrus->pci.host);
     info.serial_base = iohub_serial_base(&elbrus->hub);
     board_boot_reset(&elbrus->boot, machine, &info, true);
-    mp_table_write(machine->mem, info.mp_table, machine->n_cpus);
+    mp_table_write(machine->mem, info.mp_table, machine->n_cpus, &elbrus->map,
+                   elbrus->map.has_epic ? iohub_ioepic_base(&elbrus->hub)
+                                        : 0);
 }
 
 static void elbrus_free(Machine *machine)
 {
     board_boot_clear(&elbrus_of(machine)->boot);
     g_free(elbrus_of(machine));
+}
+
+/* Kernels take the machine from the CPU's number of model. */
+static bool check_cpu(const ElbrusModel *model, const CpuModel *cpu,
+                      GError **error)
+{
+    if (g_strcmp0(cpu->name, model->cpu)) {
+        g_set_error(error, SYSTEM_ERROR, 0, "machine '%s' has CPUs '%s', not "
+                    "'%s'", model->name, model->cpu, cpu->name);
+        return false;
+    }
+    return true;
 }
 
 static bool build(const ElbrusModel *model, Machine *machine,
@@ -195,7 +238,8 @@ static bool build(const ElbrusModel *model, Machine *machine,
     machine->board = elbrus;
     machine->board_free = elbrus_free;
     machine->board_reset = elbrus_reset;
-    if (!board_boot_init(&elbrus->boot, model->name, machine, config, error)) {
+    if (!check_cpu(model, config->model, error) ||
+        !board_boot_init(&elbrus->boot, model->name, machine, config, error)) {
         return false;
     }
     elbrus->map = (ElbrusMap){
@@ -205,6 +249,9 @@ static bool build(const ElbrusModel *model, Machine *machine,
         .ram_high_bytes = config->ram_bytes > BOARD_RAM_LOW_MAX
                               ? config->ram_bytes
                               : 0,
+        .msi_base = model->has_epic ? ELBRUS_EPIC_MSI : ELBRUS_MSI,
+        .has_epic = model->has_epic,
+        .has_ioapic2 = model->legacy,
     };
     add_devices(machine, elbrus);
     return true;
@@ -241,8 +288,9 @@ static void elbrus_input(Machine *machine, const uint8_t *bytes, size_t n)
 #define FULL_SIC                                                               \
     .config_base = UINT64_C(0x200000000), .io_base = UINT64_C(0x101000000)
 
-#define BOARD(symbol, board_name, text, cpu, cpus, ...)                        \
+#define BOARD(symbol, board_name, text, cpus, ...)                             \
     static const ElbrusModel symbol##_model = { .name = board_name,            \
+                                                .cpu = board_name,             \
                                                 __VA_ARGS__ };                 \
     static bool symbol##_build(Machine *machine, const BoardConfig *config,    \
                                GError **error)                                 \
@@ -252,7 +300,7 @@ static void elbrus_input(Machine *machine, const uint8_t *bytes, size_t n)
     const BoardClass board_##symbol = {                                        \
         .name = board_name,                                                    \
         .help = text,                                                          \
-        .default_cpu = cpu,                                                    \
+        .default_cpu = board_name,                                             \
         .max_cpus = cpus,                                                      \
         .default_ram_bytes = 512 << 20,                                        \
         .drive_interface = "ide",                                              \
@@ -262,13 +310,19 @@ static void elbrus_input(Machine *machine, const uint8_t *bytes, size_t n)
         .finish = elbrus_finish,                                               \
     };
 
-BOARD(e8c, "e8c", "Elbrus-8C: IOHub2, AHCI, am85c30", "e8c", 8,
-      .is_iohub2 = true, FULL_SIC)
-BOARD(e8c2, "e8c2", "Elbrus-8CB: as e8c, ISA v5", "e8c2", 8,
-      .is_iohub2 = true, FULL_SIC)
-BOARD(e2s, "e2s", "Elbrus-4C: IOHub, AHCI, am85c30", "e2s", 4,
-      .root_device = 1, FULL_SIC)
-BOARD(e1cp, "e1c+", "Elbrus-1C+: IOHub2 and host bridge function", "e1c+", 1,
-      .is_iohub2 = true, .legacy = true,
+BOARD(e8c, "e8c", "Elbrus-8C: IOHub2, AHCI, am85c30", 8, .hub = HUB_IOHUB2,
+      FULL_SIC)
+BOARD(e8c2, "e8c2", "Elbrus-8CB: as e8c, ISA v5", 8, .hub = HUB_IOHUB2,
+      FULL_SIC)
+BOARD(e2s, "e2s", "Elbrus-4C: IOHub, AHCI, am85c30", 4, .hub = HUB_IOHUB,
+      FULL_SIC)
+BOARD(e1cp, "e1c+", "Elbrus-1C+: IOHub2 and host bridge function", 1,
+      .hub = HUB_IOHUB2, .legacy = true,
       .config_base = UINT64_C(0xff10000000),
       .io_base = UINT64_C(0xff20000000))
+BOARD(e12c, "e12c", "Elbrus-12C: EIOHub, EPIC, ISA v6", 12,
+      .hub = HUB_EIOHUB, .has_epic = true, FULL_SIC)
+BOARD(e16c, "e16c", "Elbrus-16C: as e12c", 16, .hub = HUB_EIOHUB,
+      .has_epic = true, FULL_SIC)
+BOARD(e2c3, "e2c3", "Elbrus-2C3: as e12c", 2, .hub = HUB_EIOHUB,
+      .has_epic = true, FULL_SIC)

@@ -8,8 +8,6 @@
  */
 #include "hw/intc.h"
 
-#include <stdio.h>
-
 #include "util/log.h"
 
 enum {
@@ -18,6 +16,7 @@ enum {
     INDEX_ARBITRATION = 2,
     INDEX_TABLE = 0x10,
     VERSION = 0x11,
+    ID_SHIFT = 24,
 };
 
 /* Fields of a redirection entry. */
@@ -30,6 +29,7 @@ enum {
 typedef struct IoApic {
     Device device;
     Device *lapic;
+    unsigned number; /* id after a reset */
     uint32_t index;
     uint32_t id;
     uint32_t levels; /* pins that are high */
@@ -49,8 +49,15 @@ static void send(IoApic *io, unsigned pin)
         }
         io->table[pin] |= ENTRY_REMOTE_IRR;
     }
-    intc_deliver(io->lapic, entry >> 56, entry & ENTRY_LOGICAL,
-                  (entry >> 8) & 7, entry & 0xff, entry & ENTRY_LEVEL);
+    IntcMessage message = {
+        .destination = entry >> 56,
+        .logical = entry & ENTRY_LOGICAL,
+        .delivery = entry >> 8 & 7,
+        .vector = entry & 0xff,
+        .level = entry & ENTRY_LEVEL,
+    };
+
+    intc_deliver(io->lapic, &message);
 }
 
 static void set_pin(void *opaque, unsigned pin, bool level)
@@ -68,7 +75,7 @@ static void set_pin(void *opaque, unsigned pin, bool level)
     g_mutex_unlock(io->device.lock);
 }
 
-Irq ioapic_pin(Device *ioapic, unsigned pin)
+Irq ioapic_pin(void *ioapic, unsigned pin)
 {
     return (Irq){ set_pin, ioapic, pin };
 }
@@ -143,7 +150,7 @@ static void ioapic_reset(Device *device)
     IoApic *io = (IoApic *)device;
 
     io->index = 0;
-    io->id = 0;
+    io->id = io->number << ID_SHIFT;
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
         io->table[pin] = ENTRY_MASKED;
     }
@@ -176,16 +183,14 @@ static const DeviceClass ioapic_class = {
     .fields = ioapic_fields,
 };
 
-Device *ioapic_new(Machine *machine, const char *id, Device *lapic)
+Device *ioapic_new(Machine *machine, const char *id, Device *lapic,
+                   unsigned number)
 {
     IoApic *io = (IoApic *)device_new(machine, &ioapic_class, id);
 
     io->lapic = lapic;
+    io->number = number;
     device_share_lock(&io->device, lapic);
-    if (cepic_is(lapic)) {
-        cepic_set_ioapic(lapic, &io->device);
-    } else {
-        lapic_set_ioapic(lapic, &io->device);
-    }
+    lapic_add_ioapic(lapic, &io->device);
     return &io->device;
 }

@@ -25,6 +25,8 @@ enum {
     ENTRY_INTERRUPT = 3,
     ENTRY_TIMER = 5,
     ENTRY_IOLINK = 7,
+    ENTRY_IOEPIC = 11,
+    IOEPIC_VERSION = 2,
     TIMER_LT = 1,
     IOLINK_IOHUB = 1,
     BUS_PCI = 0,
@@ -49,13 +51,14 @@ static uint8_t *entry(Writer *w, unsigned type, unsigned size)
     return e;
 }
 
-static void put_processor(Writer *w, unsigned n)
+static void put_processor(Writer *w, unsigned n, uint32_t timer_hz)
 {
     uint8_t *e = entry(w, ENTRY_PROCESSOR, 20);
 
     e[1] = n;
     e[2] = 0x10;
     e[3] = 1 | (n == 0 ? 2 : 0);
+    stl_le_p(e + 12, timer_hz);
 }
 
 static void put_bus(Writer *w, unsigned id, const char *name)
@@ -114,7 +117,30 @@ static void close_sum(uint8_t *bytes, unsigned n, unsigned at)
     bytes[at] = -sum;
 }
 
-void mp_table_write(PhysMem *mem, uint64_t at, unsigned n_cpus)
+static void put_ioepic(Writer *w, unsigned number, uint64_t address)
+{
+    uint8_t *e = entry(w, ENTRY_IOEPIC, 16);
+
+    e[1] = IOEPIC_VERSION;
+    stw_le_p(e + 2, number);
+    stq_le_p(e + 8, address);
+}
+
+static void put_pins(Writer *w, const ElbrusMap *map, unsigned number,
+                     uint64_t ioepic)
+{
+    if (map->has_epic) {
+        put_ioepic(w, number, ioepic);
+    } else {
+        put_device(w, ENTRY_IOAPIC, number, 0x11, 1, ELBRUS_IOAPIC);
+    }
+    if (map->has_ioapic2) {
+        put_device(w, ENTRY_IOAPIC, number + 1, 0x11, 1, ELBRUS_IOAPIC2);
+    }
+}
+
+void mp_table_write(PhysMem *mem, uint64_t at, unsigned n_cpus,
+                    const ElbrusMap *map, uint64_t ioepic)
 {
     g_autofree Writer *w = g_new0(Writer, 1);
     uint8_t *floating = w->bytes;
@@ -123,11 +149,11 @@ void mp_table_write(PhysMem *mem, uint64_t at, unsigned n_cpus)
 
     w->at = HEADER_AT + HEADER_BYTES;
     for (unsigned i = 0; i < n_cpus; i++) {
-        put_processor(w, i);
+        put_processor(w, i, map->has_epic ? ELBRUS_CEPIC_HZ : 0);
     }
     put_bus(w, BUS_PCI, "PCI   ");
     put_bus(w, BUS_ISA, "ISA   ");
-    put_device(w, ENTRY_IOAPIC, apic, 0x11, 1, ELBRUS_IOAPIC);
+    put_pins(w, map, apic, ioepic);
     for (unsigned pin = 0; pin < 16; pin++) {
         put_interrupt(w, BUS_ISA, pin, apic, pin);
     }

@@ -57,13 +57,15 @@ static uint64_t map_register(Nbsr *nbsr, uint64_t offset, bool *known)
     case 0x050: /* RT_PCIIO0 */
         return (ELBRUS_IO_FIRST >> 12) << 12 | UINT32_C(0xf) << 28;
     case 0x060: /* RT_IOAPIC0 */
-        return ELBRUS_IOAPIC >> 12 & 0x1ff000;
+        return map->has_epic ? 0 : ELBRUS_IOAPIC >> 12 & 0x1ff000;
     case 0x090: /* RT_PCICFGB */
         return map->config_base >> PCI_CONFIG_SHIFT;
     case 0x0a0: /* RT_LAPICINTB */
         return ELBRUS_LAPIC;
     case 0x0b0: /* RT_MSI */
-        return ELBRUS_MSI;
+        return (uint32_t)map->msi_base;
+    case 0x0b4:
+        return map->msi_base >> 32;
     case 0x100 ... 0x17c: /* ST_CORE */
         return (offset - 0x100) / 4 < nbsr->device.machine->n_cpus
                    ? CORE_VALID

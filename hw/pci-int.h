@@ -7,7 +7,7 @@
 
 #include "hw/pci.h"
 
-enum { PCI_LINES = 24 };
+enum { PCI_LINES = 40 };
 
 typedef struct PciRange {
     uint64_t base, size;

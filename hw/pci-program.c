@@ -15,9 +15,11 @@ enum {
     BRIDGE_BUSES = 0x18,
     BRIDGE_IO = 0x1c,
     BRIDGE_MEMORY = 0x20,
-    BRIDGE_IO_BYTES = 0x2000,
+    BRIDGE_IO_BYTES = 0x1000,
     BRIDGE_MEMORY_BYTES = 64 << 20,
+    ROOT_IO_BYTES = 8 * BRIDGE_IO_BYTES, /* of a bridge on bus 0 */
 };
+#define ROOT_MEMORY_BYTES (16 * (uint64_t)BRIDGE_MEMORY_BYTES)
 
 /* An address space part that a function's BARs may be put in. */
 typedef struct Space {
@@ -138,9 +140,8 @@ static void program_bars(PciFunction *fn)
 static void program_bridge(PciFunction *fn, unsigned *last_bus)
 {
     uint8_t *c = fn->config;
-    uint64_t memory = fn->parent ? BRIDGE_MEMORY_BYTES
-                                 : 4 * (uint64_t)BRIDGE_MEMORY_BYTES;
-    uint64_t io = fn->parent ? BRIDGE_IO_BYTES : 4 * BRIDGE_IO_BYTES;
+    uint64_t memory = fn->parent ? BRIDGE_MEMORY_BYTES : ROOT_MEMORY_BYTES;
+    uint64_t io = fn->parent ? BRIDGE_IO_BYTES : ROOT_IO_BYTES;
     uint64_t base = place(fn, false, memory, 0);
     uint64_t io_base = fn->host->config.io_bytes ? place(fn, true, io, 0) : 0;
 

@@ -6,6 +6,7 @@
  */
 #include "hw/virt-fdt.h"
 
+#include "hw/intc.h"
 #include "system/device.h"
 
 #ifdef HAVE_LIBFDT
@@ -196,15 +197,27 @@ static void write_pci(Writer *w)
     end(w);
 }
 
-static void write_devices(Writer *w)
+static void write_devices(Writer *w, const VirtFdt *tree)
 {
-    begin_device(w, "interrupt-controller", "mcst,ioapic", VIRT_IOAPIC,
-                 0x1000);
+    if (tree->has_epic) {
+        begin_device(w, "interrupt-controller", "mcst,ioepic", VIRT_IOEPIC,
+                     IOEPIC_BYTES);
+    } else {
+        begin_device(w, "interrupt-controller", "mcst,ioapic", VIRT_IOAPIC,
+                     0x1000);
+    }
     cell(w, "phandle", PHANDLE_IOAPIC);
     flag(w, "interrupt-controller");
     cell(w, "#interrupt-cells", 2);
     end(w);
-    begin_device(w, "local-apic", "mcst,apic", VIRT_LAPIC, 0x1000);
+    if (tree->has_epic) {
+        begin_device(w, "local-epic", "mcst,epic", VIRT_LAPIC, CEPIC_BYTES);
+        end(w);
+        begin_device(w, "node-epic", "mcst,epic-linp", VIRT_PREPIC,
+                     PREPIC_BYTES);
+    } else {
+        begin_device(w, "local-apic", "mcst,apic", VIRT_LAPIC, LAPIC_BYTES);
+    }
     end(w);
     begin_device(w, "timer", "mcst,lt", VIRT_LT, 0x40);
     cell(w, "clock-frequency", VIRT_LT_HZ);
@@ -248,7 +261,7 @@ uint8_t *virt_fdt_build(const VirtFdt *tree, size_t max_bytes,
     write_chosen(w, tree);
     write_memory(w, tree);
     write_cpus(w, tree);
-    write_devices(w);
+    write_devices(w, tree);
     end(w);
     note(w, fdt_finish(block));
     if (w->error) {

@@ -20,6 +20,7 @@ enum { MAX_CPUS = 64 };
 
 typedef struct Virt {
     BoardBoot boot;
+    bool has_epic;
     Device *uart;
     Device *slots[VIRT_VIRTIO_SLOTS];
     BoardPci pci;
@@ -35,18 +36,7 @@ static void map(Machine *machine, uint64_t base, uint64_t size, Device *device)
     physmem_map_device(machine->mem, base, size, device, 0);
 }
 
-static Irq pci_line(void *opaque, unsigned pin)
-{
-    return ioapic_pin(opaque, pin);
-}
-
-static void send_msi(void *opaque, uint64_t address, uint32_t data)
-{
-    intc_msi(opaque, address, data);
-}
-
-static void add_pci(Machine *machine, Virt *virt, Device *lapic,
-                    Device *ioapic)
+static void add_pci(Machine *machine, Virt *virt, const IntcTree *intc)
 {
     PciHostConfig config = {
         .mem = machine->mem,
@@ -58,14 +48,15 @@ static void add_pci(Machine *machine, Virt *virt, Device *lapic,
         .io_first = VIRT_PCI_IO_FIRST,
         .io_bytes = VIRT_IO_BYTES - VIRT_PCI_IO_FIRST,
         .msi_base = VIRT_LAPIC,
-        .msi = send_msi,
-        .msi_opaque = lapic,
-        .line = pci_line,
-        .line_opaque = ioapic,
+        .msi = intc->msi,
+        .msi_opaque = intc->msi_opaque,
+        .line = intc->pin,
+        .line_opaque = intc->io,
     };
 
     virt->pci = (BoardPci){
         .host = pci_host_new(machine, "pci", &config),
+        .has_slots = true,
         .pins = { VIRT_IRQ_PCI, VIRT_IRQ_PCI + 1, VIRT_IRQ_PCI + 2,
                   VIRT_IRQ_PCI + 3 },
     };
@@ -74,21 +65,21 @@ static void add_pci(Machine *machine, Virt *virt, Device *lapic,
 static void add_devices(Machine *machine, Virt *virt, bool epic)
 {
     const BoardConfig *config = &virt->boot.config;
-    Device *lapic = epic ? cepic_new(machine, "cepic")
-                         : lapic_new(machine, "lapic");
-    Device *ioapic = ioapic_new(machine, "ioapic", lapic);
+    IntcTree intc = epic ? intc_tree_epic(machine, VIRT_LAPIC, VIRT_PREPIC,
+                                          VIRT_LAPIC, VIRT_IRQ_PINS)
+                         : intc_tree_apic(machine, VIRT_LAPIC);
 
-    map(machine, VIRT_LAPIC, epic ? 0x2000 : 0x1000, lapic);
-    map(machine, VIRT_IOAPIC, 0x1000, ioapic);
+    map(machine, epic ? VIRT_IOEPIC : VIRT_IOAPIC, intc.io->class->mmio_size,
+        intc.io);
     virt->uart = uart_16550_new(machine, "serial0",
-                                ioapic_pin(ioapic, VIRT_IRQ_UART),
+                                intc_tree_pin(&intc, VIRT_IRQ_UART),
                                 config->console, config->console_opaque);
     map(machine, VIRT_UART, 0x1000, virt->uart);
     map(machine, VIRT_POWER, 0x1000,
-        power_new(machine, "power", ioapic_pin(ioapic, VIRT_IRQ_POWER)));
+        power_new(machine, "power", intc_tree_pin(&intc, VIRT_IRQ_POWER)));
     map(machine, VIRT_RTC, 0x1000, rtc_new(machine, "rtc"));
     map(machine, VIRT_LT, 0x1000,
-        lt_timer_new(machine, "lt", ioapic_pin(ioapic, VIRT_IRQ_LT)));
+        lt_timer_new(machine, "lt", intc_tree_pin(&intc, VIRT_IRQ_LT)));
     map(machine, VIRT_IO_PORTS, VIRT_PCI_IO_FIRST,
         lms_ports_new(machine, "ports", config->console,
                       config->console_opaque));
@@ -96,11 +87,11 @@ static void add_devices(Machine *machine, Virt *virt, bool epic)
         g_autofree char *id = g_strdup_printf("virtio-mmio%u", i);
 
         virt->slots[i] = virtio_mmio_new(
-            machine, id, ioapic_pin(ioapic, VIRT_IRQ_VIRTIO + i));
+            machine, id, intc_tree_pin(&intc, VIRT_IRQ_VIRTIO + i));
         map(machine, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE * i,
             VIRT_VIRTIO_STRIDE, virt->slots[i]);
     }
-    add_pci(machine, virt, lapic, ioapic);
+    add_pci(machine, virt, &intc);
 }
 
 static void virt_reset(Machine *machine)
@@ -115,6 +106,7 @@ static void virt_reset(Machine *machine)
 
 static bool virt_finish(Machine *machine, GError **error)
 {
+    const Virt *virt = virt_of(machine);
     BoardBoot *boot = &virt_of(machine)->boot;
     VirtFdt tree = {
         .ram_low = boot->ram_low,
@@ -123,6 +115,7 @@ static bool virt_finish(Machine *machine, GError **error)
         .reserved_base = boot->area.base,
         .reserved_bytes = boot->area.end - boot->area.base,
         .n_cpus = machine->n_cpus,
+        .has_epic = virt->has_epic,
         .model = machine->model,
         .args = boot->config.append,
         .initrd_base = boot->initrd_base,
@@ -157,6 +150,7 @@ static bool build(Machine *machine, const BoardConfig *config, bool epic,
 {
     Virt *virt = g_new0(Virt, 1);
 
+    virt->has_epic = epic;
     machine->board = virt;
     machine->board_free = virt_free;
     machine->board_reset = virt_reset;
@@ -240,7 +234,7 @@ const BoardClass board_virt = {
 
 const BoardClass board_virt_epic = {
     .name = "virt-epic",
-    .help = "virt with the local interrupt controllers of v6 (CEPIC)",
+    .help = "virt with the interrupt controllers of v6 (EPIC)",
     .default_cpu = "e16c",
     .max_cpus = MAX_CPUS,
     .default_ram_bytes = 256 << 20,

@@ -27,6 +27,7 @@
 /* Something that was plugged. */
 typedef struct Plugged {
     char *id;             /* NULL: it has none, and stays */
+    const char *bus;       /* while it is plugged; NULL: any */
     BlockBackend *backend; /* made for the device; or NULL */
     BlockBackend *drive;   /* of a -drive, which outlives the device */
     PciFunction *function; /* its own, or NULL */
@@ -395,7 +396,7 @@ static bool plug_ahci(json_t *options, Plugged *p, GError **error)
 {
     const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
     int64_t ports = 6;
-    unsigned pin;
+    BoardPciPlace place;
 
     if (!block_options_int(options, "ports", &ports, error)) {
         return false;
@@ -405,13 +406,11 @@ static bool plug_ahci(json_t *options, Plugged *p, GError **error)
                                               : "this machine has no PCI bus");
         return false;
     }
-    int slot = board_pci_place(pci, &pin, error);
-
-    if (slot < 0) {
+    if (!board_pci_place(pci, p->bus, &place, error)) {
         return false;
     }
-    p->function = ahci_new(pci->host, pci->parent, p->id ? p->id : "ahci",
-                           pci_devfn(slot, 0), pin, ports);
+    p->function = ahci_new(pci->host, place.parent, p->id ? p->id : "ahci",
+                           pci_devfn(place.slot, 0), place.pin, ports);
     return true;
 }
 
@@ -493,20 +492,19 @@ static const DeviceSpec *find_device(const char *name, Bus *bus,
 static bool plug_on_pci(VirtioDevice *vdev, Plugged *p, GError **error)
 {
     const BoardPci *pci = board->pci ? board->pci(machine) : NULL;
-    unsigned pin;
+    BoardPciPlace place;
 
     if (!pci) {
         g_set_error(error, TOOL_ERROR, 0, "machine '%s' has no PCI bus",
                     board->name);
         return false;
     }
-    int slot = board_pci_place(pci, &pin, error);
-
-    if (slot >= 0) {
-        p->function = virtio_pci_new(pci->host, pci->parent, vdev,
-                                     pci_devfn(slot, 0), pin);
+    if (!board_pci_place(pci, p->bus, &place, error)) {
+        return false;
     }
-    return slot >= 0;
+    p->function = virtio_pci_new(pci->host, place.parent, vdev,
+                                 pci_devfn(place.slot, 0), place.pin);
+    return true;
 }
 
 static bool plug_virtio(VirtioDevice *vdev, Bus bus, Plugged *p,
@@ -566,6 +564,7 @@ static bool add(json_t *options, bool hot, GError **error)
     bool ok = false;
 
     p->id = g_strdup(id);
+    p->bus = json_string_value(json_object_get(options, "bus"));
     if (check_keys(spec->keys, options, error)) {
         if (spec->plug) {
             ok = spec->plug(options, p, error);
@@ -582,6 +581,7 @@ static bool add(json_t *options, bool hot, GError **error)
         plugged_free(p);
         return false;
     }
+    p->bus = NULL;
     if (hot && p->function) {
         pci_hot_add(p->function);
     }

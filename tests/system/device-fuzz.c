@@ -1,6 +1,6 @@
 /*
  * Random bus accesses, random virtqueues and random command lists against
- * every device of the boards virt and e8c.
+ * every device of the boards virt, e8c, e16c and e1c+.
  *
  * usage: device-fuzz [SECONDS [SEED [TARGET]]]
  *
@@ -29,6 +29,7 @@
 #include "hw/ahci.h"
 #include "hw/board.h"
 #include "hw/elbrus-int.h"
+#include "hw/intc.h"
 #include "hw/loader.h"
 #include "hw/net.h"
 #include "hw/virt-fdt.h"
@@ -83,7 +84,7 @@ typedef struct Window {
 
 typedef struct Target {
     const char *name;
-    bool e8c;              /* board; else virt */
+    enum { VIRT, E8C, E16C, E1CP, BOARDS } board;
     Window windows[4];     /* fixed ones, size 0 ends */
     /* One more, found in the machine; may be NULL. */
     Window (*find)(Machine *machine);
@@ -374,36 +375,47 @@ static Window find_sata(Machine *machine)
     return bar_of(machine, "sata0", 5, 0x400);
 }
 
+static Window find_ioepic(Machine *machine)
+{
+    return bar_of(machine, "i2c-spi", 3, IOEPIC_BYTES);
+}
+
 #define CONFIG_OF(bus, device) ((uint64_t)(bus) << 20 | (device) << 15)
 
 static const Target targets[] = {
-    { "uart", false, { { VIRT_UART, 8 } } },
-    { "rtc-power", false, { { VIRT_RTC, 8 }, { VIRT_POWER, 0x10 } } },
-    { "lt-timer", false, { { VIRT_LT, 0x40 } } },
-    { "ioapic", false, { { VIRT_IOAPIC, 0x20 } } },
-    { "lapic", false, { { VIRT_LAPIC, 0x1000 } } },
-    { "ports", false, { { VIRT_IO_PORTS, 0x10000 } } },
-    { "virtio-blk", false, { { VIRT_VIRTIO, 0x140 } }, NULL, drive_mmio },
-    { "virtio-rng", false, { { VIRT_VIRTIO + VIRT_VIRTIO_STRIDE, 0x140 } },
+    { "uart", VIRT, { { VIRT_UART, 8 } } },
+    { "rtc-power", VIRT, { { VIRT_RTC, 8 }, { VIRT_POWER, 0x10 } } },
+    { "lt-timer", VIRT, { { VIRT_LT, 0x40 } } },
+    { "ioapic", VIRT, { { VIRT_IOAPIC, 0x20 } } },
+    { "lapic", VIRT, { { VIRT_LAPIC, 0x1000 } } },
+    { "ports", VIRT, { { VIRT_IO_PORTS, 0x10000 } } },
+    { "virtio-blk", VIRT, { { VIRT_VIRTIO, 0x140 } }, NULL, drive_mmio },
+    { "virtio-rng", VIRT, { { VIRT_VIRTIO + VIRT_VIRTIO_STRIDE, 0x140 } },
       NULL, drive_mmio },
-    { "virtio-net", false,
+    { "virtio-net", VIRT,
       { { VIRT_VIRTIO + 2 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_both },
-    { "virtio-console", false,
+    { "virtio-console", VIRT,
       { { VIRT_VIRTIO + 3 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_both },
-    { "virtio-9p", false,
+    { "virtio-9p", VIRT,
       { { VIRT_VIRTIO + 4 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_9p },
-    { "virtio-blk-pci", false, { { 0 } }, find_virtio_disk, drive_pci },
-    { "virtio-rng-pci", false, { { 0 } }, find_virtio_rng, drive_pci },
-    { "msix", false, { { 0 } }, find_msix },
-    { "ahci", false, { { 0 } }, find_ahci, drive_ahci },
-    { "pci-config", false, { { VIRT_PCI_CONFIG, 4 << 15 } } },
-    { "pci-memory", false, { { VIRT_PCI_MEMORY, 1 << 20 } } },
-    { "nbsr", true, { { ELBRUS_NBSR, 0x9000 } } },
-    { "escc", true, { { 0 } }, find_serial },
-    { "sata", true, { { 0 } }, find_sata, drive_ahci },
-    { "iohub-config", true, { { 0x200000000, 0x1000 },
+    { "virtio-blk-pci", VIRT, { { 0 } }, find_virtio_disk, drive_pci },
+    { "virtio-rng-pci", VIRT, { { 0 } }, find_virtio_rng, drive_pci },
+    { "msix", VIRT, { { 0 } }, find_msix },
+    { "ahci", VIRT, { { 0 } }, find_ahci, drive_ahci },
+    { "pci-config", VIRT, { { VIRT_PCI_CONFIG, 4 << 15 } } },
+    { "pci-memory", VIRT, { { VIRT_PCI_MEMORY, 1 << 20 } } },
+    { "nbsr", E8C, { { ELBRUS_NBSR, 0x9000 } } },
+    { "escc", E8C, { { 0 } }, find_serial },
+    { "sata", E8C, { { 0 } }, find_sata, drive_ahci },
+    { "iohub-config", E8C, { { 0x200000000, 0x1000 },
                               { 0x200100000, 0x100000 } } },
-    { "spmc", true, { { 0x200100000 + CONFIG_OF(0, 12), 0x100 } } },
+    { "spmc", E8C, { { 0x200100000 + CONFIG_OF(0, 12), 0x100 } } },
+    { "cepic", E16C, { { ELBRUS_LAPIC, CEPIC_BYTES } } },
+    { "prepic", E16C, { { ELBRUS_NBSR + ELBRUS_PREPIC, PREPIC_BYTES } } },
+    { "ioepic", E16C, { { 0 } }, find_ioepic },
+    { "root-port", E16C, { { 0x200100000 + CONFIG_OF(0, 5), 0x1000 } } },
+    { "ioapic2", E1CP, { { ELBRUS_IOAPIC2, 0x20 } } },
+    { "host-bridge", E1CP, { { 0xff10000000 + CONFIG_OF(0, 31), 0x100 } } },
 };
 
 /* ---- Machines -------------------------------------------------------------------- */
@@ -467,9 +479,10 @@ static bool plug_virt(Machine *machine, BlockBackend *backend,
                        error) == 0;
 }
 
-static bool plug_e8c(Machine *machine, BlockBackend *backend, GError **error)
+static bool plug_disk(const BoardClass *board, Machine *machine,
+                      BlockBackend *backend, GError **error)
 {
-    return ahci_attach(board_e8c.pci(machine)->sata, 0, backend,
+    return ahci_attach(board->pci(machine)->sata, 0, backend,
                        &(AhciDiskOptions){ "hd", NULL }, error) == 0;
 }
 
@@ -479,14 +492,14 @@ static Machine *build(const BoardClass *board, BlockBackend *backend)
     Machine *machine = machine_new(board->name);
     BoardConfig config = {
         .ram_bytes = RAM_BYTES,
-        .n_cpus = 2,
-        .model = cpu_model_find(board == &board_e8c ? "e8c" : "v5"),
+        .n_cpus = MIN(2, board->max_cpus),
+        .model = cpu_model_find(board->default_cpu),
         .raw_base = IMAGE_NO_RAW,
     };
 
     if (!board->build(machine, &config, &error) ||
-        !(board == &board_virt ? plug_virt : plug_e8c)(machine, backend,
-                                                       &error) ||
+        !(board == &board_virt ? plug_virt(machine, backend, &error)
+                               : plug_disk(board, machine, backend, &error)) ||
         !board->finish(machine, &error)) {
         fprintf(stderr, "device-fuzz: %s\n",
                 error ? error->message : "cannot build the machine");
@@ -547,8 +560,8 @@ static void burst(Machine *machine, const Target *target)
 }
 
 /* Until the time is over; false when there is no such target. */
-static bool fuzz(Machine *machine, bool e8c, const char *name, int64_t end,
-                 unsigned long *bursts)
+static bool fuzz(Machine *machine, unsigned board, const char *name,
+                 int64_t end, unsigned long *bursts)
 {
     unsigned matching = 0;
 
@@ -556,7 +569,7 @@ static bool fuzz(Machine *machine, bool e8c, const char *name, int64_t end,
         for (unsigned i = 0; i < G_N_ELEMENTS(targets); i++) {
             const Target *target = &targets[i];
 
-            if (target->e8c != e8c || (name && strcmp(name, target->name))) {
+            if (target->board != board || (name && strcmp(name, target->name))) {
                 continue;
             }
             burst(machine, target);
@@ -572,6 +585,13 @@ static bool fuzz(Machine *machine, bool e8c, const char *name, int64_t end,
     return matching;
 }
 
+static const BoardClass *const boards[BOARDS] = {
+    [VIRT] = &board_virt,
+    [E8C] = &board_e8c,
+    [E16C] = &board_e16c,
+    [E1CP] = &board_e1cp,
+};
+
 int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? g_ascii_strtod(argv[1], NULL) : 2;
@@ -586,15 +606,15 @@ int main(int argc, char **argv)
     printf("seed %u\n", seed);
     fflush(stdout);
     rnd = g_rand_new_with_seed(seed);
-    for (unsigned e8c = 0; e8c < 2; e8c++) {
-        Machine *machine = build(e8c ? &board_e8c : &board_virt, backend);
+    for (unsigned board = 0; board < BOARDS; board++) {
+        Machine *machine = build(boards[board], backend);
         int64_t end = g_get_monotonic_time() +
-                      (int64_t)(seconds * (name ? 1000000 : 500000));
+                      (int64_t)(seconds * 1e6 / (name ? 1 : BOARDS));
 
-        if (!e8c) {
+        if (board == VIRT) {
             check_rng(machine->mem, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE);
         }
-        found |= fuzz(machine, e8c, name, end, &bursts);
+        found |= fuzz(machine, board, name, end, &bursts);
         machine_free(machine);
     }
     net_free(wire);

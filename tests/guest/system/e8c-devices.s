@@ -121,8 +121,8 @@
 		cmpedb %dr1, 0x100, %pred1
 	}
 	GOTO_IF_NOT %pred1, 1b
-	CHECK_EQUAL %dr2, 6, "6.3 functions of the hub"
-	CHECK_EQUAL %dr6, 0x80001fff + 0x80181fff + 0x80191fff + 0x801a1fff + 0x801a1fff + 0x800e1fff, "6.3 their ids"
+	CHECK_EQUAL %dr2, 12, "6.3 functions of the hub"
+	CHECK_EQUAL %dr6, 0x80001fff + 6 * 0x80101fff + 0x80181fff + 0x80191fff + 0x801a1fff + 0x801a1fff + 0x800e1fff, "6.3 their ids"
 	RETURN
 
 ! 6.3: a BAR is sized by writing ones to it, and put back.
