@@ -33,6 +33,7 @@ typedef struct CodePage {
 typedef struct CodeSpace {
     SpaceKey key;
     GHashTable *pages;  /* by &CodePage.address; NULL: space not in use */
+    GHashTable *large;  /* large MMU pages that some are of, by large_key() */
     uint64_t last_use;
     unsigned users;     /* CPUs that are in it */
     unsigned ids[KNOWN_IDS]; /* CONT values the pages were checked for */
@@ -67,6 +68,7 @@ void code_spaces_free(CodeSpaces *spaces)
     for (unsigned i = 1; i <= MOST_SPACES; i++) {
         if (spaces->space[i].pages) {
             g_hash_table_unref(spaces->space[i].pages);
+            g_hash_table_unref(spaces->space[i].large);
         }
     }
     g_mutex_clear(&spaces->lock);
@@ -148,6 +150,7 @@ static CodeSpace *find_space_locked(CodeSpaces *spaces, const SpaceKey *key)
     }
     if (best->pages) {
         g_hash_table_unref(best->pages);
+        g_hash_table_unref(best->large);
         engine_invalidate(tag_of(spaces, best),
                           UINT64_C(1) << CODE_SPACE_SHIFT);
     }
@@ -155,6 +158,8 @@ static CodeSpace *find_space_locked(CodeSpaces *spaces, const SpaceKey *key)
         .key = *key,
         .pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
                                        g_free),
+        .large = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+                                       NULL),
     };
     return best;
 }
@@ -222,7 +227,16 @@ void code_space_select(SysCpu *sys)
 
 /* ---- Pages --------------------------------------------------------------------- */
 
-void code_space_note(SysCpu *sys, uint64_t address, uint64_t physical)
+/* Sizes of pages above 4 KiB. */
+static const uint64_t large_sizes[] = { UINT64_C(1) << 21, UINT64_C(1) << 30 };
+
+static uint64_t large_key(uint64_t address, uint64_t page_bytes)
+{
+    return (address & ~(page_bytes - 1)) | (page_bytes >> 20);
+}
+
+void code_space_note(SysCpu *sys, uint64_t address, uint64_t physical,
+                     uint64_t page_bytes)
 {
     CodeSpaces *spaces = sys->machine->code_spaces;
     CodeSpace *space = sys->code_space;
@@ -247,8 +261,44 @@ void code_space_note(SysCpu *sys, uint64_t address, uint64_t physical)
         page->physical = physical;
         page->user = false;
     }
+    if (page_bytes > PHYS_PAGE_BYTES) {
+        uint64_t *key = g_new(uint64_t, 1);
+
+        *key = large_key(address, page_bytes);
+        g_hash_table_add(space->large, key);
+    }
     page->user |= !(sys->cpu->psr & PSR_PM);
     g_mutex_unlock(&spaces->lock);
+}
+
+static void flush_page_locked(SysCpu *sys, CodeSpace *space, CodePage *page)
+{
+    if (space == sys->code_space) {
+        check_page_locked(sys, space, page);
+    } else {
+        drop_page_locked(sys->machine->code_spaces, space, page);
+    }
+}
+
+/* All code of the large page at address. */
+static void flush_large_locked(SysCpu *sys, CodeSpace *space, uint64_t address,
+                               uint64_t page_bytes)
+{
+    uint64_t key = large_key(address, page_bytes);
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!g_hash_table_contains(space->large, &key)) {
+        return;
+    }
+    g_hash_table_iter_init(&iter, space->pages);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const CodePage *page = value;
+
+        if (large_key(page->address, page_bytes) == key) {
+            flush_page_locked(sys, space, value);
+        }
+    }
 }
 
 void code_space_flush_page(SysCpu *sys, uint64_t address)
@@ -259,14 +309,17 @@ void code_space_flush_page(SysCpu *sys, uint64_t address)
     g_mutex_lock(&spaces->lock);
     for (unsigned i = 1; i <= MOST_SPACES; i++) {
         CodeSpace *space = &spaces->space[i];
-        CodePage *page = space->pages
-                             ? g_hash_table_lookup(space->pages, &address)
-                             : NULL;
 
-        if (page && space == sys->code_space) {
-            check_page_locked(sys, space, page);
-        } else if (page) {
-            drop_page_locked(spaces, space, page);
+        if (!space->pages) {
+            continue;
+        }
+        CodePage *page = g_hash_table_lookup(space->pages, &address);
+
+        if (page) {
+            flush_page_locked(sys, space, page);
+        }
+        for (unsigned k = 0; k < G_N_ELEMENTS(large_sizes); k++) {
+            flush_large_locked(sys, space, address, large_sizes[k]);
         }
     }
     g_mutex_unlock(&spaces->lock);

@@ -28,8 +28,10 @@ void code_spaces_free(CodeSpaces *spaces);
 void code_space_select(SysCpu *sys);
 /* Before the CPU's MMU state is reset. */
 void code_space_leave(SysCpu *sys);
-/* Code will be kept that was fetched at address from physical. */
-void code_space_note(SysCpu *sys, uint64_t address, uint64_t physical);
+/* Code will be kept that was fetched at address from physical, which is part
+ * of an MMU page of page_bytes. */
+void code_space_note(SysCpu *sys, uint64_t address, uint64_t physical,
+                     uint64_t page_bytes);
 
 /* The CPU's TLB was flushed. */
 void code_space_flush_page(SysCpu *sys, uint64_t address);

@@ -123,6 +123,7 @@ static Exception locate(SysCpu *sys, uint64_t address, unsigned size,
     *host = page ? page + (result.physical & (PHYS_PAGE_BYTES - 1)) : NULL;
     if (page) {
         fill_tlb(sys, address, page, result.writable, result.privileged);
+        mmu_note_page_size(sys, result.page_bytes);
     }
     return EXC_NONE;
 }
@@ -311,6 +312,12 @@ static Exception op_probe(E2kCpu *cpu, uint64_t address, unsigned size,
     if (kind == ACCESS_ARRAY) {
         kind = ACCESS_LOAD;
     }
+    const SoftTlbEntry *entry = soft_tlb_entry(current_tlb(sys), address);
+    uint64_t last = (address + size - 1) & SOFT_TLB_PAGE_MASK;
+
+    if (last == (kind == ACCESS_STORE ? entry->write : entry->read)) {
+        return EXC_NONE;
+    }
     return locate_span(sys, address, size, kind, &span);
 }
 
@@ -413,9 +420,11 @@ static Exception op_cmpxchg(E2kCpu *cpu, uint64_t address, unsigned size,
 
 /* ---- Code -------------------------------------------------------------------- */
 
-/* The code page at address: host pointer to that byte, or an exception. */
+/* The code at address: host pointer to that byte and size of the MMU's page, or
+ * an exception. */
 static Exception locate_code(SysCpu *sys, uint64_t address,
-                             const uint8_t **host, uint64_t *physical)
+                             const uint8_t **host, uint64_t *physical,
+                             uint64_t *page_bytes)
 {
     E2kCpu *cpu = sys->cpu;
     MmuResult result;
@@ -435,6 +444,7 @@ static Exception locate_code(SysCpu *sys, uint64_t address,
     uint64_t left = PHYS_PAGE_BYTES - (address & (PHYS_PAGE_BYTES - 1));
 
     *physical = result.physical;
+    *page_bytes = result.page_bytes;
     *host = physmem_host(sys->machine->mem, result.physical, left);
     return *host ? EXC_NONE : EXC_INSTR_PAGE_PROT;
 }
@@ -462,8 +472,8 @@ static Exception op_fetch(E2kCpu *cpu, uint64_t address, uint8_t bytes[64],
 {
     SysCpu *sys = cpu->opaque;
     const uint8_t *host;
-    uint64_t physical;
-    Exception e = locate_code(sys, address, &host, &physical);
+    uint64_t physical, page_bytes;
+    Exception e = locate_code(sys, address, &host, &physical, &page_bytes);
 
     *got = 0;
     if (e != EXC_NONE) {
@@ -475,7 +485,8 @@ static Exception op_fetch(E2kCpu *cpu, uint64_t address, uint8_t bytes[64],
     mark_code(sys, host);
     memcpy(bytes, host, n);
     if (n < BUNDLE_MAX_BYTES &&
-        locate_code(sys, address + n, &host, &physical) == EXC_NONE) {
+        locate_code(sys, address + n, &host, &physical, &page_bytes) ==
+            EXC_NONE) {
         mark_code(sys, host);
         memcpy(bytes + n, host, BUNDLE_MAX_BYTES - n);
         n = BUNDLE_MAX_BYTES;
@@ -489,13 +500,15 @@ static Exception op_fetch(E2kCpu *cpu, uint64_t address, uint8_t bytes[64],
 static bool op_code_address(E2kCpu *cpu, uint64_t address, uint64_t *physical)
 {
     const uint8_t *host;
+    uint64_t page_bytes;
 
-    if (locate_code(cpu->opaque, address, &host, physical) != EXC_NONE) {
+    if (locate_code(cpu->opaque, address, &host, physical, &page_bytes) !=
+        EXC_NONE) {
         return false;
     }
     SysCpu *sys = cpu->opaque;
 
-    code_space_note(sys, address, *physical);
+    code_space_note(sys, address, *physical, page_bytes);
     *physical = physmem_code_address(sys->machine->mem, host);
     return true;
 }

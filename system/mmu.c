@@ -63,6 +63,7 @@ enum {
     LEVEL_BITS = 9,
     VA_BITS = 48,
     MMU_CR_RESET = MMU_CR_CD,
+    V6_MT_SHIFT = 60, /* memory type */
 };
 
 static const PteFormat *format_of(const SysCpu *sys)
@@ -225,7 +226,39 @@ static void clear_context(SysCpu *sys, TlbContext *context)
     clear_tlb(&context->tlb[0]);
     clear_tlb(&context->tlb[1]);
     context->epoch = ++sys->last_epoch;
+    context->largest_page = PHYS_PAGE_BYTES;
     sys->cpu->tlb_generation++;
+}
+
+void mmu_note_page_size(SysCpu *sys, uint64_t page_bytes)
+{
+    if (page_bytes > sys->context->largest_page) {
+        sys->context->largest_page = page_bytes;
+    }
+}
+
+/*
+ * Entries are of 4 KiB, whatever the page: a flush of one address takes out
+ * all that may be of the same page.
+ */
+static void flush_in_tlb(SoftTlb *tlb, uint64_t address, uint64_t page_bytes)
+{
+    uint64_t mask = ~(page_bytes - 1);
+
+    if (page_bytes == PHYS_PAGE_BYTES) {
+        SoftTlbEntry *entry = soft_tlb_entry(tlb, address);
+
+        entry->read = entry->write = SOFT_TLB_NONE;
+        return;
+    }
+    for (unsigned i = 0; i < SOFT_TLB_ENTRIES; i++) {
+        SoftTlbEntry *entry = &tlb->entry[i];
+
+        if (entry->read != SOFT_TLB_NONE &&
+            !((entry->read ^ address) & mask)) {
+            entry->read = entry->write = SOFT_TLB_NONE;
+        }
+    }
 }
 
 void mmu_update_epoch(SysCpu *sys)
@@ -310,9 +343,7 @@ void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid)
 
         /* Global pages may be in any context: drop the address in all. */
         for (unsigned pm = 0; context->valid && pm < 2; pm++) {
-            SoftTlbEntry *entry = soft_tlb_entry(&context->tlb[pm], address);
-
-            entry->read = entry->write = SOFT_TLB_NONE;
+            flush_in_tlb(&context->tlb[pm], address, context->largest_page);
         }
         context->epoch = ++sys->last_epoch;
     }
@@ -402,7 +433,8 @@ void mmu_write_reg(SysCpu *sys, unsigned number, uint64_t value)
         }
         break;
     case MMU_TRAP_POINT:
-        sys->mmu[number] = value & ~UINT64_C(0x1ff);
+        sys->mmu[number] =
+            value & ~(sys->cpu->isa >= 6 ? UINT64_C(0x3ff) : UINT64_C(0x1ff));
         break;
     default:
         sys->mmu[number] = value;
@@ -442,6 +474,8 @@ uint64_t mmu_probe_entry(SysCpu *sys, uint64_t address)
                    ? error | (result.level & 7)
                    : error | (uint64_t)(LEVELS - result.level) << 59;
     }
+    unsigned type = result.entry >> V6_MT_SHIFT & 7;
+
     if (format_of(sys) == &legacy_format) {
         /* The bits of a TLB entry sit where the page table has them. */
         return (result.entry & ~(UINT64_C(0xfffffff) << 12) &
@@ -452,6 +486,7 @@ uint64_t mmu_probe_entry(SysCpu *sys, uint64_t address)
            (uint64_t)result.privileged << 2 | 1 << 3 |
            (uint64_t)result.global << 5 |
            (uint64_t)!!(result.entry & v6_format.dirty) << 6 | 1 << 7 |
+           (uint64_t)type << 8 | (uint64_t)type << 48 |
            (result.physical & UINT64_C(0xfffffffff000));
 }
 

@@ -321,7 +321,7 @@ static Exception fill_frames(SysCpu *sys)
     ChainFrame *frame = --cpu->frames_bottom;
 
     frame->cr0_lo = ldq_le_p(image);
-    frame->cr0_hi = ldq_le_p(image + 8) & ~UINT64_C(7);
+    frame->cr0_hi = ldq_le_p(image + 8) & CR0_HI_IP;
     frame->cr1_lo = ldq_le_p(image + 16);
     frame->cr1_hi = ldq_le_p(image + 24);
     cpu->pcsp_ind_bottom = (uint32_t)(cpu->pcsp_ind_bottom - FRAME_BYTES);
@@ -378,12 +378,32 @@ Exception stacks_match(E2kCpu *cpu)
     return e;
 }
 
+/*
+ * Handlers that trap again and again push frames without a call, which would
+ * have made room.
+ */
+Exception stacks_trap_room(E2kCpu *cpu)
+{
+    size_t used = cpu->frame + 2 - cpu->frames;
+
+    if (used < cpu->frames_mapped) {
+        return EXC_NONE;
+    }
+    Exception e = spill_frames_to(cpu->opaque, cpu->frame - KEEP_FRAMES);
+
+    if (e == EXC_NONE) {
+        slide_frames(cpu, cpu->frames - cpu->frames_bottom);
+        stacks_update_limits(cpu);
+    }
+    return e;
+}
+
 void stacks_push_frame(E2kCpu *cpu, uint64_t resume_ip, unsigned wbs)
 {
     ChainFrame *frame = ++cpu->frame;
 
     frame->cr0_lo = cpu->pf;
-    frame->cr0_hi = resume_ip & ~UINT64_C(7);
+    frame->cr0_hi = resume_ip & CR0_HI_IP;
     frame->cr1_lo = (uint64_t)cpu->wfx << 25 | (uint64_t)cpu->psize << 26 |
                     (uint64_t)wbs << CR1_WBS_SHIFT |
                     (uint64_t)cpu->cui << 40 | (uint64_t)cpu->psr << 57;
@@ -418,6 +438,6 @@ Exception stacks_pop_frame(E2kCpu *cpu)
     cpu_set_br(cpu, frame->cr1_hi);
     cpu->usd_base += usd_size - cpu->usd_size;
     cpu->usd_size = usd_size;
-    cpu->ip = frame->cr0_hi;
+    cpu->ip = frame->cr0_hi & CR0_HI_IP;
     return EXC_NONE;
 }

@@ -16,6 +16,7 @@ enum {
     SR_PCSP_HI = 0x0d,
     SR_PCSP_LO = 0x0f,
     SR_PCSHTP = 0x13,
+    SR_CR1_LO = 0x57,
     CLKR_NS_PER_TICK = 1,
 };
 
@@ -83,6 +84,9 @@ Exception state_regs_read(E2kCpu *cpu, unsigned number, uint64_t *value)
         e = stacks_normalise(cpu);
         *value = (cpu->frame - cpu->frames_bottom) * sizeof(ChainFrame);
         break;
+    case SR_CR1_LO:
+        *value = cpu->frame->cr1_lo;
+        break;
     case SR_NIP:
         *value = cpu->ip;
         break;
@@ -112,15 +116,24 @@ Exception state_regs_read(E2kCpu *cpu, unsigned number, uint64_t *value)
     return e;
 }
 
-static void write_wd(E2kCpu *cpu, uint64_t value)
+/* A larger window needs room as that of setwd does. */
+static Exception write_wd(E2kCpu *cpu, uint64_t value)
 {
-    unsigned wsz = (value >> 16 & 0x7ff) / 16;
+    unsigned wsz = MIN((value >> 16 & 0x7ff) / 16, FILE_REGS / 2);
     unsigned psize = (value >> 32 & 0x7ff) / 16;
 
-    cpu->wsz = MIN(wsz, FILE_REGS / 2);
+    if (wsz > cpu->wsz && cpu->win + 2 * wsz > cpu->regs + cpu->n_regs) {
+        Exception e = stacks_spill(cpu);
+
+        if (e != EXC_NONE) {
+            return e;
+        }
+    }
+    cpu->wsz = wsz;
     cpu->psize = MIN(psize, cpu->wsz);
     cpu->wfx = value >> 48 & 1;
     cpu->wdbl = value >> 49 & 1;
+    return EXC_NONE;
 }
 
 /* Says how much below the window is in the file. */
@@ -149,8 +162,10 @@ Exception state_regs_write(E2kCpu *cpu, unsigned number, uint64_t value)
         cpu->ops->state_changed(cpu);
         break;
     case SR_WD:
-        write_wd(cpu, value);
-        break;
+        return write_wd(cpu, value);
+    case SR_CR1_LO: /* a return may need more registers now */
+        cpu->frame->cr1_lo = value;
+        return stacks_match(cpu);
     case SR_PSP_LO:
         cpu->psp_base = value & STACK_BASE_MASK;
         break;

@@ -80,6 +80,7 @@ typedef struct TlbContext {
     uint64_t root;        /* U_PPTB */
     uint64_t last_use;
     uint32_t epoch;       /* of what it translates, unique among contexts */
+    uint64_t largest_page; /* bytes, among what tlb[] has entries of */
     SoftTlb tlb[2];       /* [PSR.pm] */
 } TlbContext;
 
@@ -191,6 +192,8 @@ void mmu_flush_all(SysCpu *sys);
 void mmu_flush_page(SysCpu *sys, uint64_t address, unsigned pid);
 /* After a change of PSR.pm: code seen by user and system code differs. */
 void mmu_update_epoch(SysCpu *sys);
+/* The TLB has an entry of a page of this size from now on. */
+void mmu_note_page_size(SysCpu *sys, uint64_t page_bytes);
 /* Drops write permission of every TLB entry: code or dirty tracking. */
 void mmu_forget_writable(SysCpu *sys);
 /* The same, soon, on all other CPUs. */
@@ -243,7 +246,9 @@ Exception stacks_normalise(E2kCpu *cpu);
 Exception stacks_match(E2kCpu *cpu);
 /* After a change of PSP, PCSP or a bottom. */
 void stacks_update_limits(E2kCpu *cpu);
-/* Pushes a frame for the running procedure; spare frames are always there. */
+/* Makes room for the frame of a trap; an exception: the stack has no memory. */
+Exception stacks_trap_room(E2kCpu *cpu);
+/* Pushes a frame for the running procedure; there is room for it. */
 void stacks_push_frame(E2kCpu *cpu, uint64_t resume_ip, unsigned wbs);
 /* As a return does, but keeps the CTPRs. */
 Exception stacks_pop_frame(E2kCpu *cpu);

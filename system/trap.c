@@ -50,7 +50,9 @@ enum {
     COND_CHAN = 32,
     COND_FAULT_TYPE = 35,
     COND_MISS_LEVEL = 48,
+    FMT_QUAD = 5,
     FMT_QP = 7,
+    MAS_LOCK_WAIT = 7,
 };
 
 /* The simulator's stop instruction: these two words, code in the low half. */
@@ -149,10 +151,14 @@ static unsigned fmt_of(unsigned size_bytes)
     return size_bytes == 16 ? FMT_QP : (unsigned)__builtin_ctz(size_bytes) + 1;
 }
 
-/* The fault of [address, + size): of the first part that has one. */
+/*
+ * The fault of [address, + size): of the first part that has one.  A load that
+ * begins an atomic bracket needs what a store needs.
+ */
 static void classify(SysCpu *sys, const PendingAccess *op, MmuResult *result)
 {
-    AccessKind kind = op->store ? ACCESS_STORE : ACCESS_LOAD;
+    AccessKind kind = op->store || op->mas == MAS_LOCK_WAIT ? ACCESS_STORE
+                                                            : ACCESS_LOAD;
     bool privileged = sys->cpu->psr & PSR_PM;
 
     if (mmu_translate(sys, op->address, kind, privileged, false, result)) {
@@ -161,11 +167,20 @@ static void classify(SysCpu *sys, const PendingAccess *op, MmuResult *result)
     }
 }
 
+/* Destination field of a load: a physical register, or none. */
+static uint64_t destination(int32_t dst)
+{
+    unsigned reg = dst < 0 ? GLOBAL_REGS_AT + ~dst : (unsigned)dst % FILE_REGS;
+
+    return reg | 1 << COND_VR | 1 << COND_VL;
+}
+
 static void record_access(Cellar *cellar, const PendingAccess *op)
 {
     SysCpu *sys = cellar->sys;
     uint64_t data[2] = { ldq_le_p(op->value), ldq_le_p(op->value + 8) };
     unsigned shift = (op->address & 7) * 8;
+    unsigned chan = channel_number(op->channel);
     MmuResult result;
 
     classify(sys, op, &result);
@@ -176,22 +191,30 @@ static void record_access(Cellar *cellar, const PendingAccess *op)
         }
     }
     uint64_t condition =
-        (uint64_t)fmt_of(op->size_bytes) << COND_FMT | UINT64_C(1) << COND_NPSP |
+        (uint64_t)(op->quad ? FMT_QUAD : fmt_of(op->size_bytes)) << COND_FMT |
+        UINT64_C(1) << COND_NPSP |
         (uint64_t)op->store << COND_STORE | (uint64_t)op->mas << COND_MAS |
         UINT64_C(1) << COND_SCAL | (uint64_t)op->speculative << COND_SPEC |
         (uint64_t)(sys->cpu->psr & PSR_PM) << COND_PM |
-        (uint64_t)channel_number(op->channel) << COND_CHAN |
         (uint64_t)result.fault << COND_FAULT_TYPE |
         (uint64_t)((4 - result.level) & 3) << COND_MISS_LEVEL;
+    bool load = !op->store && !op->dst_none;
 
-    if (!op->store && !op->dst_none) {
-        unsigned reg = op->dst < 0 ? GLOBAL_REGS_AT + ~op->dst
-                                   : (unsigned)op->dst % FILE_REGS;
-
-        condition |= reg | 1 << COND_VR | 1 << COND_VL;
+    if (!op->quad) {
+        put_record(cellar, op->address, data[0], data[1], op->mask & 0xffff,
+                   condition | (uint64_t)chan << COND_CHAN |
+                       (load ? destination(op->dst) : 0));
+        return;
     }
-    put_record(cellar, op->address, data[0], data[1], op->mask & 0xffff,
-               condition);
+    /* Two records: loads in channels 0 and 1 or 2 and 3, stores in 1 and 3. */
+    unsigned chan2 = op->store ? 3 : chan + 1;
+
+    put_record(cellar, op->address, data[0], 0, 0,
+               condition | (uint64_t)chan << COND_CHAN |
+                   (load ? destination(op->dst) : 0));
+    put_record(cellar, op->address + 8, data[1], 0, 0,
+               condition | (uint64_t)chan2 << COND_CHAN |
+                   (load ? destination(op->dst2) : 0));
 }
 
 static void record_stack_fault(Cellar *cellar)
@@ -239,12 +262,19 @@ static void set_tir(E2kCpu *cpu, unsigned j, uint64_t mask, unsigned channels,
     cpu->tir_lo[j] = ip & UINT64_C(0xffffffffffff);
 }
 
+static void panic(SysCpu *sys, uint64_t mask, const char *why);
+
 /* Pushes the frame and starts the handler; TIRs are set. */
 static void enter_trap(SysCpu *sys, unsigned n_tirs, uint64_t resume_ip)
 {
     E2kCpu *cpu = sys->cpu;
     unsigned wsz = cpu->wsz;
 
+    if (stacks_trap_room(cpu) != EXC_NONE) {
+        panic(sys, UINT64_C(1) << EXC_DATA_PAGE,
+              "no memory for the chain stack in a trap");
+        return;
+    }
     cpu->n_tirs = n_tirs;
     sys->next_tir = n_tirs - 1;
     sys->tirs_frozen = true;

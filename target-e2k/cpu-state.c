@@ -194,7 +194,8 @@ static bool state_reg_exists(const E2kCpu *cpu, unsigned number)
 static bool belongs_to_machine(const E2kCpu *cpu, unsigned number)
 {
     return cpu->system && (number == REG_PSR || number == REG_WD ||
-                           (number >= REG_PSP_HI && number <= REG_PCSHTP));
+                           (number >= REG_PSP_HI && number <= REG_PCSHTP) ||
+                           number == REG_CR1_LO);
 }
 
 static uint64_t idr_value(const E2kCpu *cpu)
@@ -276,7 +277,7 @@ static bool write_field(E2kCpu *cpu, unsigned number, uint64_t value)
     case REG_SBR: cpu->sbr = value & CTPR_BASE_MASK; return true;
     case REG_USD_HI: cpu->usd_size = value >> 32; return true;
     case REG_USD_LO: cpu->usd_base = value & CTPR_BASE_MASK; return true;
-    case REG_CR0_HI: cpu->frame->cr0_hi = value & ~UINT64_C(7); return true;
+    case REG_CR0_HI: cpu->frame->cr0_hi = value & CR0_HI_IP; return true;
     case REG_CR0_LO: cpu->frame->cr0_lo = value; return true;
     case REG_CR1_HI: cpu->frame->cr1_hi = value; return true;
     case REG_CR1_LO: cpu->frame->cr1_lo = value; return true;

@@ -49,10 +49,13 @@ typedef struct RegSlot {
 /* A chain-stack frame, in its memory format. */
 typedef struct ChainFrame {
     uint64_t cr0_lo; /* predicate file of the caller */
-    uint64_t cr0_hi; /* return address */
+    uint64_t cr0_hi; /* return address, nothing but CR0_HI_IP */
     uint64_t cr1_lo;
     uint64_t cr1_hi;
 } ChainFrame;
+
+/* Bits of an instruction address, as far as cr0_hi holds one. */
+#define CR0_HI_IP UINT64_C(0xfffffffffff8)
 
 /* Exceptions by their TIR.hi bit number; "isa/semantics.md" section 6. */
 typedef enum Exception {
@@ -258,8 +261,8 @@ typedef struct PendingAccess {
     uint8_t mas;
     int32_t dst;         /* load: index into regs; ~n for %g<n>; see dst_none */
     bool dst_none;
-    bool dst_quad;       /* 16-byte load into a pair: the second half goes to
-                          * dst2 (else both go to dst: lo and ext) */
+    bool quad;           /* 16 bytes of a register pair: of a load, the second
+                          * half goes to dst2 (else both to dst: lo and ext) */
     int32_t dst2;
     uint64_t address;
     uint64_t mask;       /* masked store: bit i enables byte i */

@@ -229,7 +229,7 @@ static inline unsigned interp_pred_index(const E2kCpu *cpu, unsigned n)
         return n;
     }
     unsigned i = cpu->pcur + n;
-    return i > cpu->psz ? i - (cpu->psz + 1) : i;
+    return i > cpu->psz ? i % (cpu->psz + 1) : i; /* pcur may be anything */
 }
 
 static inline bool interp_pf_value(const E2kCpu *cpu, unsigned n)

@@ -460,10 +460,10 @@ static PendingAccess *add_pending(Interp *in, const InterpOp *c, bool store)
         .address = c->address,
         .mask = c->byte_mask,
     };
+    p->quad = c->pair != NULL;
     if (!store) {
         p->dst = slot_number(cpu, &c->op->dst, &p->dst_none);
         if (c->pair) {
-            p->dst_quad = true;
             p->dst2 = slot_number(cpu, &c->pair->dst, &none);
         }
     }
@@ -516,8 +516,17 @@ static void execute_load(Interp *in, InterpOp *c)
         }
         in->mlock = true;
     }
-    Exception e = interp_load_bytes(cpu, c->address, c->size, interp_system_mas(mas),
-                                    c->op->speculative, bytes);
+    Exception e = EXC_NONE;
+
+    if (is_lock_wait_load(mas) && cpu->system) {
+        /* Needs the rights of the store that is to follow. */
+        e = cpu->ops->probe(cpu, c->address, c->size, ACCESS_STORE);
+    }
+    if (e == EXC_NONE) {
+        e = interp_load_bytes(cpu, c->address, c->size,
+                              interp_system_mas(mas), c->op->speculative,
+                              bytes);
+    }
     if (e != EXC_NONE) {
         load_faulted(in, c, e);
         return;

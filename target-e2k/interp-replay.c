@@ -37,13 +37,13 @@ static Exception replay_load(E2kCpu *cpu, const PendingAccess *p)
     memcpy(&hi, bytes + 8, 8);
     if (!p->dst_none) {
         write_slot(cpu, p->dst, lo);
-        if (p->size_bytes == 16 && !p->dst_quad) {
+        if (p->size_bytes == 16 && !p->quad) {
             RegSlot *slot = p->dst < 0 ? &cpu->g[~p->dst] : &cpu->regs[p->dst];
             slot->ext = hi;
             *(p->dst < 0 ? &cpu->g_tags[~p->dst] : &cpu->reg_tags[p->dst]) = 0;
         }
     }
-    if (p->dst_quad) {
+    if (p->quad) {
         write_slot(cpu, p->dst2, hi);
     }
     return EXC_NONE;

@@ -151,7 +151,7 @@ static void finish_return(E2kCpu *cpu)
     cpu_set_br(cpu, f->cr1_hi);
     cpu->usd_base += usd_size - cpu->usd_size;
     cpu->usd_size = usd_size;
-    cpu->ip = f->cr0_hi & ~UINT64_C(7);
+    cpu->ip = f->cr0_hi & CR0_HI_IP;
     cpu->cui = f->cr1_lo >> CR1_LO_CUI;
     clear_ctprs(cpu);
     uint8_t psr = f->cr1_lo >> CR1_LO_PSR;

@@ -129,7 +129,10 @@ static void load_lock(E2kCpu *cpu, uint64_t address, unsigned size,
                       const void *site, uint8_t value[16])
 {
     memset(value, 0, 16);
-    if (!read_bytes(cpu, address, size, value)) {
+    /* Needs the rights of the store that is to follow. */
+    if ((cpu->system && cpu->ops->probe(cpu, address, size, ACCESS_STORE) !=
+                            EXC_NONE) ||
+        !read_bytes(cpu, address, size, value)) {
         sem_leave(cpu, site);
     }
     cpu->lock.armed = true;
