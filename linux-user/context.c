@@ -149,6 +149,7 @@ static void prepare(UserContext *context, UserThread *thread, uint64_t func,
     cpu->ip = func & ~UINT64_C(7);
     cpu->direct_memory = true;
     cpu->direct_end = USER_LIMIT;
+    process_start_state(thread->process, cpu);
 }
 
 int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
@@ -222,7 +223,7 @@ int64_t sys_makecontext(UserThread *thread, const uint64_t *args)
         !guest_write(wide + UC_MCONTEXT + MC_SBR, &high, 8) ||
         !guest_write(wide + UC_MCONTEXT + 8, out, 24) ||
         !guest_write(wide + UC_EXTRA + EXTRA_FPCR,
-                     (uint32_t[]){ 0x37f, 0, 0x1f80 }, 12)) {
+                     (uint32_t[]){ USER_FPCR, USER_FPSR, USER_PFPFR }, 12)) {
         return -EFAULT;
     }
     return 0;

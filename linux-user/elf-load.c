@@ -21,6 +21,11 @@ enum {
     FLAG_X86APP = 0x4,
     FLAG_INCOMPAT = 0x10,
     FLAG_PROTECTED = 0x20,
+    EI_SEMANTIC = 7, /* of the old machine number: the mode */
+    SEMANTIC_32 = 1,
+    SEMANTIC_64 = 2,
+    SEMANTIC_PROTECTED = 5,
+    SEMANTIC_PROTECTED_CXX = 6,
 };
 
 static GQuark elf_error_quark(void)
@@ -75,12 +80,37 @@ static void widen_phdr(Elf64_Phdr *to, const Elf32_Phdr *from)
     to->p_align = from->p_align;
 }
 
+/* What flags and, with the old number, identification say of the mode. */
+static bool check_mode(ElfImage *image, GError **error)
+{
+    const Elf64_Ehdr *header = &image->header;
+    unsigned semantic = header->e_ident[EI_SEMANTIC];
+    bool old = header->e_machine == EM_E2K_OLD;
+
+    image->mach = old ? (header->e_flags >> 28) & 7 : header->e_flags >> 24;
+    if (old ? semantic == SEMANTIC_PROTECTED ||
+                  semantic == SEMANTIC_PROTECTED_CXX
+            : (header->e_flags & FLAG_PROTECTED) != 0) {
+        return fail(error, image->path,
+                    "protected (128-bit pointer) mode is not supported");
+    }
+    if (old && semantic != (image->is_32bit ? SEMANTIC_32 : SEMANTIC_64)) {
+        return fail(error, image->path,
+                    "mode %u of its identification is not that of a %s-bit "
+                    "file", semantic, image->is_32bit ? "32" : "64");
+    }
+    if (!old && (header->e_flags & FLAG_X86APP)) {
+        return fail(error, image->path,
+                    "is translated x86 code, which is not supported");
+    }
+    return true;
+}
+
 /* Magic, class, machine, type; fills header, is_32bit and mach. */
 static bool read_header(ElfImage *image, GError **error)
 {
     unsigned char ident[EI_NIDENT];
     Elf64_Ehdr *header = &image->header;
-    bool protected_mode;
 
     if (!read_at(image->fd, ident, sizeof(ident), 0) ||
         memcmp(ident, ELFMAG, SELFMAG) != 0) {
@@ -111,27 +141,16 @@ static bool read_header(ElfImage *image, GError **error)
                     "not an e2k program (machine %u, wanted %d or %d)",
                     header->e_machine, EM_E2K, EM_E2K_OLD);
     }
+    if (header->e_version != EV_CURRENT) {
+        return fail(error, image->path, "unknown ELF version %u",
+                    header->e_version);
+    }
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN) {
         return fail(error, image->path,
                     "not an executable or shared object (type %u)",
                     header->e_type);
     }
-    if (header->e_machine == EM_E2K) {
-        image->mach = header->e_flags >> 24;
-        protected_mode = header->e_flags & FLAG_PROTECTED;
-    } else {
-        image->mach = (header->e_flags >> 28) & 7;
-        protected_mode = ident[7] == 5 || ident[7] == 6;
-    }
-    if (protected_mode) {
-        return fail(error, image->path,
-                    "protected (128-bit pointer) mode is not supported");
-    }
-    if (header->e_machine == EM_E2K && (header->e_flags & FLAG_X86APP)) {
-        return fail(error, image->path,
-                    "is translated x86 code, which is not supported");
-    }
-    return true;
+    return check_mode(image, error);
 }
 
 static bool check_phdr(const ElfImage *image, const Elf64_Phdr *phdr,
@@ -285,13 +304,10 @@ bool elf_choose_model(const ElfImage *image, const CpuModel **model,
         return true;
     }
     if (wanted) {
-        const CpuModel *exact = cpu_model_find(wanted);
-
-        if (exact && exact->isa != (*model)->isa) {
-            return fail(error, image->path, "needs CPU %s, not %s", wanted,
-                        (*model)->name);
-        }
-        return true;
+        /* Exactly this model, whichever others have its instruction set. */
+        return strcmp((*model)->name, cpu_model_find(wanted)->name) == 0 ||
+               fail(error, image->path, "needs CPU %s, not %s", wanted,
+                    (*model)->name);
     }
     if (mach >= 3 && ((*model)->isa < mach ||
                       (incompat && (*model)->isa != mach))) {

@@ -87,6 +87,25 @@ static int64_t exec_host(const char *path, GPtrArray *argv, GPtrArray *envp)
     return -errno;
 }
 
+/* What the kernel would say of an e2k program: 0 or -errno. */
+static int64_t check_program(UserProcess *process, const char *path)
+{
+    const CpuModel *model = process->options.model;
+    ElfImage *image = elf_open(path, NULL);
+    int64_t result = -ENOEXEC;
+
+    if (image && elf_choose_model(image, &model, NULL)) {
+        g_autofree char *interpreter =
+            image->interpreter
+                ? process_host_path(process, image->interpreter)
+                : NULL;
+
+        result = interpreter && access(interpreter, F_OK) < 0 ? -errno : 0;
+    }
+    elf_free(image);
+    return result;
+}
+
 static int64_t exec_guest(const char *path, GPtrArray *argv, GPtrArray *envp)
 {
     char *traced = ptrace_exec_variable(current_thread);
@@ -138,7 +157,9 @@ int64_t process_exec(UserThread *thread, int dirfd, const char *path,
             return -errno;
         }
         if (is_e2k(head, size)) {
-            return exec_guest(at, args, env);
+            int64_t wrong = check_program(thread->process, at);
+
+            return wrong ? wrong : exec_guest(at, args, env);
         }
         if (size < 2 || head[0] != '#' || head[1] != '!') {
             return exec_host(at, args, env);

@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -104,6 +107,27 @@ static void add_aux(UserProcess *process, uint64_t type, uint64_t value)
     }
 }
 
+/*
+ * Whether a kernel would run the file with an identity that is not the
+ * caller's.  The emulator cannot take it on; the program is told all the same,
+ * so that it does not trust its environment.  A host kernel that did change
+ * the identity (binfmt_misc with flag C) has said so to the emulator itself.
+ */
+static bool changes_identity(int fd)
+{
+    struct statvfs vfs;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || fstatvfs(fd, &vfs) < 0 ||
+        (vfs.f_flag & ST_NOSUID) ||
+        prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0) {
+        return false;
+    }
+    return ((st.st_mode & S_ISUID) && st.st_uid != getuid()) ||
+           ((st.st_mode & S_ISGID) && (st.st_mode & S_IXGRP) &&
+            st.st_gid != getgid());
+}
+
 static void make_auxv(UserProcess *process, const ElfImage *program,
                       uint64_t interpreter_base, uint64_t random,
                       uint64_t execfn)
@@ -124,7 +148,8 @@ static void make_auxv(UserProcess *process, const ElfImage *program,
     add_aux(process, AT_EUID, geteuid());
     add_aux(process, AT_GID, getgid());
     add_aux(process, AT_EGID, getegid());
-    add_aux(process, AT_SECURE, getauxval(AT_SECURE));
+    add_aux(process, AT_SECURE,
+            getauxval(AT_SECURE) || changes_identity(program->fd));
     add_aux(process, AT_RANDOM, random);
     add_aux(process, AT_EXECFN, execfn);
     add_aux(process, AT_FAST_SYSCALLS, FAST_SYSCALLS);
@@ -233,8 +258,16 @@ static void start_registers(UserProcess *process, UserThread *thread,
     cpu->usd_base = sp;
     cpu->usd_size = sp - process->stack_low;
     cpu->sbr = process->stack_high;
-    cpu->psr = 0x42; /* ie, unmie */
+    process_start_state(process, cpu);
+}
+
+void process_start_state(const UserProcess *process, E2kCpu *cpu)
+{
+    cpu->psr = 0x26; /* ie, sge, nmie */
     cpu->upsr = 0x1; /* fe */
+    cpu->fpcr = USER_FPCR;
+    cpu->fpsr = USER_FPSR;
+    cpu->pfpfr = USER_PFPFR;
     cpu->cui = process->is_32bit ? 1 : 0;
     if (process->is_32bit) {
         /* The data segment of 32-bit code: all of its address space. */

@@ -68,6 +68,9 @@ typedef struct GuestSigaction {
     uint64_t mask;
 } GuestSigaction;
 
+/* Floating-point state of a new flow: all masks set, all flags raised. */
+enum { USER_FPCR = 0x37f, USER_FPSR = 0x3f, USER_PFPFR = 0x1fbf };
+
 typedef struct UserProcess UserProcess;
 typedef struct UserThread UserThread;
 typedef struct SignalRecord SignalRecord;
@@ -179,6 +182,12 @@ void thread_dump(UserThread *thread, const char *why);
 
 /* The auxiliary vector in the program's width; the caller's to free. */
 GByteArray *process_auxv(const UserProcess *process);
+
+/*
+ * The processor state that a program, and each of its contexts, begins with;
+ * not its stacks and registers.
+ */
+void process_start_state(const UserProcess *process, E2kCpu *cpu);
 
 /* The host path of a guest path: below the sysroot when it exists there. */
 char *process_host_path(UserProcess *process, const char *path);

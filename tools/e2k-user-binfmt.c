@@ -1,7 +1,7 @@
 /*
  * binfmt_misc lines; see e2k-user-binfmt.h.  The magic is the ELF header up
- * to e_machine: class, little endian, version 1, any OS ABI, an executable or
- * shared object, machine 175 or the old 49.
+ * to e_machine: class 1 or 2, little endian, version 1, any OS ABI, an
+ * executable or shared object, machine 175 or the old 49.
  */
 #include "tools/e2k-user-binfmt.h"
 
@@ -25,9 +25,9 @@ static char *line(size_t index, const char *interpreter)
 {
     return g_strdup_printf(
         ":%s:M::"
-        "\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
+        "\\x7fELF\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
         "\\x02\\x00\\x%02x\\x00:"
-        "\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
+        "\\xff\\xff\\xff\\xff\\xfc\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
         "\\x00\\x00\\xfe\\xff\\xff\\xff:%s:F",
         entries[index].name, entries[index].machine, interpreter);
 }

@@ -14,6 +14,8 @@
 	.equ	TELL, 60			! a descriptor over execve
 	.equ	ENOENT, -2
 	.equ	EACCES, -13
+	.equ	ENOEXEC, -8
+	.equ	SYS_memfd_create, 386
 
 	.pushsection .data
 	.align	8
@@ -37,6 +39,18 @@ thread_word:
 	.asciz	"thread"
 variable:
 	.asciz	"GUEST=1"
+	.popsection
+	.pushsection .data
+	.align	8
+damaged:				! an ELF header of this machine, no more
+	.byte	0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0
+	.skip	8
+	.half	2, 175
+	.word	1
+	.skip	40
+damaged_end:
+memory:
+	.asciz	"/proc/self/fd/50"
 	.popsection
 	.pushsection .bss
 	.align	8
@@ -257,6 +271,14 @@ sleep:
 		addd 0, 1, %dr1 ? %pred0
 	}
 	CHECK %dr1, "a directory is no program"
+	SYSCALL SYS_memfd_create, word, 0
+	SYSCALL SYS_dup2, %db[0], 50
+	SYSCALL SYS_write, 50, damaged, damaged_end - damaged
+	SYSCALL SYS_execve, memory, child_argv, child_envp
+	{
+		addd %db[0], 0, %dr0
+	}
+	CHECK_EQ %dr0, ENOEXEC, "an e2k program that cannot run"
 	SYSCALL SYS_fork
 	{
 		addd %db[0], 0, %dr8
