@@ -25,6 +25,7 @@
 G_DEFINE_QUARK(nbd-error-quark, nbd_error)
 
 #define LISTEN_BACKLOG 4096 /* the kernel cuts it to its own limit */
+#define GIVE_UP_LOOK_MS 100
 
 NbdAddress *nbd_address_new_unix(const char *path)
 {
@@ -189,30 +190,64 @@ static void tune_tcp(int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
-/* connect() that survives a signal; 0 or an errno. */
-static int connect_fd(int fd, const struct sockaddr *name, socklen_t length)
+/* The end of a connect() under way; 0 or an errno. */
+static int await_connect(int fd, bool (*give_up)(void))
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
     socklen_t size = sizeof(int);
     int err;
 
-    if (connect(fd, name, length) == 0) {
-        return 0;
-    }
-    if (errno != EINTR) {
-        return errno;
-    }
-    while (poll(&p, 1, -1) < 0 && errno == EINTR) {
+    while (poll(&p, 1, GIVE_UP_LOOK_MS) <= 0) {
+        if (give_up && give_up()) {
+            return ECANCELED;
+        }
     }
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0 ? errno : err;
 }
 
+/* A unix socket connects at once, or waits for room in the backlog. */
+static int connect_unix(int fd, const struct sockaddr *name, socklen_t length,
+                        bool (*give_up)(void))
+{
+    struct timeval look = { .tv_usec = GIVE_UP_LOOK_MS * 1000 };
+    struct timeval never = { 0 };
+    int err;
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &look, sizeof(look));
+    do {
+        err = connect(fd, name, length) < 0 ? errno : 0;
+        if (err == EAGAIN && give_up && give_up()) {
+            err = ECANCELED;
+        }
+    } while (err == EAGAIN || err == EINTR);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &never, sizeof(never));
+    return err;
+}
+
+static int connect_fd(int fd, const struct sockaddr *name, socklen_t length,
+                      bool (*give_up)(void))
+{
+    int flags = fcntl(fd, F_GETFL);
+    int err = 0;
+
+    if (name->sa_family == AF_UNIX) {
+        return connect_unix(fd, name, length, give_up);
+    }
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    if (connect(fd, name, length) < 0) {
+        err = errno == EINPROGRESS || errno == EINTR
+                  ? await_connect(fd, give_up) : errno;
+    }
+    fcntl(fd, F_SETFL, flags);
+    return err;
+}
+
 static int connect_one(int family, const struct sockaddr *name,
-                       socklen_t length, int *err)
+                       socklen_t length, bool (*give_up)(void), int *err)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    *err = fd < 0 ? errno : connect_fd(fd, name, length);
+    *err = fd < 0 ? errno : connect_fd(fd, name, length, give_up);
     if (fd >= 0 && *err) {
         close(fd);
         return -1;
@@ -220,7 +255,8 @@ static int connect_one(int family, const struct sockaddr *name,
     return fd;
 }
 
-static int connect_inet(const NbdAddress *address, GError **error)
+static int connect_inet(const NbdAddress *address, bool (*give_up)(void),
+                        GError **error)
 {
     struct addrinfo *list = resolve(address, false, error);
     int err = EINVAL;
@@ -230,7 +266,8 @@ static int connect_inet(const NbdAddress *address, GError **error)
         return -1;
     }
     for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next) {
-        fd = connect_one(ai->ai_family, ai->ai_addr, ai->ai_addrlen, &err);
+        fd = connect_one(ai->ai_family, ai->ai_addr, ai->ai_addrlen, give_up,
+                         &err);
     }
     freeaddrinfo(list);
     if (fd < 0) {
@@ -241,7 +278,8 @@ static int connect_inet(const NbdAddress *address, GError **error)
     return fd;
 }
 
-int nbd_address_connect(const NbdAddress *address, GError **error)
+int nbd_address_connect(const NbdAddress *address, bool (*give_up)(void),
+                        GError **error)
 {
     struct sockaddr_un sun;
     struct sockaddr_vm svm;
@@ -254,20 +292,22 @@ int nbd_address_connect(const NbdAddress *address, GError **error)
         if (!unix_name(address, &sun, &length, error)) {
             return -1;
         }
-        fd = connect_one(AF_UNIX, (struct sockaddr *)&sun, length, &err);
+        fd = connect_one(AF_UNIX, (struct sockaddr *)&sun, length, give_up,
+                         &err);
         break;
     case NBD_ADDRESS_VSOCK:
         if (!vsock_name(address, &svm, error)) {
             return -1;
         }
-        fd = connect_one(AF_VSOCK, (struct sockaddr *)&svm, sizeof(svm), &err);
+        fd = connect_one(AF_VSOCK, (struct sockaddr *)&svm, sizeof(svm),
+                         give_up, &err);
         break;
     case NBD_ADDRESS_FD:
         fd = fcntl(address->fd, F_DUPFD_CLOEXEC, 3);
         err = errno;
         break;
     case NBD_ADDRESS_INET:
-        return connect_inet(address, error);
+        return connect_inet(address, give_up, error);
     }
     if (fd < 0) {
         set_errno(error, err, "connect to", address);
@@ -312,7 +352,8 @@ static bool is_stale_socket(const char *path, const struct sockaddr_un *sun,
     if (path[0] == '@' || lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
         return false;
     }
-    fd = connect_one(AF_UNIX, (const struct sockaddr *)sun, length, &err);
+    fd = connect_one(AF_UNIX, (const struct sockaddr *)sun, length, NULL,
+                     &err);
     if (fd >= 0) {
         close(fd);
         return false;

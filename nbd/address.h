@@ -42,8 +42,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(NbdAddress, nbd_address_free)
 /* "PATH" or "HOST:PORT", for messages.  Caller frees. */
 char *nbd_address_text(const NbdAddress *address);
 
-/* A connected blocking socket, or -1.  "Failed to connect to 'ADDR': ..." */
-int nbd_address_connect(const NbdAddress *address, GError **error);
+/*
+ * A connected blocking socket, or -1.  "Failed to connect to 'ADDR': ..."
+ * give_up is asked ten times a second whether to go on waiting for a host
+ * that does not answer; NULL: until the kernel gives up.
+ */
+int nbd_address_connect(const NbdAddress *address, bool (*give_up)(void),
+                        GError **error);
 
 /*
  * Listening sockets, one per resolved address, as an array of int; NULL on

@@ -162,7 +162,7 @@ GPtrArray *nbd_client_list(const NbdAddress *address, NbdTlsCreds *tls,
                        .compact_only = true };
     NbdStream stream;
     bool ok;
-    int fd = nbd_address_connect(address, error);
+    int fd = nbd_address_connect(address, NULL, error);
 
     if (fd < 0) {
         return NULL;

@@ -153,13 +153,19 @@ static void set_stream(Link *link, int fd)
     g_mutex_unlock(&link->lock);
 }
 
-/* The link is nobody else's: link->connecting. */
+/* The link is nobody else's: link->connecting, or not open yet. */
 static bool link_connect(Link *link, bool first, GError **error)
 {
     NbdClient *client = link->client;
     NbdHandshake h;
     bool ok;
-    int fd = nbd_address_connect(client->address, error);
+    int fd;
+
+    if (nbd_clients_winding_up()) {
+        g_set_error(error, NBD_ERROR, ECANCELED, "the program ends");
+        return false;
+    }
+    fd = nbd_address_connect(client->address, nbd_clients_winding_up, error);
 
     if (fd < 0) {
         return false;
@@ -700,6 +706,23 @@ int nbd_client_status(NbdClient *client, uint64_t offset, uint64_t bytes,
 
 /* ---- Opening and closing --------------------------------------------------- */
 
+/* The link is new; nbd_client_look() may give it up meanwhile. */
+static bool connect_new(Link *link, bool first, GError **error)
+{
+    bool ok;
+
+    g_mutex_lock(&link->lock);
+    link->connecting = true;
+    g_mutex_unlock(&link->lock);
+    ok = link_connect(link, first, error);
+    g_mutex_lock(&link->lock);
+    link->connecting = false;
+    link->up = ok;
+    link->broken = false;
+    g_mutex_unlock(&link->lock);
+    return ok;
+}
+
 static bool connect_first(NbdClient *client, GError **error)
 {
     gint64 until = g_get_monotonic_time() +
@@ -707,15 +730,38 @@ static bool connect_first(NbdClient *client, GError **error)
 
     for (;;) {
         g_autoptr(GError) local = NULL;
-        if (link_connect(&client->links[0], true, &local)) {
+        if (connect_new(&client->links[0], true, &local)) {
             return true;
         }
-        if (g_get_monotonic_time() >= until) {
+        if (g_get_monotonic_time() >= until || nbd_clients_winding_up()) {
             g_propagate_error(error, g_steal_pointer(&local));
             return false;
         }
         g_usleep(MIN(G_TIME_SPAN_SECOND / 4,
                      MAX(until - g_get_monotonic_time(), 1)));
+    }
+}
+
+/* As many as the server and the user want; fewer if they cannot be had. */
+static void connect_more(NbdClient *client)
+{
+    unsigned wanted = client->info.flags & NBD_FLAG_CAN_MULTI_CONN
+                          ? MIN(client->params.connections, MAX_LINKS) : 1;
+
+    for (unsigned n = 1; n < wanted; n++) {
+        Link *link = &client->links[n];
+
+        link_init(link, client);
+        nbd_client_unregister(client);
+        client->nlinks = n + 1;
+        nbd_client_register(client);
+        if (!connect_new(link, false, NULL)) {
+            nbd_client_unregister(client);
+            client->nlinks = n;
+            nbd_client_register(client);
+            link_clear(link);
+            return;
+        }
     }
 }
 
@@ -736,23 +782,12 @@ NbdClient *nbd_client_open(const NbdClientParams *params, GError **error)
     }
     client->nlinks = 1;
     link_init(&client->links[0], client);
+    nbd_client_register(client);
     if (!connect_first(client, error)) {
         nbd_client_close(client);
         return NULL;
     }
-    client->links[0].up = true;
-    while (client->info.flags & NBD_FLAG_CAN_MULTI_CONN &&
-           client->nlinks < MIN(p->connections, MAX_LINKS)) {
-        Link *link = &client->links[client->nlinks];
-        link_init(link, client);
-        if (!link_connect(link, false, NULL)) {
-            link_clear(link);
-            break;
-        }
-        link->up = true;
-        client->nlinks++;
-    }
-    nbd_client_register(client);
+    connect_more(client);
     return client;
 }
 

@@ -75,8 +75,8 @@ int nbd_client_status(NbdClient *client, uint64_t offset, uint64_t bytes,
 
 /*
  * The program ends (true): requests do not wait for a lost server any more,
- * and a connection on which calls wait and nothing is heard for five seconds
- * is given up; all that comes later fails with -EIO.  False: as before.
+ * nobody opens a disk, and a connection on which calls or its handshake wait
+ * and nothing is heard for five seconds is given up; all that comes later fails with -EIO.  False: as before.
  */
 void nbd_clients_wind_up(bool on);
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -308,6 +309,52 @@ def test_silent_server():
             server.process.send_signal(signal.SIGCONT)
             client.kill()
             client.wait()
+
+
+def opening(held, kind, **server):
+    """blockdev-add waits for a server that is not there, or says nothing."""
+    for more in ({}, {"open-timeout": 100}):
+        d = held.new(f"{kind}: opens {server} {more}", kind)
+        d.qmp.send(json.dumps({
+            "execute": "blockdev-add",
+            "arguments": dict(driver="nbd", export="t", server=server,
+                              **{"node-name": "t"}, **more)}))
+
+
+def test_opening():
+    with tempfile.TemporaryDirectory() as where, Held() as held, \
+            socket.socket(socket.AF_UNIX) as mute, \
+            socket.socket(socket.AF_UNIX) as no_room, \
+            socket.socket() as full:
+        # Connections to it wait in the backlog: nobody greets them.
+        path = os.path.join(where, "mute")
+        mute.bind(path)
+        mute.listen(64)
+        # Nor does it take more of them: connect() gets no answer at all,
+        # as from a host that is gone.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        crowded = os.path.join(where, "crowded")
+        no_room.bind(crowded)
+        no_room.listen(0)
+        fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+            unix = socket.socket(socket.AF_UNIX)
+            unix.setblocking(False)
+            unix.connect_ex(crowded)
+            fillers += [filler, unix]
+        host, port = full.getsockname()
+        for kind in ("system", "daemon"):
+            opening(held, kind, type="unix", path=path)
+            opening(held, kind, type="unix", path=crowded)
+            opening(held, kind, type="inet", host=host, port=str(port))
+        time.sleep(0.5)
+        held.end("signal")
+        for filler in fillers:
+            filler.close()
 
 
 run_tests(dict(globals()))
