@@ -374,6 +374,16 @@ void gdb_stub_free(GdbStub *stub)
     g_free(stub);
 }
 
+void gdb_stub_forked(GdbStub *stub)
+{
+    close(stub->listener);
+    close(stub->wake[0]);
+    close(stub->wake[1]);
+    if (stub->client >= 0) {
+        close(stub->client);
+    }
+}
+
 bool gdb_stub_connected(const GdbStub *stub)
 {
     GdbStub *s = (GdbStub *)stub;

@@ -106,6 +106,9 @@ GdbStub *gdb_stub_new(const char *where, const GdbTarget *target, void *opaque,
 /* Disconnects and frees; the target's callbacks are no longer called. */
 void gdb_stub_free(GdbStub *stub);
 
+/* In a forked child, where its thread is not: lets go of the descriptors. */
+void gdb_stub_forked(GdbStub *stub);
+
 /* Whether a debugger is connected. */
 bool gdb_stub_connected(const GdbStub *stub);
 

@@ -581,6 +581,16 @@ int address_map_shmdt(AddressMap *map, uint64_t address)
     return result;
 }
 
+void address_map_fork_begin(AddressMap *map)
+{
+    g_mutex_lock(&map->lock);
+}
+
+void address_map_fork_end(AddressMap *map)
+{
+    g_mutex_unlock(&map->lock);
+}
+
 int address_map_prot(AddressMap *map, uint64_t address)
 {
     int prot = -1;

@@ -75,6 +75,10 @@ int64_t address_map_shmat(AddressMap *map, int id, uint64_t address, int flags,
                           bool low);
 int address_map_shmdt(AddressMap *map, uint64_t address);
 
+/* Around fork(): nobody else is within a change. */
+void address_map_fork_begin(AddressMap *map);
+void address_map_fork_end(AddressMap *map);
+
 /* Guest protection of the page, or -1 when nothing is mapped there. */
 int address_map_prot(AddressMap *map, uint64_t address);
 

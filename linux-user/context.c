@@ -50,14 +50,12 @@ static void context_free(gpointer data)
 /* Exchanges everything that belongs to a flow of control. */
 static void exchange(E2kCpu *a, E2kCpu *b)
 {
-    E2kCpu old_a = *a;
-    E2kCpu old_b = *b;
+    E2kCpu old_a;
 
-    *a = old_b;
-    *b = old_a;
+    hw_stack_copy_state(&old_a, a);
+    hw_stack_copy_state(a, b);
+    hw_stack_copy_state(b, &old_a);
     /* What belongs to the thread, not to the flow. */
-    hw_stack_keep_identity(a, &old_a);
-    hw_stack_keep_identity(b, &old_b);
     memcpy(a->g, old_a.g, sizeof(a->g));
     memcpy(a->g_tags, old_a.g_tags, sizeof(a->g_tags));
     a->upsr = old_a.upsr;

@@ -490,6 +490,21 @@ int debug_signal(UserThread *thread, int number)
     return chosen;
 }
 
+void debug_fork_begin(void)
+{
+    g_mutex_lock(&debug.lock);
+}
+
+void debug_fork_end(bool child)
+{
+    if (child && debug.stub) {
+        gdb_stub_forked(debug.stub);
+        debug.stub = NULL;
+        debug.halted = false;
+    }
+    g_mutex_unlock(&debug.lock);
+}
+
 void debug_exiting(int status, bool by_signal)
 {
     if (debug.stub) {

@@ -29,6 +29,10 @@ CpuExit debug_run(UserThread *thread);
  */
 int debug_signal(UserThread *thread, int number);
 
+/* Around fork(): the child is not debugged. */
+void debug_fork_begin(void);
+void debug_fork_end(bool child);
+
 /* The process is about to end. */
 void debug_exiting(int status, bool by_signal);
 

@@ -34,14 +34,9 @@ bool hw_stack_at_bottom(const E2kCpu *cpu)
     return cpu->frame <= cpu->frames;
 }
 
-void hw_stack_keep_identity(E2kCpu *cpu, const E2kCpu *own)
+void hw_stack_copy_state(E2kCpu *to, const E2kCpu *from)
 {
-    cpu->tcg = own->tcg;
-    cpu->jit = own->jit;
-    cpu->engine = own->engine;
-    cpu->interp = own->interp;
-    cpu->opaque = own->opaque;
-    cpu->stop_request = own->stop_request;
+    memcpy(to, from, CPU_STATE_BYTES);
 }
 
 void hw_stack_pop(E2kCpu *cpu)

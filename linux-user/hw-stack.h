@@ -18,10 +18,11 @@
 void hw_stack_pop(E2kCpu *cpu);
 
 /*
- * After a CPU's state was overwritten by another's: puts back what belongs
- * to the CPU itself (engine state, embedder), not to the flow of control.
+ * The state of a CPU, without what belongs to it as a host object (engine
+ * state, which other threads look at under the engine's locks; embedder).
  */
-void hw_stack_keep_identity(E2kCpu *cpu, const E2kCpu *own);
+enum { CPU_STATE_BYTES = offsetof(E2kCpu, tcg) };
+void hw_stack_copy_state(E2kCpu *to, const E2kCpu *from);
 
 /*
  * Bytes of the chain or the procedure stack in memory format, from a byte

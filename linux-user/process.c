@@ -360,6 +360,7 @@ UserProcess *process_new(const UserOptions *options, char **argv, char **envp,
     g_mutex_init(&process->signal_lock);
     g_mutex_init(&process->threads_lock);
     g_mutex_init(&process->contexts_lock);
+    g_mutex_init(&process->fork_gate);
     program = elf_open(options->program, error);
     if (!program) {
         *status = access(options->program, F_OK) < 0 ? STATUS_NOT_FOUND
@@ -417,6 +418,11 @@ static void answer_call(UserThread *thread)
         ptrace_syscall_stop(thread, true);
     }
     thread->in_call = true;
+    if (G_UNLIKELY(thread->process->forking)) {
+        /* One that forks needs all locks at once: let it have them. */
+        g_mutex_lock(&thread->process->fork_gate);
+        g_mutex_unlock(&thread->process->fork_gate);
+    }
     syscall_dispatch(thread);
     thread->in_call = false;
     if (ptrace_active(thread)) {

@@ -101,6 +101,8 @@ struct UserProcess {
     GMutex contexts_lock;
     GHashTable *contexts;     /* key (stack top) -> UserContext * */
     uint64_t next_hw_stack;
+    GMutex fork_gate;         /* held by the thread that forks */
+    volatile bool forking;    /* system calls wait at the gate */
     volatile int parking;     /* tid for which all others stand still, or 0 */
 };
 

@@ -295,6 +295,19 @@ static Tracee *tracee_of(pid_t pid, bool make)
     return tracee;
 }
 
+void ptrace_fork_begin(void)
+{
+    g_mutex_lock(&tracees_lock);
+}
+
+void ptrace_fork_end(bool child)
+{
+    if (child && tracees) {
+        g_hash_table_remove_all(tracees);
+    }
+    g_mutex_unlock(&tracees_lock);
+}
+
 static void forget_tracee(pid_t pid)
 {
     g_mutex_lock(&tracees_lock);

@@ -59,6 +59,10 @@ void ptrace_forking(UserThread *thread, bool is_vfork, int exit_signal);
 void ptrace_forked(UserThread *thread, int child);
 void ptrace_vfork_done(UserThread *thread, int child);
 
+/* Around fork(): the tracer's lock; the child traces nobody. */
+void ptrace_fork_begin(void);
+void ptrace_fork_end(bool child);
+
 /* Around execve: the variable for the new emulator, and its first stop. */
 #define PTRACE_VARIABLE "E2K_USER_TRACED"
 char *ptrace_exec_variable(UserThread *thread);

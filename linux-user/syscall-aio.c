@@ -77,6 +77,16 @@ static bool host_context(uint64_t key, aio_context_t *host)
     return context != NULL;
 }
 
+void aio_fork_begin(void)
+{
+    g_mutex_lock(&aio_lock);
+}
+
+void aio_fork_end(void)
+{
+    g_mutex_unlock(&aio_lock);
+}
+
 int64_t sys_io_setup(UserThread *thread, const uint64_t *args)
 {
     AddressMap *map = thread->process->map;

@@ -97,6 +97,10 @@ int64_t thread_clone(UserThread *thread, uint64_t flags, uint64_t stack_low,
                      uint64_t pidfd);
 void thread_exit(UserThread *thread, int status) G_GNUC_NORETURN;
 
+/* Around fork(): the lock of syscall-aio.c. */
+void aio_fork_begin(void);
+void aio_fork_end(void);
+
 /* exec.c: path has been made a host path; argv and envp are guest arrays. */
 int64_t process_exec(UserThread *thread, int dirfd, const char *path,
                      uint64_t argv, uint64_t envp, int flags);

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "linux-user/debug.h"
 #include "linux-user/hw-stack.h"
 #include "linux-user/ptrace.h"
 #include "linux-user/signal.h"
@@ -87,10 +88,11 @@ void thread_free(UserThread *thread)
 /* The child's CPU: the parent's state on stacks of its own. */
 static void copy_cpu(E2kCpu *child, const E2kCpu *parent)
 {
-    E2kCpu own = *child;
+    E2kCpu own;
     size_t window = 2 * parent->wsz;
 
-    *child = *parent;
+    hw_stack_copy_state(&own, child);
+    hw_stack_copy_state(child, parent);
     child->regs = own.regs;
     child->reg_tags = own.reg_tags;
     child->n_regs = own.n_regs;
@@ -104,8 +106,6 @@ static void copy_cpu(E2kCpu *child, const E2kCpu *parent)
     child->pcsp_size = own.pcsp_size;
     child->regs_mapped = own.regs_mapped;
     child->frames_mapped = own.frames_mapped;
-    hw_stack_keep_identity(child, &own);
-    child->stop_request = 0;
     child->win = own.regs;
     child->win_tags = own.reg_tags;
     child->frame = own.frames;
@@ -235,13 +235,51 @@ static int64_t clone_thread(UserThread *thread, uint64_t flags,
     return start_thread(thread, child, &start);
 }
 
-/* In a forked child: this thread is the only one. */
+/*
+ * fork() copies memory as it is: all locks are held meanwhile, in the order of
+ * the README, so that no structure is half changed and no lock is another
+ * thread's in the child.  (The C library does the same for its own.)  The gate
+ * keeps others from taking them again and again meanwhile: they are not fair.
+ */
+static void fork_begin(UserProcess *process)
+{
+    g_mutex_lock(&process->fork_gate);
+    process->forking = true;
+    debug_fork_begin();
+    g_mutex_lock(&process->contexts_lock);
+    g_mutex_lock(&process->threads_lock);
+    g_mutex_lock(&process->signal_lock);
+    ptrace_fork_begin();
+    aio_fork_begin();
+    engine_fork_begin();
+    address_map_fork_begin(process->map);
+}
+
+static void fork_end(UserThread *thread, bool child)
+{
+    UserProcess *process = thread->process;
+
+    address_map_fork_end(process->map);
+    engine_fork_end(child ? thread->cpu : NULL);
+    aio_fork_end();
+    ptrace_fork_end(child);
+    g_mutex_unlock(&process->signal_lock);
+    g_mutex_unlock(&process->threads_lock);
+    g_mutex_unlock(&process->contexts_lock);
+    debug_fork_end(child);
+    process->forking = false;
+    g_mutex_unlock(&process->fork_gate);
+}
+
+/*
+ * In a forked child: this thread is the only one.  What the others had stays
+ * allocated: one of them may have been making or freeing it just then.
+ */
 static void become_only_thread(UserThread *thread)
 {
     UserProcess *process = thread->process;
 
-    g_mutex_init(&process->threads_lock);
-    g_mutex_init(&process->signal_lock);
+    process->parking = 0;
     g_ptr_array_set_size(process->threads, 0);
     g_ptr_array_add(process->threads, thread);
     thread->tid = (int)syscall(SYS_gettid);
@@ -266,16 +304,19 @@ static int64_t fork_process(UserThread *thread, uint64_t flags,
         return -errno;
     }
     ptrace_forking(thread, flags & CLONE_VFORK, exit_signal);
+    fork_begin(thread->process);
     child = fork();
     if (child < 0) {
         int error = errno;
 
+        fork_end(thread, false);
         if (gate[0] >= 0) {
             close(gate[0]);
             close(gate[1]);
         }
         return -error;
     }
+    fork_end(thread, child == 0);
     if (child == 0) {
         become_only_thread(thread);
         if (gate[0] >= 0) {

@@ -65,6 +65,22 @@ void engine_invalidate(uint64_t address, uint64_t size_bytes)
 #endif
 }
 
+void engine_fork_begin(void)
+{
+#ifdef E2K_HAVE_JIT
+    jit_fork_begin();
+#endif
+    jit_count_fork(true);
+}
+
+void engine_fork_end(E2kCpu *cpu)
+{
+    jit_count_fork(false);
+#ifdef E2K_HAVE_JIT
+    jit_fork_end(cpu);
+#endif
+}
+
 void engine_report(void)
 {
     jit_count_report();

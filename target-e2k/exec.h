@@ -59,6 +59,14 @@ void cpu_request_stop(E2kCpu *cpu);
  */
 void engine_invalidate(uint64_t address, uint64_t size_bytes);
 
+/*
+ * Around fork(): begin holds the engines' locks, so that no other thread is
+ * within a change; end lets them go.  In the child, whose only thread runs
+ * cpu, the other CPUs are forgotten (cpu NULL: in the parent).
+ */
+void engine_fork_begin(void);
+void engine_fork_end(E2kCpu *cpu);
+
 /* What a log item asks to be told at the end; for ways out of the process that
  * do not run exit handlers. */
 void engine_report(void);

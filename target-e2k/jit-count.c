@@ -84,6 +84,15 @@ static gint by_count(gconstpointer a, gconstpointer b)
     return x->count < y->count ? 1 : x->count > y->count ? -1 : 0;
 }
 
+void jit_count_fork(bool begin)
+{
+    if (begin) {
+        g_mutex_lock(&lock);
+    } else {
+        g_mutex_unlock(&lock);
+    }
+}
+
 void jit_count_report(void)
 {
     if (!log_on(LOG_INTERP)) {

@@ -23,4 +23,7 @@ void jit_count(E2kCpu *cpu, JitReason reason);
 /* Writes the table to the log, once. */
 void jit_count_report(void);
 
+/* Around fork(): holds the counters' lock, or lets it go. */
+void jit_count_fork(bool begin);
+
 #endif

@@ -40,8 +40,10 @@ enum {
     MXCSR_FLAGS = 0x3f,
 };
 
-/* Guards translation and the histories. */
+/* Guards translation and the histories.  The turnstile comes first: who has it
+ * (a thread that forks) gets the lock next, however busy the others are. */
 static GMutex translate_lock;
+static GMutex translate_turnstile;
 static GHashTable *histories;
 
 /* ------------------------------------------------------------------------
@@ -191,9 +193,16 @@ static RegionKey site_key(const E2kCpu *cpu, const Site *site)
     return (RegionKey){ trans_space(cpu) | site->ip, site->geo };
 }
 
+static void lock_translation(void)
+{
+    g_mutex_lock(&translate_turnstile);
+    g_mutex_unlock(&translate_turnstile);
+    g_mutex_lock(&translate_lock);
+}
+
 static TcgRegion *translate(E2kCpu *cpu, RegionKey key)
 {
-    g_mutex_lock(&translate_lock);
+    lock_translation();
     TcgRegion *region = trans_translate(
         cpu, key, 1, g_hash_table_lookup(histories, &key));
     g_mutex_unlock(&translate_lock);
@@ -234,7 +243,7 @@ static const TcgRegion *resolve(void *opaque, uint64_t ip, uint64_t bits)
 
 static void replace_region(E2kCpu *cpu, RegionKey key)
 {
-    g_mutex_lock(&translate_lock);
+    lock_translation();
     note_guard_failure(cpu, key);
     trans_translate(cpu, key, 1, g_hash_table_lookup(histories, &key));
     g_mutex_unlock(&translate_lock);
@@ -481,6 +490,20 @@ bool jit_init(const EngineConfig *config, GError **error)
     g_clear_pointer(&histories, g_hash_table_destroy);
     histories = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
     return tcg_init(&tcg, error);
+}
+
+void jit_fork_begin(void)
+{
+    g_mutex_lock(&translate_turnstile);
+    g_mutex_lock(&translate_lock);
+    tcg_fork_begin();
+}
+
+void jit_fork_end(E2kCpu *cpu)
+{
+    tcg_fork_end(cpu != NULL, cpu && cpu->tcg.cpu ? cpu : NULL);
+    g_mutex_unlock(&translate_lock);
+    g_mutex_unlock(&translate_turnstile);
 }
 
 void jit_cpu_free(E2kCpu *cpu)

@@ -26,6 +26,10 @@ CpuExit jit_run(E2kCpu *cpu);
 /* Releases the engine's private state of one CPU (cpu_free()). */
 void jit_cpu_free(E2kCpu *cpu);
 
+/* See engine_fork_begin(). */
+void jit_fork_begin(void);
+void jit_fork_end(E2kCpu *cpu);
+
 /* engine_invalidate(), engine_handle_fault() of ENGINE_JIT. */
 void jit_invalidate(uint64_t address, uint64_t size_bytes);
 bool jit_handle_fault(void *ucontext, uintptr_t host_address, bool write);

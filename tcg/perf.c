@@ -85,6 +85,28 @@ void perf_init(void)
     }
 }
 
+/* A forked child has files of its own; perf knows the parent's code there,
+ * too, so the map begins as a copy. */
+void perf_forked(void)
+{
+    g_autofree char *theirs = g_strdup_printf("/tmp/perf-%d.map", getppid());
+    g_autofree char *text = NULL;
+    size_t size = 0;
+
+    if (map_file) {
+        fclose(map_file);
+        map_file = NULL;
+    }
+    if (dump_file) {
+        fclose(dump_file);
+        dump_file = NULL;
+    }
+    perf_init();
+    if (map_file && g_file_get_contents(theirs, &text, &size, NULL)) {
+        fwrite(text, 1, size, map_file);
+    }
+}
+
 static void dump_load(const uint8_t *code, size_t bytes, const char *name)
 {
     size_t name_bytes = strlen(name) + 1;

@@ -280,6 +280,7 @@ static const int8_t x86_pinned_regs[IR_MAX_PINNED] = {RBX, R12, R13};
 
 /* Names code for perf(1), when asked for. */
 void perf_init(void);
+void perf_forked(void);
 bool perf_on(void);
 void perf_add(const char *name, const void *code, size_t bytes);
 

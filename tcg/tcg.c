@@ -103,6 +103,24 @@ void tcg_cpu_free(void *cpu)
     g_mutex_unlock(&tcg_lock);
 }
 
+void tcg_fork_begin(void)
+{
+    g_mutex_lock(&tcg_lock);
+}
+
+void tcg_fork_end(bool child, void *cpu)
+{
+    if (child) {
+        /* Nobody will ever say that the others have left generated code. */
+        tcg_cpus = cpu ? tcg_of(cpu) : NULL;
+        if (cpu) {
+            tcg_cpus->next = NULL;
+        }
+        perf_forked();
+    }
+    g_mutex_unlock(&tcg_lock);
+}
+
 /* --- running ------------------------------------------------------------------ */
 
 /* Guest accesses are relative to GS when guest addresses are not the host's;

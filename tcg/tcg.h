@@ -133,6 +133,9 @@ bool tcg_opt_enabled(unsigned opt);
 /* Sets up a CPU's part; cpu is the structure the offsets are relative to. */
 void tcg_cpu_init(void *cpu);
 void tcg_cpu_free(void *cpu);
+/* Around fork(): no change is under way; the child knows one CPU, or none. */
+void tcg_fork_begin(void);
+void tcg_fork_end(bool child, void *cpu);
 /*
  * Results of tcg_run(): what ir_exit() was given (0 .. 255), or one of these.
  */
