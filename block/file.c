@@ -189,6 +189,18 @@ static bool setup_locking(BlockNode *node, FileState *s, json_t *options,
     return true;
 }
 
+bool block_aio_flags(const char *engine, unsigned *flags)
+{
+    unsigned flag = !strcmp(engine, "threads")    ? BLOCK_OPEN_AIO_THREADS
+                    : !strcmp(engine, "native")   ? BLOCK_OPEN_AIO_NATIVE
+                    : !strcmp(engine, "io_uring") ? BLOCK_OPEN_AIO_URING : 0;
+
+    if (flag) {
+        *flags = (*flags & ~(unsigned)BLOCK_OPEN_AIO_MASK) | flag;
+    }
+    return flag != 0;
+}
+
 /* Which engine: the option decides, else the flags, else what is faster. */
 static bool choose_engine(BlockNode *node, FileState *s, json_t *options,
                           GError **error)

@@ -89,6 +89,9 @@ typedef enum BlockOpenFlags {
     BLOCK_OPEN_NO_MAP = 1 << 17, /* files: see block/file-map.h */
 } BlockOpenFlags;
 
+/* "threads", "native" or "io_uring" into flags; false: none of them. */
+bool block_aio_flags(const char *engine, unsigned *flags);
+
 /* Flags of read and write requests. */
 typedef enum BlockRequestFlags {
     BLOCK_REQ_FUA = 1 << 0,         /* durable before it returns */

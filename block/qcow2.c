@@ -364,7 +364,7 @@ static bool open_named_data_file(Qcow2 *s, GError **error)
         s->node->flags & (BLOCK_OPEN_RDWR | BLOCK_OPEN_AUTO_RDONLY |
                           BLOCK_OPEN_DIRECT | BLOCK_OPEN_NO_FLUSH |
                           BLOCK_OPEN_UNMAP | BLOCK_OPEN_FORCE_SHARE |
-                          BLOCK_OPEN_AIO_MASK);
+                          BLOCK_OPEN_AIO_MASK | BLOCK_OPEN_NO_MAP);
     json_t *plain = json_pack("{s:s, s:s}", "driver", "file", "filename",
                               path);
     g_autoptr(BlockNode) child =

@@ -113,7 +113,13 @@ int img_bench(int argc, char **argv)
             ok = parse_count(optarg, "queue depth", 1, INT32_MAX, &depth);
             break;
         case 'n':
+            block_aio_flags("native", &c.image.flags);
+            break;
         case 'i':
+            ok = block_aio_flags(optarg, &c.image.flags);
+            if (!ok) {
+                tool_error("Invalid aio option: %s", optarg);
+            }
             break;
         case 'o':
             ok = tool_parse_size(optarg, &b.offset);

@@ -174,7 +174,7 @@ const ImgCommand img_commands[] = {
       HELP_IMAGE HELP_U HELP_Q HELP_T
       "  -c COUNT           number of requests (75000)\n"
       "  -d DEPTH           requests in parallel (64)\n"
-      "  -i AIO, -n         accepted for compatibility; -n: native\n"
+      "  -i AIO, -n         threads, native or io_uring; -n: native\n"
       "  -o OFFSET          start (0)\n"
       "  -s SIZE            bytes of a request (4096)\n"
       "  -S STEP            distance of requests (SIZE)\n"

@@ -38,7 +38,7 @@ typedef struct IoOpenArgs {
 /* Prints why not. */
 bool io_open_image(const char *name, const IoOpenArgs *args);
 /* The words of -i and -d; they print why not. */
-bool io_check_aio(const char *engine);
+bool io_aio_flags(const char *engine, unsigned *flags);
 bool io_discard_flags(const char *mode, unsigned *flags);
 /* Runs one line of commands: 0 or a negative errno. */
 int io_run_line(const char *line);

@@ -81,12 +81,9 @@ bool io_open_image(const char *name, const IoOpenArgs *a)
     return io_image != NULL;
 }
 
-bool io_check_aio(const char *engine)
+bool io_aio_flags(const char *engine, unsigned *flags)
 {
-    static const char *const engines[] = { "threads", "native", "io_uring",
-                                           NULL };
-
-    if (g_strv_contains(engines, engine)) {
+    if (block_aio_flags(engine, flags)) {
         return true;
     }
     tool_error("Invalid aio option: %s", engine);
@@ -160,9 +157,10 @@ static int cmd_open(int argc, char **argv)
             a.temporary = true;
             break;
         case 'k':
+            io_aio_flags("native", &a.flags);
             break;
         case 'i':
-            if (!io_check_aio(optarg)) {
+            if (!io_aio_flags(optarg, &a.flags)) {
                 return -EINVAL;
             }
             break;

@@ -77,7 +77,8 @@ static void print_help(void)
            "  -d, --discard MODE   unmap or ignore\n"
            "  -U, --force-share    open beside other users\n"
            "  -i, --aio ENGINE     threads, native or io_uring\n"
-           "  -m, -k, -T           accepted for compatibility\n"
+           "  -k, --native-aio     the same as -i native\n"
+           "  -m, -T               accepted for compatibility\n"
            "  -h, --help           this text\n"
            "  -V, --version        version\n\n"
            "'%s -c help' lists the commands.\n", tool_name(), tool_name());
@@ -126,12 +127,13 @@ static bool main_option(MainArgs *m, int opt, int *status)
         m->open.image_opts = true;
         return true;
     case 'i':
-        return io_check_aio(optarg);
+        return io_aio_flags(optarg, &m->open.flags);
+    case 'k':
+        return io_aio_flags("native", &m->open.flags);
     case 's':
         m->open.temporary = true;
         return true;
     case 'm':
-    case 'k':
     case 'T':
         return true;
     case 'V':

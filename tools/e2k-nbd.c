@@ -208,14 +208,9 @@ static void take_nocache(NbdToolOptions *o, const char *value)
 
 static void take_aio(NbdToolOptions *o, const char *value)
 {
-    unsigned flag = !strcmp(value, "threads")    ? BLOCK_OPEN_AIO_THREADS
-                    : !strcmp(value, "native")   ? BLOCK_OPEN_AIO_NATIVE
-                    : !strcmp(value, "io_uring") ? BLOCK_OPEN_AIO_URING : 0;
-
-    if (!flag) {
+    if (!block_aio_flags(value, &o->open_flags)) {
         die("Invalid aio mode '%s'", value);
     }
-    o->open_flags = (o->open_flags & ~(unsigned)BLOCK_OPEN_AIO_MASK) | flag;
 }
 
 static void take_discard(NbdToolOptions *o, const char *value)

@@ -37,7 +37,7 @@ static void remove_keys(json_t *options, const char *const *keys)
 typedef struct Drive {
     char *file, *format, *interface, *id, *serial;
     bool read_only, empty;
-    unsigned flags; /* BlockOpenFlags of cache= */
+    unsigned flags; /* BlockOpenFlags of cache=, aio=, discard= */
 } Drive;
 
 static char *take_text(json_t *options, const char *key)
@@ -80,15 +80,13 @@ static bool parse_drive_modes(json_t *flat, Drive *drive, GError **error)
                                  ? take_text(flat, "cache") : NULL;
     g_autofree char *aio = take_text(flat, "aio");
     g_autofree char *discard = take_text(flat, "discard");
-    static const char *const engines[] = { "threads", "native", "io_uring",
-                                           NULL };
 
     drive->flags = BLOCK_OPEN_UNMAP;
     if (cache && !tool_cache_flags(cache, &drive->flags)) {
         g_set_error(error, TOOL_ERROR, 0, "invalid cache option");
         return false;
     }
-    if (aio && !g_strv_contains(engines, aio)) {
+    if (aio && !block_aio_flags(aio, &drive->flags)) {
         g_set_error(error, TOOL_ERROR, 0, "invalid aio option");
         return false;
     }

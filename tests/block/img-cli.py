@@ -176,6 +176,23 @@ def asynchronous():
     img(0, ['No errors were found'], 'check', 'aio.qcow2')
 
 
+def engines():
+    """-i reaches the file: native wants direct access, as in the peer."""
+    img(0, [], 'create', '-q', '-f', 'raw', 'e.raw', '1M')
+    refused = ['it requires cache.direct=on']
+    for flags in (['-i', 'native'], ['-k'], ['-i', 'native', '-t', 'unsafe']):
+        io(1, refused, *flags, '-f', 'raw', '-c', 'read 0 4k', 'e.raw')
+    io(0, [], '-i', 'native', '-i', 'threads', '-f', 'raw', '-c',
+       'read -q 0 4k', 'e.raw')
+    io(0, [], '-i', 'io_uring', '-f', 'raw', '-c', 'read -q 0 4k', 'e.raw')
+    io(1, ['Invalid aio option: x'], '-i', 'x', '-f', 'raw', 'e.raw')
+    io(1, refused, '-c', 'open -i native -o driver=raw e.raw')
+    img(1, refused, 'bench', '-c', '1', '-n', '-f', 'raw', 'e.raw')
+    img(1, ['Invalid aio option: x'], 'bench', '-i', 'x', '-f', 'raw',
+        'e.raw')
+    img(0, [], 'bench', '-c', '1', '-i', 'io_uring', '-f', 'raw', 'e.raw')
+
+
 def opening():
     img(0, [], 'create', '-q', '-f', 'qcow2', 'open.qcow2', '1M')
     io(0, ['wrote 512/512'], '-c',
@@ -207,7 +224,7 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, opening, damage):
+                 asynchronous, engines, opening, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)
