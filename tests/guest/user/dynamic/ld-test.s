@@ -59,19 +59,6 @@ own_name:
 	.asciz	"ld-linux.so.2"
 	.popsection
 
-	.macro	IF_EQ reg, value, label
-	{
-		cmpedb \reg, \value, %pred0
-	}
-	GOTO_IF %pred0, \label
-	.endm
-	.macro	IF_NE reg, value, label
-	{
-		cmpedb \reg, \value, %pred0
-	}
-	GOTO_IF_NOT %pred0, \label
-	.endm
-
 ! mprotect of the loadable segments: 7, or what the headers say (0).
 	PROC protect			! bias, phdr, phnum, protection
 	{
@@ -402,7 +389,7 @@ own_name:
 	{
 		addd %dr8, 0, %db[0]
 	}
-	CALL puts
+	CALL put_text
 	PRINT "\n"
 	SYSCALL SYS_exit_group, 127
 	RETURN
