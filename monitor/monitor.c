@@ -60,8 +60,6 @@ static GMutex lock;
 static GCond queue_changed;
 static GQueue requests = G_QUEUE_INIT; /* lock */
 static bool stopping;                  /* lock */
-static bool busy;                      /* lock: a command runs */
-static GPtrArray *held_events;         /* lock: until its reply is out */
 static GPtrArray *sessions;            /* lock; borrowed */
 static GPtrArray *monitors;            /* of Monitor; set-up, then I/O thread */
 static GMainContext *context;
@@ -240,12 +238,7 @@ void monitor_event(const char *name, json_t *data)
         json_object_set_new(event, "data", data);
     }
     g_mutex_lock(&lock);
-    if (busy && !strcmp(name, "SHUTDOWN")) {
-        /* Who asks for the end hears the answer first. */
-        g_ptr_array_add(held_events, event);
-    } else {
-        tell_all(event);
-    }
+    tell_all(event);
     g_mutex_unlock(&lock);
 }
 
@@ -395,16 +388,11 @@ static gpointer dispatch_main(gpointer unused)
             g_cond_wait(&queue_changed, &lock);
             continue;
         }
-        busy = true;
         g_mutex_unlock(&lock);
         if (!__atomic_load_n(&r->session->closed, __ATOMIC_ACQUIRE)) {
             run_request(r);
         }
         g_mutex_lock(&lock);
-        busy = false;
-        while (held_events->len) {
-            tell_all(g_ptr_array_steal_index(held_events, 0));
-        }
         r->session->queued--;
         if (r->session->queued == QUEUE_LIMIT - 1 || r->session->eof) {
             run_in_io_thread(input_resume, r->session);
@@ -660,7 +648,6 @@ void monitor_start(void)
 {
     g_mutex_lock(&lock);
     sessions = g_ptr_array_new();
-    held_events = g_ptr_array_new();
     g_mutex_unlock(&lock);
     context = g_main_context_new();
     loop = g_main_loop_new(context, FALSE);

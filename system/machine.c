@@ -297,6 +297,21 @@ void machine_request_shutdown(Machine *machine, ShutdownReason reason,
     g_mutex_unlock(&machine->lock);
 }
 
+bool machine_wait_end_told(Machine *machine, int64_t timeout_us)
+{
+    int64_t until = g_get_monotonic_time() + timeout_us;
+    bool told;
+
+    g_mutex_lock(&machine->lock);
+    while (!machine->end_told &&
+           g_cond_wait_until(&machine->changed, &machine->lock, until)) {
+        /* woken for something else */
+    }
+    told = machine->end_told;
+    g_mutex_unlock(&machine->lock);
+    return told;
+}
+
 void machine_reset(Machine *machine)
 {
     for (guint i = 0; i < machine->devices->len; i++) {
@@ -372,5 +387,9 @@ int machine_loop(Machine *machine, bool start)
         tell(machine, MACHINE_EVENT_GUEST_PANICKED);
     }
     tell(machine, MACHINE_EVENT_SHUTDOWN);
+    g_mutex_lock(&machine->lock);
+    machine->end_told = true;
+    g_cond_broadcast(&machine->changed);
+    g_mutex_unlock(&machine->lock);
     return machine->exit_status;
 }

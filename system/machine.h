@@ -90,6 +90,7 @@ struct Machine {
     ShutdownReason shutdown; /* NONE: none requested */
     bool shutdown_paused;    /* no_shutdown: to be told by the loop */
     ShutdownReason last_reason; /* of either, for listeners */
+    bool end_told;           /* listeners know of the last shutdown */
     int exit_status;
     GArray *listeners;
     void (*powerdown)(void *opaque); /* power button of the board, or NULL */
@@ -137,6 +138,9 @@ void machine_remove_listener(Machine *machine, MachineListener *listener,
 void machine_request_reset(Machine *machine);
 void machine_request_shutdown(Machine *machine, ShutdownReason reason,
                               int exit_status);
+/* Waits until listeners were told of it, for at most so long; true if they
+ * were.  Not from a CPU thread. */
+bool machine_wait_end_told(Machine *machine, int64_t timeout_us);
 /* As machine_stop(), without waiting. */
 void machine_request_stop(Machine *machine, RunState state);
 /* The same, and debug_report() when all CPUs have stopped. */

@@ -57,9 +57,13 @@ static bool op_powerdown(void *opaque, GError **error)
     return true;
 }
 
+#define END_TOLD_US 5000000
+
+/* As clients know it: the event SHUTDOWN comes before the reply. */
 static void op_quit(void *opaque)
 {
     machine_request_shutdown(opaque, SHUTDOWN_HOST_QMP_QUIT, 0);
+    machine_wait_end_told(opaque, END_TOLD_US);
 }
 
 static json_t *op_query_cpus(void *opaque)
