@@ -116,6 +116,37 @@ static json_t *protocol_options(const char *filename, GError **error)
     return nested;
 }
 
+bool block_expand_filename(json_t *options, const BlockDriver *driver,
+                           GError **error)
+{
+    json_t *filename = json_object_get(options, "filename");
+    json_t *given = json_object_get(options, "file");
+    json_t *file;
+
+    if (!json_is_string(filename) || (given && !json_is_object(given)) ||
+        (driver->flags & BLOCK_DRIVER_PROTOCOL)) {
+        return true;
+    }
+    for (const BlockOption *o = driver->options; o && o->name; o++) {
+        if (!strcmp(o->name, "filename")) {
+            return true;
+        }
+    }
+    file = protocol_options(json_string_value(filename), error);
+    if (!file) {
+        return false;
+    }
+    if (given) {
+        json_t *merged = block_options_merge(file, given);
+
+        json_decref(file);
+        file = merged;
+    }
+    json_object_set_new(options, "file", file);
+    json_object_del(options, "filename");
+    return true;
+}
+
 /* ---- Opening ------------------------------------------------------------ */
 
 static const char *driver_of(json_t *options)
@@ -286,9 +317,11 @@ out:
 BlockNode *block_node_open_image_opts(const char *text, unsigned flags,
                                       GError **error)
 {
-    json_t *options = block_options_parse_any(text, "driver", error);
+    json_t *flat = block_options_parse_any(text, "driver", error);
+    json_t *options = flat ? block_options_nest(flat, error) : NULL;
     BlockNode *node = NULL;
 
+    json_decref(flat);
     if (!options) {
         return NULL;
     }

@@ -107,24 +107,6 @@ void block_node_set_write_threshold(BlockNode *node, uint64_t bytes)
     block_core(node)->write_threshold = bytes;
 }
 
-bool block_snapshot_find(BlockNode *node, const char *id, const char *name)
-{
-    g_autofree BlockSnapshot *list = NULL;
-    size_t n = 0;
-
-    if (!node->driver->snapshot_list ||
-        !node->driver->snapshot_list(node, &list, &n, NULL)) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if ((!id || !strcmp(list[i].id, id)) &&
-            (!name || !strcmp(list[i].name, name))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void block_node_stats(BlockNode *node, BlockNodeStats *stats)
 {
     const BlockGate *gate = &block_core(node)->gate;

@@ -46,7 +46,9 @@ typedef struct BlockNodeStats {
 } BlockNodeStats;
 void block_node_stats(BlockNode *node, BlockNodeStats *stats);
 
-/* Does the image have this snapshot?  id or name may be NULL. */
-bool block_snapshot_find(BlockNode *node, const char *id, const char *name);
+/* What QMP says about a snapshot of the image, NULL if it has none such.  id
+ * or name may be NULL.  New reference. */
+json_t *block_snapshot_info(BlockNode *node, const char *id,
+                            const char *name);
 
 #endif

@@ -166,6 +166,9 @@ BlockNode *block_node_from_ref(json_t *ref, unsigned flags, GError **error);
 BlockNode *block_open_probed(json_t *file_options, const char *format,
                              json_t *options, unsigned flags,
                              GError **error);
+/* A format's or filter's "filename" is its file's: options changes so. */
+bool block_expand_filename(json_t *options, const BlockDriver *driver,
+                           GError **error);
 /* Opens the backing image the header or options name; sets node->backing. */
 bool block_open_backing(BlockNode *node, json_t *options, GError **error);
 

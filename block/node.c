@@ -451,6 +451,9 @@ BlockNode *block_node_open(json_t *options, unsigned flags, GError **error)
         g_set_error(error, BLOCK_ERROR, ELOOP, "Too many nested images");
         goto out;
     }
+    if (!block_expand_filename(nested, driver, error)) {
+        goto out;
+    }
     depth++;
     node = block_node_build(driver, name, nested, flags, error);
     depth--;

@@ -679,6 +679,29 @@ static int finish(Check *c)
     return qcow2_update_incompat(s, 0, clear);
 }
 
+/* Tells all that is wrong, then what is done about it. */
+static int compare_and_fix(Check *c)
+{
+    BlockCheckResult before = *c->result;
+    unsigned fix = c->fix;
+
+    c->fix = 0;
+    compare_all(c);
+    c->fix = fix;
+    if (c->rebuild && (fix & BLOCK_FIX_ERRORS)) {
+        return rebuild_and_compare(c);
+    }
+    if (c->rebuild && fix) {
+        fprintf(stderr, "ERROR need to rebuild refcount structures\n");
+        return -EIO;
+    }
+    if (fix && (c->result->leaks || c->result->corruptions)) {
+        *c->result = before;
+        compare_all(c);
+    }
+    return 0;
+}
+
 static int run(Check *c)
 {
     Qcow2 *s = c->s;
@@ -704,18 +727,9 @@ static int run(Check *c)
     }
     c->rebuild = s->header.reftable_clusters == 0;
     count_everything(c, true);
-    if (!c->rebuild || !(c->fix & BLOCK_FIX_ERRORS)) {
-        compare_all(c);
-    }
-    if (c->rebuild && c->fix) {
-        if (!(c->fix & BLOCK_FIX_ERRORS)) {
-            fprintf(stderr, "ERROR need to rebuild refcount structures\n");
-            return -EIO;
-        }
-        ret = rebuild_and_compare(c);
-        if (ret < 0) {
-            return ret;
-        }
+    ret = compare_and_fix(c);
+    if (ret < 0) {
+        return ret;
     }
     if (c->fix) {
         ret = qcow2_settle(s);

@@ -148,6 +148,10 @@ static bool check_create(Create *c, GError **error)
         return FAIL(EINVAL, "Backing file and data-file-raw cannot be used "
                     "at the same time");
     }
+    if (c->data_file_raw && c->prealloc == BLOCK_PREALLOC_OFF) {
+        /* Everything in the raw file is the guest's, so all must be mapped. */
+        c->prealloc = BLOCK_PREALLOC_METADATA;
+    }
     if (c->has_data_file && c->version == 0) {
         return NEEDS_V3("External data files are only supported with");
     }

@@ -279,6 +279,10 @@ bool qcow2_truncate(BlockNode *node, uint64_t size, bool exact,
         }
         return shrink(s, size, error);
     }
+    if (prealloc == BLOCK_PREALLOC_OFF &&
+        (s->header.autoclear & QCOW2_AUTOCLEAR_RAW_DATA)) {
+        prealloc = BLOCK_PREALLOC_METADATA; /* as its raw file maps it */
+    }
     return size == s->header.size || grow(s, size, prealloc, error);
 }
 

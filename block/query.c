@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/dirty-bitmap.h"
+#include "block/monitor-nodes.h"
 #include "block/node-int.h"
 
 static void set_string(json_t *object, const char *key, const char *value)
@@ -15,6 +16,40 @@ static void set_string(json_t *object, const char *key, const char *value)
         json_object_set_new(object, key,
                             json ? json : json_string("(invalid UTF-8)"));
     }
+}
+
+static json_t *snapshot_info(const BlockSnapshot *snapshot)
+{
+    json_t *one = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", snapshot->id, "name",
+        snapshot->name, "vm-state-size", (json_int_t)snapshot->vm_state_size,
+        "date-sec", (json_int_t)snapshot->date_sec, "date-nsec",
+        (json_int_t)snapshot->date_nsec, "vm-clock-sec",
+        (json_int_t)(snapshot->vm_clock_ns / 1000000000), "vm-clock-nsec",
+        (json_int_t)(snapshot->vm_clock_ns % 1000000000));
+
+    if (snapshot->icount != UINT64_MAX) {
+        json_object_set_new(one, "icount", json_integer(snapshot->icount));
+    }
+    return one;
+}
+
+json_t *block_snapshot_info(BlockNode *node, const char *id, const char *name)
+{
+    g_autofree BlockSnapshot *list = NULL;
+    size_t n = 0;
+
+    if (!node->driver->snapshot_list ||
+        !node->driver->snapshot_list(node, &list, &n, NULL)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if ((!id || !strcmp(list[i].id, id)) &&
+            (!name || !strcmp(list[i].name, name))) {
+            return snapshot_info(&list[i]);
+        }
+    }
+    return NULL;
 }
 
 static json_t *snapshot_list(BlockNode *node)
@@ -29,18 +64,7 @@ static json_t *snapshot_list(BlockNode *node)
     }
     array = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_t *one = json_pack(
-            "{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "id", list[i].id, "name",
-            list[i].name, "vm-state-size", (json_int_t)list[i].vm_state_size,
-            "date-sec", (json_int_t)list[i].date_sec, "date-nsec",
-            (json_int_t)list[i].date_nsec, "vm-clock-sec",
-            (json_int_t)(list[i].vm_clock_ns / 1000000000), "vm-clock-nsec",
-            (json_int_t)(list[i].vm_clock_ns % 1000000000));
-
-        if (list[i].icount != UINT64_MAX) {
-            json_object_set_new(one, "icount", json_integer(list[i].icount));
-        }
-        json_array_append_new(array, one);
+        json_array_append_new(array, snapshot_info(&list[i]));
     }
     return array;
 }

@@ -45,6 +45,9 @@ typedef struct MonitorSnapshot {
 bool monitor_snapshot_prepare(json_t *args, bool sync, MonitorSnapshot *s,
                               GError **error);
 void monitor_snapshot_undo(MonitorSnapshot *s);
+extern const QmpArg monitor_internal_snapshot_args[];
+/* The node that has it now, or NULL. */
+BlockNode *monitor_internal_snapshot(json_t *args, GError **error);
 void monitor_snapshot_done(MonitorSnapshot *s);
 extern const QmpArg monitor_snapshot_args[];
 extern const QmpArg monitor_snapshot_sync_args[];

@@ -31,11 +31,39 @@ static bool known_driver(json_t *args, GError **error)
     return true;
 }
 
+/* "filename" is for protocols here; command lines may be laxer. */
+static bool no_format_filename(json_t *options, GError **error)
+{
+    const BlockDriver *driver = qmp_str(options, "driver")
+                                    ? block_driver_find(qmp_str(options,
+                                                                "driver"))
+                                    : NULL;
+    bool named = driver && (driver->flags & BLOCK_DRIVER_PROTOCOL);
+    const char *key;
+    json_t *value;
+
+    for (const BlockOption *o = driver ? driver->options : NULL;
+         o && o->name; o++) {
+        named |= !strcmp(o->name, "filename");
+    }
+    if (driver && !named && json_object_get(options, "filename")) {
+        g_set_error(error, MONITOR_ERROR, 0,
+                    "Parameter 'filename' is unexpected");
+        return false;
+    }
+    json_object_foreach(options, key, value) {
+        if (json_is_object(value) && !no_format_filename(value, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static json_t *run_add(void *opaque, json_t *args, GError **error)
 {
     BlockNode *node;
 
-    if (!known_driver(args, error)) {
+    if (!known_driver(args, error) || !no_format_filename(args, error)) {
         return NULL;
     }
     if (!qmp_str(args, "node-name")) {
@@ -213,6 +241,7 @@ bool monitor_snapshot_prepare(json_t *args, bool sync, MonitorSnapshot *s,
     const char *device = sync ? qmp_str(args, "device") : node_name;
     BlockNode *old = block_node_lookup(device, node_name, error);
     BlockNode *overlay;
+    unsigned perm, shared;
 
     memset(s, 0, sizeof(*s));
     if (!old || !block_node_check_job(old, error)) {
@@ -231,11 +260,12 @@ bool monitor_snapshot_prepare(json_t *args, bool sync, MonitorSnapshot *s,
     if (!overlay) {
         return false;
     }
-    if (block_node_backing(overlay)) {
+    block_node_perms(overlay, &perm, &shared);
+    if (perm & BLOCK_PERM_CONSISTENT_READ) {
+        g_set_error(error, MONITOR_ERROR, 0, "The overlay is already in use");
+    } else if (block_node_backing(overlay)) {
         g_set_error(error, MONITOR_ERROR, 0,
                     "The overlay already has a backing image");
-    } else if (block_node_has_backend(overlay)) {
-        g_set_error(error, MONITOR_ERROR, 0, "The overlay is already in use");
     } else if (!(block_node_driver(overlay)->flags & BLOCK_DRIVER_BACKING)) {
         g_set_error(error, MONITOR_ERROR, 0,
                     "The overlay does not support backing images");
@@ -387,7 +417,7 @@ static json_t *run_set_iothread(void *opaque, json_t *args, GError **error)
     return NULL;
 }
 
-static const QmpArg internal_snapshot_args[] = {
+const QmpArg monitor_internal_snapshot_args[] = {
     { "device", QMP_STR },
     { "name", QMP_STR },
     { NULL },
@@ -400,35 +430,56 @@ static const QmpArg delete_internal_args[] = {
     { NULL },
 };
 
-static json_t *run_internal_snapshot(void *opaque, json_t *args,
-                                     GError **error)
+BlockNode *monitor_internal_snapshot(json_t *args, GError **error)
 {
     const char *device = qmp_str(args, "device");
     const char *name = qmp_str(args, "name");
-    BlockNode *node;
-    const BlockDriver *driver;
+    BlockNode *node = block_node_lookup(device, device, error);
+    const BlockDriver *driver = node ? block_node_driver(node) : NULL;
+    BlockSnapshot snapshot = { .icount = UINT64_MAX };
+    gint64 now = g_get_real_time();
+    bool ok;
 
-    block_graph_lock();
-    node = block_node_lookup(device, device, error);
-    driver = node ? block_node_driver(node) : NULL;
-    if (node && !driver->snapshot_create) {
+    if (!node) {
+        return NULL;
+    }
+    if (!driver->snapshot_create) {
         g_set_error(error, MONITOR_ERROR, 0, "Block format '%s' used by "
                     "device '%s' does not support feature 'internal "
                     "snapshots'", driver->name, device);
-    } else if (node && block_snapshot_find(node, NULL, name)) {
+        return NULL;
+    }
+    if (!*name) {
+        g_set_error(error, MONITOR_ERROR, 0, "Name is empty");
+        return NULL;
+    }
+    json_t *twin = block_snapshot_info(node, NULL, name);
+
+    if (twin) {
+        json_decref(twin);
         g_set_error(error, MONITOR_ERROR, 0, "Snapshot with name '%s' "
                     "already exists on device '%s'", name, device);
-    } else if (node) {
-        BlockSnapshot snapshot = { .icount = UINT64_MAX };
-        gint64 now = g_get_real_time();
-
-        g_strlcpy(snapshot.name, name, sizeof(snapshot.name));
-        snapshot.date_sec = now / G_USEC_PER_SEC;
-        snapshot.date_nsec = now % G_USEC_PER_SEC * 1000;
-        block_node_drain_begin(node);
-        driver->snapshot_create(node, &snapshot, error);
-        block_node_drain_end(node);
+        return NULL;
     }
+    if (block_node_is_read_only(node)) {
+        g_set_error(error, MONITOR_ERROR, 0, "Device '%s' is read only",
+                    device);
+        return NULL;
+    }
+    g_strlcpy(snapshot.name, name, sizeof(snapshot.name));
+    snapshot.date_sec = now / G_USEC_PER_SEC;
+    snapshot.date_nsec = now % G_USEC_PER_SEC * 1000;
+    block_node_drain_begin(node);
+    ok = driver->snapshot_create(node, &snapshot, error);
+    block_node_drain_end(node);
+    return ok ? node : NULL;
+}
+
+static json_t *run_internal_snapshot(void *opaque, json_t *args,
+                                     GError **error)
+{
+    block_graph_lock();
+    monitor_internal_snapshot(args, error);
     block_graph_unlock();
     return NULL;
 }
@@ -439,6 +490,7 @@ static json_t *run_delete_internal(void *opaque, json_t *args, GError **error)
     const char *id = qmp_str(args, "id");
     const char *name = qmp_str(args, "name");
     BlockNode *node;
+    json_t *info = NULL;
 
     if (!id && !name) {
         g_set_error(error, MONITOR_ERROR, 0,
@@ -447,17 +499,21 @@ static json_t *run_delete_internal(void *opaque, json_t *args, GError **error)
     }
     block_graph_lock();
     node = block_node_lookup(device, device, error);
-    if (node && !block_snapshot_find(node, id, name)) {
+    info = node ? block_snapshot_info(node, id, name) : NULL;
+    if (node && !info) {
         g_set_error(error, MONITOR_ERROR, 0, "Snapshot with id '%s' and name "
                     "'%s' does not exist on device '%s'", id ? id : "(null)",
                     name ? name : "(null)", device);
     } else if (node) {
         block_node_drain_begin(node);
-        block_node_driver(node)->snapshot_delete(node, id, name, error);
+        if (!block_node_driver(node)->snapshot_delete(node, id, name,
+                                                      error)) {
+            g_clear_pointer(&info, json_decref);
+        }
         block_node_drain_end(node);
     }
     block_graph_unlock();
-    return NULL;
+    return info;
 }
 
 const QmpCommand monitor_node_commands[] = {
@@ -468,7 +524,7 @@ const QmpCommand monitor_node_commands[] = {
     { "blockdev-snapshot", monitor_snapshot_args, run_snapshot },
     { "blockdev-snapshot-sync", monitor_snapshot_sync_args,
       run_snapshot_sync },
-    { "blockdev-snapshot-internal-sync", internal_snapshot_args,
+    { "blockdev-snapshot-internal-sync", monitor_internal_snapshot_args,
       run_internal_snapshot },
     { "blockdev-snapshot-delete-internal-sync", delete_internal_args,
       run_delete_internal },

@@ -7,6 +7,7 @@
  */
 #include "monitor/block-commands-int.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "block/driver.h"
@@ -33,6 +34,7 @@ struct Action {
     HBitmap *backup;
     bool was_enabled;
     MonitorSnapshot snapshot;
+    BlockNode *snapshot_of; /* an internal one; drained, so it stays */
     BlockJob *job;
     BlockJobTransaction *group; /* borrowed; NULL: individual */
     BlockNode *drained;         /* own reference */
@@ -155,6 +157,26 @@ static void undo_snapshot(Action *a)
     monitor_snapshot_undo(&a->snapshot);
 }
 
+static bool prepare_internal_snapshot(Action *a, GError **error)
+{
+    a->snapshot_of = monitor_internal_snapshot(a->data, error);
+    return a->snapshot_of != NULL;
+}
+
+static void undo_internal_snapshot(Action *a)
+{
+    const char *name = qmp_str(a->data, "name");
+    g_autoptr(GError) error = NULL;
+
+    block_node_drain_begin(a->snapshot_of);
+    if (!block_node_driver(a->snapshot_of)->snapshot_delete(
+            a->snapshot_of, NULL, name, &error)) {
+        fprintf(stderr, "Snapshot '%s' of node '%s' stays: %s\n", name,
+                block_node_name(a->snapshot_of), error->message);
+    }
+    block_node_drain_end(a->snapshot_of);
+}
+
 /* ---- Jobs --------------------------------------------------------------- */
 
 static bool prepare_blockdev_backup(Action *a, GError **error)
@@ -209,6 +231,9 @@ static const ActionType action_types[] = {
     { "blockdev-snapshot", monitor_snapshot_args, .node_arg = "node",
       .prepare = prepare_snapshot, .commit = commit_snapshot,
       .undo = undo_snapshot },
+    { "blockdev-snapshot-internal-sync", monitor_internal_snapshot_args,
+      .node_arg = "device", .prepare = prepare_internal_snapshot,
+      .undo = undo_internal_snapshot },
     { "blockdev-snapshot-sync", monitor_snapshot_sync_args,
       .prepare = prepare_snapshot_sync, .commit = commit_snapshot,
       .undo = undo_snapshot },

@@ -198,6 +198,29 @@ def opening():
     io(0, ['wrote 512/512'], '-c',
        'open -o driver=qcow2,file.align=512 blkdebug::open.qcow2',
        '-c', 'write 0 512')
+    # A format's file name is that of its file; a format may be probed.
+    for opts in ('driver=qcow2,filename=open.qcow2',
+                 'driver=raw,file.driver=qcow2,file.filename=open.qcow2',
+                 'file.filename=open.qcow2,cache.direct=off'):
+        io(0, [], '-c', 'read -q -P 0xcd 0 512', '--image-opts', opts)
+    io(0, [], '-c', 'open -o driver=copy-on-read,file.driver=qcow2 '
+       'open.qcow2', '-c', 'read -q -P 0xcd 0 512')
+
+
+def compressing():
+    """The filter stores whole clusters compressed, parts of them too."""
+    opts = ('driver=compress,file.driver=qcow2,file.file.driver=file,'
+            'file.file.filename=')
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'comp.qcow2', '2M')
+    io(0, [], '-c', 'write -q -P 1 0 192k', '-c', 'write -q -P 2 400000 5',
+       '--image-opts', opts + 'comp.qcow2')
+    io(0, [], '-c', 'read -q -P 1 0 192k', '-c', 'read -q -P 2 400000 5',
+       '-c', 'read -q -P 0 400005 5', 'comp.qcow2')
+    img(0, ['"compressed-clusters": 4'], 'check', '--output=json',
+        'comp.qcow2')
+    img(0, [], 'create', '-q', '-f', 'raw', 'comp.raw', '2M')
+    io(1, ['Compression is not supported for this drive'], '-c', 'read 0 1',
+       '--image-opts', opts.replace('qcow2', 'raw') + 'comp.raw')
 
 
 def damage():
@@ -212,8 +235,18 @@ def damage():
     img(2, ['ERROR cluster 5 refcount=0 reference=1',
             'Leaked cluster 9 refcount=1 reference=0',
             '1 leaked clusters were found'], 'check', 'bad.qcow2')
-    img(0, ['The following inconsistencies were found and repaired:',
+    img(0, ['ERROR cluster 5 refcount=0 reference=1',
+            'Rebuilding refcount structure',
+            'The following inconsistencies were found and repaired:',
             'No errors were found'], 'check', '-r', 'all', 'bad.qcow2')
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'leak.qcow2', '1M')
+    with open('leak.qcow2', 'r+b') as f:
+        f.seek(131072 + 2 * 5)
+        f.write(b'\0\1')
+        f.truncate(6 * 65536)
+    img(0, ['Leaked cluster 5 refcount=1 reference=0\n'
+            'Repairing cluster 5 refcount=1 reference=0\n'],
+        'check', '-r', 'leaks', 'leak.qcow2')
     img(0, [], 'check', '-q', 'bad.qcow2')
     with open('bad.qcow2', 'r+b') as f:
         f.write(b'nothing')
@@ -224,7 +257,7 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, engines, opening, damage):
+                 asynchronous, engines, opening, compressing, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)

@@ -154,6 +154,37 @@ def test_read_only_image(program):
                 d.qmp.event("BLOCK_EXPORT_DELETED", id="x")
 
 
+def test_transaction_internal_snapshot(program):
+    """Made, and taken away again when a later action fails."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path)
+            add(d, path)
+
+            def names():
+                node = [n for n in d.cmd("query-named-block-nodes")
+                        if n["node-name"] == "n"][0]
+                return [s["name"] for s in node["image"].get("snapshots", [])]
+
+            def snapshot(name):
+                return {"type": "blockdev-snapshot-internal-sync",
+                        "data": {"device": "n", "name": name}}
+
+            d.cmd("transaction", actions=[snapshot("a")])
+            assert names() == ["a"], names()
+            d.fails("Transaction aborted using Abort action", "transaction",
+                    actions=[snapshot("b"), {"type": "abort", "data": {}}])
+            d.fails("Snapshot with name 'a' already exists on device 'n'",
+                    "transaction", actions=[snapshot("c"), snapshot("a")])
+            assert names() == ["a"], names()
+            gone = d.cmd("blockdev-snapshot-delete-internal-sync",
+                         device="n", name="a")
+            assert gone["name"] == "a" and gone["id"] == "1", gone
+            assert names() == [], names()
+        check(path)
+
+
 def test_transaction_keeps_stored(program):
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, "a.qcow2")
