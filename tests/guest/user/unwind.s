@@ -1,11 +1,21 @@
-! Hardware-stack calls: setjmp and longjmp, backtraces, raw access, coroutines.
+! Hardware-stack calls: setjmp and longjmp, backtraces, raw access, coroutines;
+! with 64- and 32-bit pointers.
 
 	.include "lib.inc"
 
-	.equ	UC_LINK, 8
-	.equ	UC_STACK, 16
-	.equ	UC_SIGMASK, 1616
+	.equ	UC_LINK, WORD
+	.equ	UC_STACK, 2 * WORD
+	.equ	UC_STACK_SIZE, UC_STACK + 2 * WORD
+	.ifdef	NARROW
+	.equ	UC_MCONTEXT, 24
+	.else
+	.equ	UC_MCONTEXT, 40
+	.endif
+	.equ	UC_SIGMASK, UC_MCONTEXT + 1576
+	.equ	UC_EXTRA, UC_SIGMASK + 128
+	.equ	EXTRA_FPCR, 12
 	.equ	STACK, 65536
+	.equ	FAST_getcontext, 4
 
 	.pushsection .bss
 	.align	16
@@ -131,6 +141,61 @@ middle_return:
 	SYSCALL SYS_swapcontext, co_context, main_context, 8
 	GOTO 1b
 
+! A coroutine that ends: what follows is uc_link.
+	PROC short_coroutine		! two arguments
+	{
+		addd 0, co_steps, %dr8
+		subd %dr0, %dr1, %dr9
+	}
+	.ifdef	NARROW			! the data segment is the context's, too
+	{
+		stgdw %r8, 0, %r9
+	}
+	{
+		ldgdw %r8, 0, %dr10
+	}
+	{
+		stw %dr8, 4, %r10
+	}
+	.else
+	{
+		std %dr8, 0, %dr9
+	}
+	.endif
+	RETURN
+
+! Sets up co_context: its stack, its argument block of one word.
+	PROC set_up_context		! link
+	{
+		addd 0, co_context, %dr8
+		addd 0, co_stack, %dr9
+	}
+	{
+		addd 0, STACK, %dr10
+	}
+	.ifdef	NARROW
+	{
+		stw %dr8, UC_STACK, %r9
+	}
+	{
+		stw %dr8, UC_STACK_SIZE, %r10
+	}
+	{
+		stw %dr8, UC_LINK, %r0
+	}
+	.else
+	{
+		std %dr8, UC_STACK, %dr9
+	}
+	{
+		std %dr8, UC_STACK_SIZE, %dr10
+	}
+	{
+		std %dr8, UC_LINK, %dr0
+	}
+	.endif
+	RETURN
+
 	PROC main
 	! setjmp and longjmp
 	{
@@ -168,7 +233,7 @@ middle_return:
 	}
 	CHECK_EQ %dr8, 2, "two return addresses above"
 	{
-		ldd %dr9, 0, %dr10
+		LOAD_POINTER %dr9, 0, %dr10
 		addd 0, main, %dr11
 	}
 	{
@@ -207,17 +272,10 @@ middle_return:
 
 	! coroutines
 	{
-		addd 0, co_context, %dr8
-		addd 0, co_stack, %dr9
-	}
-	{
-		std %dr8, UC_STACK, %dr9
-		addd 0, STACK, %dr10
-	}
-	{
-		std %dr8, UC_STACK + 16, %dr10
+		addd 0, 0, %db[0]
 		addd 0, co_args, %dr11
 	}
+	CALL set_up_context
 	{
 		addd 0, 10, %dr12
 	}
@@ -247,6 +305,84 @@ middle_return:
 	}
 	CHECK_EQ %dr2, 30, "the coroutine made three steps"
 	CHECK_EQ %dr20, 0x4321, "registers of main are as they were"
+	{
+		addd 0, main_context, %db[0]
+	}
+	CALL set_up_context
+	{
+		addd 0, 100, %dr12
+		addd 0, 58, %dr13
+	}
+	{
+		std %dr11, 0, %dr12
+	}
+	{
+		std %dr11, 8, %dr13
+	}
+	SYSCALL SYS_makecontext, co_context, short_coroutine, 16, co_args, 8
+	{
+		addd %db[0], 0, %dr0
+		addd 0, co_context, %dr8
+	}
+	CHECK_EQ %dr0, 0, "makecontext for the same stack"
+	{
+		ldw %dr8, UC_EXTRA + EXTRA_FPCR, %dr0
+		ldd %dr8, UC_SIGMASK, %dr1
+	}
+	{
+		andnd %dr0, 0x40, %dr0
+	}
+	CHECK_EQ %dr0, 0x33f, "it fills in the floating-point state"
+	CHECK_EQ %dr1, 0, "and the mask"
+	SYSCALL SYS_swapcontext, main_context, co_context, 8
+	{
+		addd %db[0], 0, %dr0
+		addd 0, co_steps, %dr8
+	}
+	CHECK_EQ %dr0, 0, "a coroutine that ends comes back through uc_link"
+	{
+		ldw %dr8, 0, %dr0
+		ldw %dr8, 4, %dr1
+	}
+	CHECK_EQ %dr0, 42, "both of its arguments had arrived"
+	.ifdef	NARROW
+	CHECK_EQ %dr1, 42, "it could use the data segment"
+	.endif
+
+	! where we are
+	{
+		addd 0, FAST_getcontext, %db[0]
+		addd 0, main_context, %db[1]
+		addd 0, 8, %db[2]
+		sdisp %ctpr1, ENTRY_FAST
+		nop 4
+	}
+	{
+		call %ctpr1, wbs = 12
+	}
+	{
+		addd %db[0], 0, %dr0
+		addd 0, main_context, %dr8
+		rrd %sbr, %dr9
+	}
+	CHECK_EQ %dr0, 0, "getcontext"
+	{
+		ldd %dr8, UC_MCONTEXT + 32, %dr0
+	}
+	{
+		subd %dr0, %dr9, %dr0
+	}
+	CHECK_EQ %dr0, 0, "the key is the top of the stack"
+	SYSCALL SYS_freecontext, main_context
+	{
+		addd %db[0], 0, %dr0
+	}
+	CHECK_EQ %dr0, -16, "the own context cannot be freed"
+	SYSCALL SYS_swapcontext, main_context, co_context, 4
+	{
+		addd %db[0], 0, %dr0
+	}
+	CHECK_EQ %dr0, -22, "masks have 8 bytes"
 	SYSCALL SYS_freecontext, co_context
 	{
 		addd %db[0], 0, %dr0
