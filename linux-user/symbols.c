@@ -1,12 +1,13 @@
 /*
- * Symbol lookup in mapped ELF files.  The file is mapped whole and every
- * offset in it is checked, since it may have changed or be hostile.
+ * Symbol lookup in mapped ELF files of either class.  elf-view.h checks every
+ * offset in them, since they may have changed or be hostile.
  */
 #include "linux-user/symbols.h"
 
 #include <elf.h>
 #include <inttypes.h>
-#include <string.h>
+
+#include "target-e2k/elf-view.h"
 
 typedef struct Search {
     uint64_t address;
@@ -33,64 +34,39 @@ static void visit(const AddressRange *range, void *data)
     }
 }
 
-static bool inside(gsize size, uint64_t offset, uint64_t length)
+static void consider(const ElfViewSymbol *symbols, unsigned count,
+                     uint64_t bias, uint64_t address,
+                     const ElfViewSymbol **best)
 {
-    return offset <= size && length <= size - offset;
+    for (unsigned i = 0; i < count; i++) {
+        const ElfViewSymbol *s = &symbols[i];
+
+        if ((s->type == STT_NOTYPE || s->type == STT_FUNC) &&
+            s->section != SHN_UNDEF && *s->name &&
+            s->value + bias <= address &&
+            (!*best || s->value >= (*best)->value)) {
+            *best = s;
+        }
+    }
 }
 
-/* The nearest function symbol at or below value; NULL when there is none. */
+/* The nearest function symbol at or below address; NULL when there is none. */
 static char *nearest(const char *bytes, gsize size, uint64_t bias,
                      uint64_t address)
 {
-    const Elf64_Ehdr *header = (const void *)bytes;
-    const char *best = NULL;
-    uint64_t best_value = 0;
+    g_autoptr(ElfView) view = elf_view_new((const uint8_t *)bytes, size, NULL);
+    const ElfViewSymbol *best = NULL;
 
-    if (size < sizeof(*header) || header->e_shentsize != sizeof(Elf64_Shdr) ||
-        !inside(size, header->e_shoff,
-                (uint64_t)header->e_shnum * sizeof(Elf64_Shdr))) {
+    if (!view) {
         return NULL;
     }
-    if (header->e_type == ET_EXEC) {
+    if (view->type == ET_EXEC) {
         bias = 0;
     }
-    for (unsigned i = 0; i < header->e_shnum; i++) {
-        Elf64_Shdr section;
-        Elf64_Shdr strings;
-
-        memcpy(&section, bytes + header->e_shoff + i * sizeof(section),
-               sizeof(section));
-        if ((section.sh_type != SHT_SYMTAB && section.sh_type != SHT_DYNSYM) ||
-            section.sh_link >= header->e_shnum ||
-            !inside(size, section.sh_offset, section.sh_size)) {
-            continue;
-        }
-        memcpy(&strings,
-               bytes + header->e_shoff + section.sh_link * sizeof(strings),
-               sizeof(strings));
-        if (!inside(size, strings.sh_offset, strings.sh_size) ||
-            !strings.sh_size ||
-            bytes[strings.sh_offset + strings.sh_size - 1] != '\0') {
-            continue;
-        }
-        for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= section.sh_size;
-             at += sizeof(Elf64_Sym)) {
-            Elf64_Sym symbol;
-
-            memcpy(&symbol, bytes + section.sh_offset + at, sizeof(symbol));
-            if (symbol.st_shndx != SHN_UNDEF &&
-                symbol.st_name < strings.sh_size &&
-                ELF64_ST_TYPE(symbol.st_info) <= STT_FUNC &&
-                ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT &&
-                bytes[strings.sh_offset + symbol.st_name] &&
-                symbol.st_value + bias <= address &&
-                symbol.st_value + bias >= best_value) {
-                best = bytes + strings.sh_offset + symbol.st_name;
-                best_value = symbol.st_value + bias;
-            }
-        }
-    }
-    return best ? g_strdup_printf("%s+0x%" PRIx64, best, address - best_value)
+    consider(view->symbols, view->n_symbols, bias, address, &best);
+    consider(view->dynsyms, view->n_dynsyms, bias, address, &best);
+    return best ? g_strdup_printf("%s+0x%" PRIx64, best->name,
+                                  address - (best->value + bias))
                 : NULL;
 }
 

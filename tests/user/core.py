@@ -214,6 +214,11 @@ def main():
             process, cores = run(user, program, engine, directory, None)
             check(process.returncode == -signal.SIGSEGV and len(cores) == 1,
                   "a program with threads leaves a core file", process)
+            frames = [line.split()[2].split("+")[0]
+                      for line in process.stderr.splitlines()
+                      if line.startswith("#")]
+            check(frames == ["dies", "main", "_start"],
+                  "the report's backtrace has names", process.stderr)
             look_at_threads(Core(cores[0]), program, wide)
             if shutil.which("readelf"):
                 text = subprocess.run(["readelf", "-n", cores[0]], check=False,
