@@ -85,7 +85,7 @@ def e8c(where):
         g.human("loadvm here")
         if g.command("query-status")["status"] == "paused":
             g.command("cont")
-        g.wait_text("e8c-devices passed")
+        g.wait_text("walk-devices passed")
         g.quit()
     check("e8c: put back to a moment of its walk", True)
 

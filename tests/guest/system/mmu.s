@@ -349,6 +349,15 @@
 	ENTRY level2_devices, 0x80, 0xd0000000 + KERNEL + LARGE
 	ENTRY level2_devices, 0x1f6, 0xfec00000 + KERNEL + LARGE
 	ENTRY level2_devices, 0x1f7, 0xfee00000 + KERNEL + LARGE
+	.ifdef	BOARD
+	ENTRY level3, 2, level2_console + TABLE
+	ENTRY tables2, 2, level2_console + TABLE
+	{
+		addd 0, level2_console, %db[0]
+		addd 0, KERNEL + LARGE, %db[1]
+	}
+	CALL map_console
+	.endif
 	ENTRY tables2, 0, level2 + TABLE
 	ENTRY tables2, 1, level2_test2 + TABLE
 	ENTRY tables2, 3, level2_devices + TABLE
@@ -392,6 +401,10 @@ level2_test2:
 	.skip	PAGE
 level2_devices:
 	.skip	PAGE
+	.ifdef	BOARD
+level2_console:
+	.skip	PAGE
+	.endif
 leaf:
 	.skip	PAGE
 leaf2:

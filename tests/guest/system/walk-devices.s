@@ -1,16 +1,28 @@
-! The walk of a kernel through the e8c board, stages 6 and 7: PCI, messages,
+! The walk of a kernel through a real machine, stages 6 and 7: PCI, messages,
 ! console interrupts, power management, and the root block of an AHCI disk
-! ("system/boot-contract.md" B.3).  It ends by the power-off of the SPMC.
+! ("system/boot-contract.md" B.3).  It ends by the power-off of the SPMC,
+! where there is one.
 !
 ! The disk's first block is that of make-root.py: its magic and sum are
 ! checked.  The last block of the disk is written, flushed and read back.
 
-	.equ	BOARD_E8C, 1
 	.equ	OWN_TRAPS, 1
 	.include "lib.inc"
 	.include "traps.inc"
-	.include "e8c.inc"
+	.include "board.inc"
 	.include "ahci.inc"
+
+! The hub's functions, and the sum of their ids.
+	.ifdef	EPIC
+	.equ	FUNCTIONS, 4 + N_PORTS
+	.equ	IDS, I2C_ID + SERIAL_ID + 0x801a1fff + 0x800e1fff + N_PORTS * 0x80101fff
+	.elseif	BOARD == E2S
+	.equ	FUNCTIONS, 5
+	.equ	IDS, I2C_ID + SERIAL_ID + 2 * 0x801a1fff + 0x80001fff
+	.else
+	.equ	FUNCTIONS, 6 + N_PORTS
+	.equ	IDS, I2C_ID + SERIAL_ID + 2 * 0x801a1fff + 0x80001fff + 0x800e1fff + N_PORTS * 0x80101fff
+	.endif
 
 	.equ	VECTOR_SERIAL, 0x33
 	.equ	VECTOR_MSI, 0x45
@@ -26,10 +38,19 @@
 	CALL scan
 	CALL sizing
 	CALL serial
+	.if	N_PORTS > 0
+	CALL root_port
 	CALL power_timer
+	.endif
 	CALL disk
-	PRINT "e8c-devices passed\n"
-	HUB 12, 0, %dr0
+	PRINT "walk-devices passed\n"
+	.if	BOARD == E2S
+	{
+		addd 0, 0, %dr0
+	}
+	RETURN
+	.else
+	HUB SPMC_DEVICE, 0, %dr0
 	{
 		addd 0, 5 << 10 | 1 << 13, %dr1	! S5, sleep
 	}
@@ -38,7 +59,25 @@
 	}
 1:
 	GOTO 1b
+	.endif
 
+	.if	BOARD == E1CP
+	PROC nbsr				! 6.3: the host bridge
+	{
+		addd 0, HOST_BRIDGE, %dr0
+	}
+	{
+		ldw %dr0, 0, %dr1
+		ldw %dr0, 0x50, %dr2
+	}
+	{
+		ldw %dr0, 0x54, %dr3
+	}
+	CHECK_EQUAL %dr1, 0x801d1fff, "6.3 host bridge"
+	CHECK_EQUAL %dr2, 0, "6.3 where high memory would begin"
+	CHECK_EQUAL %dr3, 4, "6.3 at 16 GiB"
+	RETURN
+	.else
 	PROC nbsr				! 6.1, 6.3
 	{
 		addd 0, NBSR, %dr0
@@ -70,6 +109,7 @@
 	CHECK_EQUAL %dr1, 8, "6.3 configuration space at 8 GiB"
 	CHECK_EQUAL %dr2, 0, "6.2 no I/O translation"
 	RETURN
+	.endif
 
 ! 6.3: every function that must be there, and that all others are absent.
 	PROC scan
@@ -121,8 +161,8 @@
 		cmpedb %dr1, 0x100, %pred1
 	}
 	GOTO_IF_NOT %pred1, 1b
-	CHECK_EQUAL %dr2, 12, "6.3 functions of the hub"
-	CHECK_EQUAL %dr6, 0x80001fff + 6 * 0x80101fff + 0x80181fff + 0x80191fff + 0x801a1fff + 0x801a1fff + 0x800e1fff, "6.3 their ids"
+	CHECK_EQUAL %dr2, FUNCTIONS, "6.3 functions of the hub"
+	CHECK_EQUAL %dr6, IDS, "6.3 their ids"
 	RETURN
 
 ! 6.3: a BAR is sized by writing ones to it, and put back.
@@ -154,7 +194,7 @@
 		andd %dr3, 6, %dr3
 	}
 	CHECK_EQUAL %dr3, 6, "6.3 decoding and mastering are on"
-	CHECK_EQUAL %dr4, 20, "6.3 interrupt line"
+	CHECK_EQUAL %dr4, PIN_SATA, "6.3 interrupt line"
 	{
 		ldw %dr1, 0x10, %dr3
 	}
@@ -172,7 +212,7 @@
 	{
 		ldd %dr3, 0, %dr3
 	}
-	CHECK_EQUAL %dr1, 0x80191fff, "6.5 serial function"
+	CHECK_EQUAL %dr1, SERIAL_ID, "6.5 serial function"
 	CHECK_EQUAL %dr2, %dr3, "6.5 BAR 1 is serial_base"
 	{
 		addd 0, calm_hook, %dr4
@@ -181,7 +221,7 @@
 	{
 		std %dr4, 0, %dr5
 	}
-	IOAPIC_SET 3, VECTOR_SERIAL | 1 << 15
+	PIN_SET PIN_SERIAL, VECTOR_SERIAL | LEVEL
 	{
 		addd %dr2, 0, %db[0]
 	}
@@ -264,9 +304,46 @@ received:
 	.skip	8
 	.popsection
 
+	.if	N_PORTS > 0
+! 6.3, 6.6: a root port is one, with a bus of its own and nothing on it.
+	PROC root_port
+	HUB PORT_DEVICE, 0, %dr0
+	{
+		ldw %dr0, 4, %dr1
+		ldb %dr0, 0x34, %dr2
+		addd 0, 1 << 20, %dr5
+	}
+	{
+		andd %dr1, %dr5, %dr1
+		addd %dr0, %dr2, %dr2
+	}
+	CHECK_EQUAL %dr1, 1 << 20, "6.6 root port: capabilities"
+	{
+		ldb %dr2, 0, %dr3
+		ldh %dr2, 2, %dr4
+	}
+	CHECK_EQUAL %dr3, 0x10, "6.6 root port: PCI Express"
+	CHECK_EQUAL %dr4, 0x42, "6.6 root port: its type"
+	{
+		ldb %dr0, 0x19, %dr1
+		addd 0, CONFIG, %dr2
+	}
+	{
+		cmpedb %dr1, 0, %pred0
+		shld %dr1, BUS_SHIFT, %dr1
+	}
+	GOTO_IF_NOT %pred0, 1f
+	FAIL "6.6 root port: its bus has no number", 1
+1:
+	{
+		ldw %dr2, %dr1, %dr1
+	}
+	CHECK_EQUAL %dr1, 0xffffffff, "6.6 nothing below the root port"
+	RETURN
+
 ! 6.7: the power management timer counts.
 	PROC power_timer
-	HUB 12, 0, %dr0
+	HUB SPMC_DEVICE, 0, %dr0
 	{
 		ldw %dr0, 0x40, %dr1
 		addd 0, 100000, %dr3
@@ -286,13 +363,14 @@ received:
 2:
 	PRINT "ok 6.7 power management timer\n"
 	RETURN
+	.endif
 
 ! 6.4, 6.6, 7: the disk by message-signalled interrupts, then by its pin.
 	PROC disk
 	HUB 3, 0, %dr0
 	{
 		addd %dr0, 0, %db[0]
-		addd 0, 0xfee00000, %db[1]	! CPU 0, from 2.1's register
+		addd 0, MESSAGES, %db[1]
 		addd 0, VECTOR_MSI, %db[2]
 	}
 	CALL ahci_open
@@ -357,9 +435,9 @@ received:
 	CALL ahci_command
 	AWAIT VECTOR_MSI, 4
 	PRINT "ok 7 written and flushed\n"
-	! The same by pin 20, level, and a queued read.
+	! The same by its pin, level, and a queued read.
 	CALL ahci_no_msi
-	IOAPIC_SET 20, VECTOR_SATA | 1 << 15
+	PIN_SET PIN_SATA, VECTOR_SATA | LEVEL
 	{
 		addd 0, buffer, %db[0]
 		addd 0, 0, %db[1]
@@ -379,7 +457,7 @@ received:
 	{
 		ldd %dr4, BLOCK - 8, %dr6
 	}
-	CHECK_EQUAL %dr6, PATTERN, "6.6 queued read, interrupt on pin 20"
+	CHECK_EQUAL %dr6, PATTERN, "6.6 queued read, interrupt by pin"
 	! A read past the end is an error, and the port works on after it.
 	{
 		addd 0, ATA_READ_DMA_EXT, %db[0]

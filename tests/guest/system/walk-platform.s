@@ -1,14 +1,23 @@
-! The walk of a kernel through the e8c board, stage 5: machine description,
+! The walk of a kernel through a real machine, stage 5: machine description,
 ! interrupt controllers, timers ("system/boot-contract.md" B.3).
 
-	.equ	BOARD_E8C, 1
 	.equ	OWN_TRAPS, 1
 	.include "lib.inc"
 	.include "traps.inc"
-	.include "e8c.inc"
+	.include "board.inc"
+	.ifdef	EPIC
+	.equ	VECTOR_TIMER, 0x3e4
+	.equ	KIND_PINS, 11			! of the MP table's entries
+	.equ	KINDS, 0x8ab
+	.equ	VECTOR_SPURIOUS, 0x3ff
+	.equ	PREPIC, NBSR + 0x8000
+	.else
+	.equ	VECTOR_TIMER, 0xef
+	.equ	KIND_PINS, 2
+	.equ	KINDS, 0xaf
+	.endif
 
 	.equ	VECTOR_LT, 0x31
-	.equ	VECTOR_TIMER, 0xef
 	.equ	LT_TICKS, 10000			! 1 ms in units of 100 ns
 
 	.text
@@ -21,10 +30,10 @@
 	CHECK_EQUAL %dr2, 0, "5.1 no device tree: the kernel has its own"
 	CALL code_patching
 	CALL trap_setup
-	CALL discover_ioapic
-	CALL setup_lapic
+	CALL discover_pins
+	CALL setup_local
 	CALL timers
-	PRINT "e8c-platform passed\n"
+	PRINT "walk-platform passed\n"
 	{
 		addd 0, 0, %dr0
 	}
@@ -52,7 +61,7 @@
 	}
 	RETURN
 
-! 5.7: finds processor, IO-APIC, timer and IO link; entries are packed.
+! 5.7: finds processor, IO-APIC or IO-EPIC, timer and IO link; entries are packed.
 	PROC mp_table				! floating structure
 	{
 		ldw %dr0, 0, %dr1
@@ -99,7 +108,7 @@
 	{
 		ldb %dr5, %dr4, %dr5		! its size
 		addd 0, 1, %dr7
-		cmpedb %dr4, 2, %pred0
+		cmpedb %dr4, KIND_PINS, %pred0
 		cmpedb %dr4, 5, %pred1
 	}
 	{
@@ -113,7 +122,7 @@
 	FAIL "5.7 an entry of unknown kind", 1
 2:
 	{
-		ldd %dr2, 8, %dr8 ? %pred0	! IO-APIC
+		ldd %dr2, 8, %dr8 ? %pred0	! the last one
 		ldd %dr2, 8, %dr9 ? %pred1	! timer
 	}
 	{
@@ -124,14 +133,24 @@
 		cmpedb %dr3, 0, %pred3
 	}
 	GOTO_IF_NOT %pred3, 1b
-	CHECK_EQUAL %dr6, 0xaf, "5.7 all kinds of entries"
+	CHECK_EQUAL %dr6, KINDS, "5.7 all kinds of entries"
+	.ifdef	EPIC
+	HUB 2, 1, %dr4
+	{
+		ldw %dr4, 0x1c, %dr4
+	}
+	CHECK_EQUAL %dr8, %dr4, "5.7 IO-EPIC"
+	.elseif	BOARD == E1CP
+	CHECK_EQUAL %dr8, IOAPIC2, "5.7 the second IO-APIC"
+	.else
 	CHECK_EQUAL %dr8, IOAPIC, "5.7 IO-APIC"
+	.endif
 	CHECK_EQUAL %dr9, LT, "5.7 timer"
 	RETURN
 
 	.pushsection .rodata
 mp_sizes:				! by type
-	.byte	20, 8, 16, 8, 8, 16, 24, 40
+	.byte	20, 8, 16, 8, 8, 16, 24, 40, 0, 0, 0, 16
 	.align	8
 	.popsection
 
@@ -201,6 +220,9 @@ patched_end:
 		rwd %dr1, %dibcr
 	}
 	{
+		mmurw %dr1, %ddbcr
+	}
+	{
 		mmurr %trap_count, %dr2
 	}
 	CHECK_EQUAL %dr2, 0, "5.3 TRAP_COUNT"
@@ -238,6 +260,10 @@ patched_end:
 	FAIL "5.11 CLKR does not count", 1
 2:
 	PRINT "ok 5.11 CLKR counts\n"
+	{
+		rrd %sclkm1, %dr2
+	}
+	CHECK_EQUAL %dr2, 0, "5.11 no stable clock is offered"
 	RETURN
 
 	.pushsection .bss
@@ -246,8 +272,126 @@ cellar:
 	.skip	4096
 	.popsection
 
+	.ifdef	EPIC
+! 5.8: through the root bridge's bus number to the IO-EPIC's BAR; pins are
+! reset as a kernel does it.
+	PROC discover_pins
+	{
+		addd 0, ROOT_BRIDGE, %dr1
+	}
+	{
+		ldb %dr1, 8, %dr1
+	}
+	{
+		shrd %dr1, 4, %dr1
+	}
+	CHECK_EQUAL %dr1, 1, "5.8 the bridge is that of an EIOHub"
+	HUB 2, 1, %dr0
+	{
+		ldw %dr0, 0, %dr1
+		ldw %dr0, 0x1c, %dr2
+	}
+	{
+		ldw %dr0, 0x58, %dr4
+	}
+	CHECK_EQUAL %dr1, I2C_ID, "5.8 function 2.1"
+	CHECK_EQUAL %dr4, LT, "5.8 timer base"
+	{
+		ldw %dr2, 4, %dr1
+		ldw %dr2, 0, %dr3
+	}
+	CHECK_EQUAL %dr1, 40 << 16 | 2, "5.8 40 pins, version 2"
+	CHECK_EQUAL %dr3, 1, "5.8 id: the first that is not a CPU's"
+	{
+		addd 0, 40, %dr3
+		addd 0, 1 << 16, %dr4
+		addd 0, 0, %dr6
+	}
+	{
+		addd 0, 1 << 16 | 3 << 12, %dr5
+	}
+1:
+	{
+		stw %dr2, 0x20, %r4
+	}
+	{
+		stw %dr2, 0x20, %r5
+	}
+	{
+		stw %dr2, 0x24, %r6
+	}
+	{
+		stw %dr2, 0x28, %r6
+	}
+	{
+		stw %dr2, 0x2c, %r6
+	}
+	{
+		ldw %dr2, 0x20, %dr7
+		addd %dr2, 4096, %dr2
+		subd %dr3, 1, %dr3
+	}
+	{
+		cmpedb %dr7, %dr4, %pred1
+		cmpedb %dr3, 0, %pred0
+	}
+	GOTO_IF %pred1, 2f
+	FAIL "5.8 a pin is not masked", 1
+2:
+	GOTO_IF_NOT %pred0, 1b
+	RETURN
+
+! 5.9: CEPIC on; PREPIC's interrupts go to it.
+	PROC setup_local
+	LOCAL_SET 0x00, 1 << 10
+	LOCAL_SET 0x2a0, VECTOR_SPURIOUS
+	LOCAL_SET 0x90, 0x3fe
+	LOCAL_GET 0x00, %dr1
+	CHECK_EQUAL %dr1, 0x500, "5.9 CEPIC of the boot CPU is on"
+	LOCAL_SET 0x80, 0
+	LOCAL_GET 0x80, %dr1
+	CHECK_EQUAL %dr1, 0, "5.9 no errors"
+	LOCAL_GET LOCAL_VECT, %dr1
+	CHECK_EQUAL %dr1, VECTOR_SPURIOUS, "5.9 VECT_INTA shows the spurious vector"
+	{
+		addd 0, PREPIC, %dr2
+		addd 0, 0x3f9, %dr3
+	}
+	{
+		stw %dr2, 0x60, %r3
+		addd 0, 0x3c0, %dr3
+		addd 0, 0xc00, %dr4
+	}
+1:
+	{
+		stw %dr2, %dr4, %r3
+	}
+	{
+		ldw %dr2, %dr4, %dr5
+	}
+	CHECK_EQUAL %dr5, %dr3, "5.9 route of an interrupt of the node"
+	{
+		addd %dr3, 1, %dr3
+		addd %dr4, 4, %dr4
+		cmpedb %dr3, 0x3c5, %pred0
+	}
+	GOTO_IF_NOT %pred0, 1b
+	{
+		ldw %dr2, 0x40, %dr5
+	}
+	CHECK_EQUAL %dr5, 0, "5.9 no errors of the node"
+	{
+		addd 0, NBSR, %dr2
+	}
+	{
+		ldw %dr2, 0xb0, %dr5
+	}
+	CHECK_EQUAL %dr5, MESSAGES, "5.9 RT_MSI"
+	RETURN
+
+	.else
 ! 5.8: through the root bridge's bus number to the IO-APIC's address.
-	PROC discover_ioapic
+	PROC discover_pins
 	HUB 2, 1, %dr0
 	{
 		ldw %dr0, 0, %dr1
@@ -257,7 +401,7 @@ cellar:
 		ldw %dr0, 0x44, %dr3
 		ldw %dr0, 0x58, %dr4
 	}
-	CHECK_EQUAL %dr1, 0x80181fff, "5.8 function 2.1"
+	CHECK_EQUAL %dr1, I2C_ID, "5.8 function 2.1"
 	CHECK_EQUAL %dr2, IOAPIC, "5.8 IO-APIC base"
 	CHECK_EQUAL %dr3, 0, "5.8 its high half"
 	CHECK_EQUAL %dr4, LT, "5.8 timer base"
@@ -291,20 +435,58 @@ cellar:
 		cmpedb %dr2, 0x40, %pred0
 	}
 	GOTO_IF_NOT %pred0, 1b
+	.if	BOARD == E1CP
+	{
+		addd 0, HOST_BRIDGE, %dr1
+	}
+	{
+		ldw %dr1, 0x58, %dr1
+	}
+	CHECK_EQUAL %dr1, IOAPIC2, "5.8 base of the second IO-APIC"
+	{
+		addd 0, 1, %dr2
+		addd 0, IOAPIC, %dr4
+	}
+	{
+		stw %dr1, 0, %r2
+		addd 0, 0, %dr5
+	}
+	{
+		ldw %dr1, 0x10, %dr3
+	}
+	{
+		shrd %dr3, 16, %dr3
+		stw %dr1, 0, %r5
+	}
+	CHECK_EQUAL %dr3, 23, "5.8 24 pins"
+	{
+		ldw %dr1, 0x10, %dr3
+		stw %dr4, 0, %r5
+	}
+	{
+		ldw %dr4, 0x10, %dr2
+	}
+	{
+		shrd %dr3, 24, %dr3
+		shrd %dr2, 24, %dr2
+	}
+	CHECK_EQUAL %dr2, 1, "5.8 id of the first"
+	CHECK_EQUAL %dr3, 2, "5.8 id of the second"
+	.endif
 	RETURN
 
-	PROC setup_lapic			! 5.9
-	LAPIC_SET 0xf0, 0x1ff
-	LAPIC_SET 0x350, 0x10700
-	LAPIC_SET 0x360, 0x10400
-	LAPIC_SET 0x370, 0xfe
-	LAPIC_SET 0xe0, -1
-	LAPIC_SET 0xd0, 0x01000000
-	LAPIC_SET 0x80, 0
-	LAPIC_SET 0x280, 0
-	LAPIC_GET 0x280, %dr1
+	PROC setup_local			! 5.9
+	LOCAL_SET 0xf0, 0x1ff
+	LOCAL_SET 0x350, 0x10700
+	LOCAL_SET 0x360, 0x10400
+	LOCAL_SET 0x370, 0xfe
+	LOCAL_SET 0xe0, -1
+	LOCAL_SET 0xd0, 0x01000000
+	LOCAL_SET 0x80, 0
+	LOCAL_SET 0x280, 0
+	LOCAL_GET 0x280, %dr1
 	CHECK_EQUAL %dr1, 0, "5.9 no errors"
-	LAPIC_GET 0xff0, %dr1
+	LOCAL_GET 0xff0, %dr1
 	{
 		addd 0, 0xff, %dr2
 	}
@@ -313,11 +495,12 @@ cellar:
 	}
 	CHECK_EQUAL %dr1, 0xff, "5.9 VECT shows the spurious vector"
 	RETURN
+	.endif
 
 ! 5.10: the first clock event, and the local timer measured against it.
 	PROC timers
 	IRQ_INIT
-	IOAPIC_SET 2, VECTOR_LT
+	PIN_SET 2, VECTOR_LT
 	{
 		addd 0, LT, %dr1
 		addd 0, LT_TICKS << 9, %dr2
@@ -329,13 +512,13 @@ cellar:
 	{
 		stw %dr1, 12, %r2
 	}
-	LAPIC_SET 0x3e0, 0xb			! divide by 1
+	LOCAL_SET LOCAL_TIMER_DIVIDER, 0xb			! divide by 1
 	AWAIT VECTOR_LT, 1
 	PRINT "ok 5.10 LT through pin 2, VECT and EOI\n"
-	LAPIC_SET 0x320, 0x10000 | VECTOR_TIMER
-	LAPIC_SET 0x380, 0x7fffffff
+	LOCAL_SET LOCAL_TIMER_LVT, 0x10000 | VECTOR_TIMER
+	LOCAL_SET LOCAL_TIMER_INITIAL, 0x7fffffff
 	AWAIT VECTOR_LT, 11
-	LAPIC_GET 0x390, %dr3
+	LOCAL_GET LOCAL_TIMER_CURRENT, %dr3
 	{
 		addd 0, 0x7fffffff, %dr4
 		addd 0, 700000, %dr5		! 100 MHz for about 10 ms
@@ -350,11 +533,11 @@ cellar:
 	FAIL "5.10 the local timer is too slow against LT", 1
 1:
 	PRINT "ok 5.10 local timer calibrated\n"
-	LAPIC_SET 0x320, 0x20000 | VECTOR_TIMER
-	LAPIC_SET 0x380, 100000
+	LOCAL_SET LOCAL_TIMER_LVT, 0x20000 | VECTOR_TIMER
+	LOCAL_SET LOCAL_TIMER_INITIAL, 100000
 	AWAIT VECTOR_TIMER, 3
 	PRINT "ok 5.10 periodic local timer\n"
-	LAPIC_SET 0x380, 0
+	LOCAL_SET LOCAL_TIMER_INITIAL, 0
 	{
 		addd 0, 0, %dr2
 	}

@@ -1,12 +1,11 @@
-! The walk of a kernel through the e8c board, stages 0 to 4: from the entry in
+! The walk of a kernel through a real machine, stages 0 to 4: from the entry in
 ! physical mode to code in virtual memory ("system/boot-contract.md" B.3).
 ! Each line it prints names the step it stands for.
 
-	.equ	BOARD_E8C, 1
 	.equ	OWN_TRAPS, 1
 	.include "lib.inc"
 	.include "traps.inc"
-	.include "e8c.inc"
+	.include "board.inc"
 
 	.equ	TABLE, 0x63 | 1 << 40 | 1 << 41	! present, written, valid, priv
 	.equ	LARGE, 0x80
@@ -25,6 +24,39 @@
 	}
 	{
 		std %dr14, 0, %dr15
+	}
+	.endm
+
+! Writes a register as it is and looks whether it stays so.
+	.macro	REWRITE register
+	{
+		rrd \register, %dr14
+	}
+	{
+		rwd %dr14, \register
+	}
+	{
+		rrd \register, %dr15
+	}
+	{
+		cmpedb %dr14, %dr15, %pred0
+	}
+	GOTO_IF %pred0, 9993f
+	FAIL "\register changes when it is written", 1
+9993:
+	.endm
+
+! A stack's address in the linear map.
+	.macro	TO_LINEAR register
+	{
+		rrd \register, %dr14
+		addd 0, LINEAR, %dr15
+	}
+	{
+		addd %dr14, %dr15, %dr14
+	}
+	{
+		rwd %dr14, \register
 	}
 	.endm
 
@@ -47,7 +79,7 @@
 		addd 0, LAPIC, %dr3
 	}
 	{
-		ldw,2 %dr3, 0x10, %dr2, mas = 0x13
+		ldw,2 %dr3, LOCAL_BOOT, %dr2, mas = 0x13
 	}
 	{
 		andd %dr2, 0x100, %dr2
@@ -63,7 +95,7 @@
 	}
 	CALL stage_2
 	CALL stage_3
-	PRINT "e8c-start passed\n"
+	PRINT "walk-start passed\n"
 	{
 		addd 0, 0, %dr0
 	}
@@ -101,7 +133,7 @@
 	{
 		andd %dr2, %dr3, %dr2
 	}
-	CHECK_EQUAL %dr2, 7, "0.5 IDR names the machine"
+	CHECK_EQUAL %dr2, BOARD, "0.5 IDR names the machine"
 	{
 		addd 0, 0, %dg16
 		addd 0, 0, %dg17
@@ -114,7 +146,7 @@
 		ldb %dr0, 2, %dr3
 	}
 	CHECK_EQUAL %dr2, 0xe200, "1.1 signature"
-	CHECK_EQUAL %dr3, 7, "1.1 model of the boot block"
+	CHECK_EQUAL %dr3, BOARD, "1.1 model of the boot block"
 	{
 		ldb %dr0, 0x58, %dr2		! the command line
 		ldb %dr0, 0x59, %dr3
@@ -152,7 +184,7 @@
 		ldw %dr3, 0, %dr4
 	}
 	CHECK_EQUAL %dr4, 1, "1.4 barrier"
-	LAPIC_GET 0x20, %dr2
+	LOCAL_GET LOCAL_ID, %dr2
 	CHECK_EQUAL %dr2, 0, "1.5 LAPIC id"
 	{
 		addd %dr0, 0, %db[0]
@@ -245,6 +277,15 @@ barrier:
 	RETURN
 
 	PROC stage_2				! boot block
+	REWRITE %gd.lo				! 2.1
+	REWRITE %gd.hi
+	REWRITE %osgd.lo
+	REWRITE %osgd.hi
+	REWRITE %oscud.lo
+	REWRITE %oscud.hi
+	REWRITE %cud.lo
+	REWRITE %cud.hi
+	PRINT "ok 2.1 segments of code and data\n"
 	{
 		ldd %dr0, 8, %dr1
 		ldd %dr0, 0x10, %dr2
@@ -264,6 +305,19 @@ barrier:
 	FAIL "2.2 kernel_size ends below the entry", 1
 2:
 	PRINT "ok 2.2 kernel_base, kernel_size\n"
+	.if	BOARD == E1CP
+	{
+		addd 0, HOST_BRIDGE, %dr3
+	}
+	{
+		ldw,2 %dr3, 0x44, %dr1, mas = 0x13
+	}
+	{
+		ldw,2 %dr3, 0x48, %dr2, mas = 0x13
+	}
+	CHECK_EQUAL %dr1, 0x20000000, "2.3 top of low memory"
+	CHECK_EQUAL %dr2, 0, "2.3 no high memory"
+	.else
 	{
 		addd 0, NBSR, %dr3
 	}
@@ -279,6 +333,7 @@ barrier:
 	}
 	CHECK_EQUAL %dr1, 0xb, "2.3 node 0 with an I/O link"
 	CHECK_EQUAL %dr2, 0, "2.3 no other node"
+	.endif
 	{
 		ldd %dr0, 0xd8, %dr1
 		ldd %dr0, 0xe0, %dr2
@@ -359,13 +414,34 @@ barrier:
 		mmurw %dr1, %cont
 	}
 	{
-		flushr				! 3.7
+		mmurr %root_ptb, %dr2
+	}
+	CHECK_EQUAL %dr2, root, "3.6 root table"
+	.ifdef	EPIC				! v6
+	{
+		mmurw %dr1, %u_vptb
+	}
+	{
+		mmurr %u_vptb, %dr3
+	}
+	CHECK_EQUAL %dr3, 0, "3.6 virtual root table"
+	REWRITE %oscutd
+	REWRITE %oscuir
+	.endif
+	! 3.7: all that is in register files goes to memory; the stacks go on
+	! there, by other addresses.
+	{
+		flushr
 	}
 	{
 		flushc
 	}
+	TO_LINEAR %psp.lo
+	TO_LINEAR %pcsp.lo
+	TO_LINEAR %usd.lo
+	TO_LINEAR %sbr
 	{
-		addd 0, 9, %dr1
+		addd 0, 0x809, %dr1
 	}
 	{
 		mmurw %dr1, %mmu_cr		! 3.8
