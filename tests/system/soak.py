@@ -1,58 +1,110 @@
 #!/usr/bin/env python3
-"""All bare-metal guests many times, in both engines, on 1 and 4 CPUs.
+"""The machine guests many times over.
 
-usage: soak.py E2K-SYSTEM GUEST-DIR [--runs N] [--only NAME,...]
+usage: soak.py BUILD-DIR [--runs N] [--jobs N] [--only TEXT,...]
 
-Each guest runs N times (default 200) in each engine and with each number of
-CPUs it can have, on the ISA versions 3 to 6 in turn.  Prints a line for each
-combination and the output of each run that failed; the exit status is 1 then.
-Not part of the tests: it takes a quarter of an hour.
+Takes the tests of the suite 'system' from the build: each guest that checks
+itself (run-guest.py) is booted N times (default 200) in each combination of
+engine, machine and number of CPUs, on its CPU models in turn; the scripts that
+work with a guest's devices run N times (network, shared folder and console,
+disks, programs) or N/20 times (the long ones: live disk work, snapshots,
+debugger, monitor, CI).  Prints a line for each, the output of each run that
+failed, and a total; the exit status is 1 when a run failed.
+
+Not part of the tests: 200 runs take hours on two cores.
 """
 import argparse
-import importlib.util
+import concurrent.futures
+import json
 import os
+import subprocess
 import sys
+import time
 
-SPEC = importlib.util.spec_from_file_location(
-    "run_guest", os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                              "run-guest.py"))
-run_guest = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(run_guest)
+CPUS = ["v3", "v4", "v5", "v6"]
+DEVICES = ("net.py", "main-job.py", "disk-pci.py", "run-elf.py")
+LONG = ("live.py", "snapshots.py", "gdb.py", "monitor.py", "ci.py")
+TIMEOUT_S = 600  # other work on the machine may make a run slow
 
-GUESTS = {
-    "traps": (1, 4), "interrupts": (1, 4), "mmu": (1, 4), "code": (1, 4), "windows": (1, 4),
-    "kernel": (1, 4), "smp": (4,), "fair": (4,),
-    "epic": (4,),
-}
+
+def tests_of(build):
+    with open(os.path.join(build, "meson-info", "intro-tests.json"),
+              encoding="utf-8") as file:
+        return [test for test in json.load(file)
+                if any(suite.endswith("system") for suite in test["suite"])]
+
+
+class Case:
+    """A test as (name, commands to choose from, number of runs)."""
+
+    def __init__(self, test, runs, where):
+        self.name = test["name"]
+        self.where = where
+        self.environment = dict(os.environ, **test["env"])
+        command = test["cmd"]
+        script = [os.path.basename(word) for word in command
+                  if word.endswith(".py")]
+        self.script = script[0] if script else ""
+        self.commands = [command]
+        self.runs = 0
+        if self.script == "run-guest.py":
+            self.runs = runs
+            if "--cpu" not in command:
+                at = command.index("--more") if "--more" in command \
+                    else len(command)
+                self.commands = [command[:at] + ["--cpu", cpu] + command[at:]
+                                 for cpu in CPUS]
+        elif self.script in DEVICES:
+            self.runs = runs
+        elif self.script in LONG:
+            self.runs = max(1, runs // 20)
+
+    def run(self, number):
+        """Why the run failed, or None."""
+        command = self.commands[number % len(self.commands)]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, cwd=self.where,
+                                  env=self.environment, timeout=TIMEOUT_S,
+                                  check=False)
+            status, output = done.returncode, done.stdout
+        except subprocess.TimeoutExpired as expired:
+            status, output = "timeout", expired.stdout or b""
+        if status == 0:
+            return None
+        return (f"{' '.join(command)}\nstatus {status}, it said:\n"
+                + output.decode(errors="replace"))
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("system")
-    parser.add_argument("guests")
+    parser.add_argument("build")
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--only", default="", help="parts of tests' names")
     args = parser.parse_args()
-    args.more = []
     only = [name for name in args.only.split(",") if name]
-    failures = 0
-    for guest, smp_list in GUESTS.items():
-        if only and guest not in only:
-            continue
-        args.guest = os.path.join(args.guests, guest + ".elf")
-        for args.engine in "jit", "interp":
-            for args.smp in smp_list:
-                failed = 0
-                args.machine = "virt-epic" if guest == "epic" else "virt"
-                cpus = ["v6"] if guest == "epic" else run_guest.CPUS
-                for i in range(args.runs):
-                    cpu = cpus[i % len(cpus)]
-                    failed += not run_guest.run(args, cpu, None)
-                print(f"soak guest={guest} engine={args.engine} "
-                      f"cpus={args.smp} runs={args.runs} failed={failed}",
-                      flush=True)
-                failures += failed
-    return 1 if failures else 0
+    total = failures = 0
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for test in tests_of(args.build):
+            case = Case(test, args.runs, args.build)
+            if not case.runs or (only and not any(name in case.name
+                                                  for name in only)):
+                continue
+            failed = 0
+            for reason in pool.map(case.run, range(case.runs)):
+                if reason:
+                    failed += 1
+                    print(reason, flush=True)
+            print(f"soak test={case.name} runs={case.runs} failed={failed}",
+                  flush=True)
+            total += case.runs
+            failures += failed
+    print(f"soak total runs={total} failed={failures} "
+          f"minutes={(time.monotonic() - began) / 60:.1f}")
+    return 1 if failures or not total else 0
 
 
 if __name__ == "__main__":
