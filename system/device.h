@@ -66,16 +66,21 @@ struct StateField {
     const StateField *sub;
     bool pointer;
     uint32_t count_at; /* offset of the number of items, 0: count */
+    bool is_bool;      /* whatever is loaded is made true or false */
 };
+
+#define STATE_IS_BOOL(object) _Generic((object), bool: true, default: false)
 
 #define STATE_FIELD(type, member)                                              \
     { .name = #member, .offset = offsetof(type, member),                       \
-      .size = sizeof(((type *)0)->member), .count = 1 }
+      .size = sizeof(((type *)0)->member), .count = 1,                         \
+      .is_bool = STATE_IS_BOOL(((type *)0)->member) }
 #define STATE_ARRAY(type, member)                                              \
     { .name = #member, .offset = offsetof(type, member),                       \
       .size = sizeof(((type *)0)->member[0]),                                  \
       .count = sizeof(((type *)0)->member) /                                   \
-               sizeof(((type *)0)->member[0]) }
+               sizeof(((type *)0)->member[0]),                                 \
+      .is_bool = STATE_IS_BOOL(((type *)0)->member[0]) }
 /* Anything that consists of words of bytes bytes. */
 #define STATE_WORDS(type, member, bytes)                                       \
     { .name = #member, .offset = offsetof(type, member), .size = bytes,        \

@@ -116,6 +116,10 @@ static void get_items(SnapshotStream *s, const StateField *field, void *base,
     if (!field->sub && !stream_failed(s)) {
         stream_get(s, items, (size_t)field->size * count);
     }
+    for (unsigned i = 0; field->is_bool && i < count && !stream_failed(s);
+         i++) {
+        items[i] = items[i] != 0;
+    }
 }
 
 void stream_get_fields(SnapshotStream *s, const StateField *fields,

@@ -8,7 +8,8 @@
  * Nothing is expected but that the emulator survives: run it under the
  * sanitizers.  Accesses are biased to what drivers write: small numbers,
  * addresses of rings in RAM, features and status bits; rings are filled with
- * noise that is often nearly right.  The guest's CPU does not run, so a write
+ * noise that is often nearly right.  Now and then the machine is saved and goes
+ * on with a damaged copy of its state.  The guest's CPU does not run, so a write
  * to the power device only leaves a note.
  *
  * Targets differ in the windows they access and in what they set up in memory
@@ -40,6 +41,7 @@
 #include "hw/virtio-pci.h"
 #include "hw/virtio-rng.h"
 #include "system/machine.h"
+#include "tests/system/fuzz-state.h"
 #include "util/bytes.h"
 
 enum {
@@ -51,6 +53,7 @@ enum {
 };
 
 static GRand *rnd;
+static unsigned states_taken; /* of damaged ones */
 static char *folder;     /* of sockets and of the shared folder */
 static NetBackend *wire; /* of the network card */
 static int wire_fd = -1; /* its other end */
@@ -577,6 +580,7 @@ static bool fuzz(Machine *machine, unsigned board, const char *name,
             ++*bursts;
             if (*bursts % 16 == 0) { /* BARs may have been moved */
                 machine_stop(machine);
+                states_taken += fuzz_state(machine, rnd);
                 machine_reset(machine);
                 machine_cont(machine);
             }
@@ -614,6 +618,10 @@ int main(int argc, char **argv)
         if (board == VIRT) {
             check_rng(machine->mem, VIRT_VIRTIO + VIRT_VIRTIO_STRIDE);
         }
+        machine_stop(machine);
+        check_state_versions(machine);
+        machine_reset(machine);
+        machine_cont(machine);
         found |= fuzz(machine, board, name, end, &bursts);
         machine_free(machine);
     }
@@ -634,6 +642,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "device-fuzz: there is no target '%s'\n", name);
         return EXIT_FAILURE;
     }
-    printf("%lu bursts survived\n", bursts);
+    printf("%lu bursts survived, %u damaged states were taken\n", bursts,
+           states_taken);
     return EXIT_SUCCESS;
 }
