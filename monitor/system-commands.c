@@ -108,6 +108,55 @@ static json_t *query_migrate(void *opaque, json_t *args, GError **error)
     return s->ops->query_migrate(s->opaque);
 }
 
+static const QmpArg snapshot_args[] = {
+    { "job-id", QMP_STR },
+    { "tag", QMP_STR },
+    { "vmstate", QMP_STR },
+    { "devices", QMP_STR, .list = true },
+    { NULL },
+};
+
+static const QmpArg snapshot_delete_args[] = {
+    { "job-id", QMP_STR },
+    { "tag", QMP_STR },
+    { "devices", QMP_STR, .list = true },
+    { NULL },
+};
+
+static void start_snapshot_job(System *s, const char *type, json_t *args,
+                               GError **error)
+{
+    json_t *list = json_object_get(args, "devices");
+    g_autoptr(GPtrArray) devices = g_ptr_array_new();
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        g_ptr_array_add(devices,
+                        (char *)json_string_value(json_array_get(list, i)));
+    }
+    g_ptr_array_add(devices, NULL);
+    s->ops->snapshot_job(s->opaque, type, qmp_str(args, "job-id"),
+                         qmp_str(args, "tag"), qmp_str(args, "vmstate"),
+                         (char **)devices->pdata, error);
+}
+
+static json_t *run_snapshot_save(void *opaque, json_t *args, GError **error)
+{
+    start_snapshot_job(opaque, "snapshot-save", args, error);
+    return NULL;
+}
+
+static json_t *run_snapshot_load(void *opaque, json_t *args, GError **error)
+{
+    start_snapshot_job(opaque, "snapshot-load", args, error);
+    return NULL;
+}
+
+static json_t *run_snapshot_delete(void *opaque, json_t *args, GError **error)
+{
+    start_snapshot_job(opaque, "snapshot-delete", args, error);
+    return NULL;
+}
+
 static json_t *query_name(void *opaque, json_t *args, GError **error)
 {
     System *s = opaque;
@@ -160,6 +209,12 @@ static const Row rows[] = {
       NEEDS(device_del) },
     { { "migrate", migrate_args, run_migrate }, NEEDS(migrate) },
     { { "query-migrate", NULL, query_migrate }, NEEDS(query_migrate) },
+    { { "snapshot-save", snapshot_args, run_snapshot_save },
+      NEEDS(snapshot_job) },
+    { { "snapshot-load", snapshot_args, run_snapshot_load },
+      NEEDS(snapshot_job) },
+    { { "snapshot-delete", snapshot_delete_args, run_snapshot_delete },
+      NEEDS(snapshot_job) },
     { { "query-name", NULL, query_name }, NEEDS(quit) },
     { { "query-machines", NULL, query_machines, QMP_RETURNS_LIST },
       NEEDS(machine_type) },

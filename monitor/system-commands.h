@@ -34,6 +34,11 @@ typedef struct MonitorSystemOps {
     bool (*device_del)(void *opaque, const char *id, GError **error);
     bool (*migrate)(void *opaque, const char *uri, GError **error);
     json_t *(*query_migrate)(void *opaque); /* a new reference */
+    /* Starts job id of a type "snapshot-save", "snapshot-load" or
+     * "snapshot-delete" (vmstate NULL); devices ends with NULL. */
+    bool (*snapshot_job)(void *opaque, const char *type, const char *id,
+                         const char *tag, const char *vmstate,
+                         char **devices, GError **error);
     const char *name; /* of the machine; NULL: none */
     const char *machine_type;
 } MonitorSystemOps;

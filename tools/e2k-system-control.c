@@ -102,6 +102,19 @@ static json_t *op_query_migrate(void *opaque)
     return system_query_migrate();
 }
 
+static bool op_snapshot_job(void *opaque, const char *type, const char *id,
+                            const char *tag, const char *vmstate,
+                            char **devices, GError **error)
+{
+    SnapshotAction action = g_str_has_suffix(type, "save") ? SNAPSHOT_SAVE
+                            : g_str_has_suffix(type, "load")
+                                ? SNAPSHOT_LOAD
+                                : SNAPSHOT_DELETE;
+
+    return system_snapshot_job(opaque, action, id, tag, vmstate, devices,
+                               error);
+}
+
 static MonitorSystemOps control_ops = {
     .run_state = op_run_state,
     .cont = control_cont,
@@ -115,6 +128,7 @@ static MonitorSystemOps control_ops = {
     .device_del = op_device_del,
     .migrate = op_migrate,
     .query_migrate = op_query_migrate,
+    .snapshot_job = op_snapshot_job,
 };
 
 static const char *reason_name(ShutdownReason reason)

@@ -1,9 +1,10 @@
 /*
- * savevm, loadvm and delvm: the machine's state in an internal snapshot of
- * its disks.
+ * savevm, loadvm and delvm, and the jobs snapshot-save, snapshot-load and
+ * snapshot-delete: the machine's state in an internal snapshot of its disks.
  *
- * Every writable disk takes part, so all of them must be qcow2; the first
- * one's snapshot has the state of the machine (its "VM state").
+ * With the former every writable disk takes part, so all of them must be
+ * qcow2; the first one's snapshot has the state of the machine (its "VM
+ * state").  The jobs name the disks and where the state goes.
  */
 #include "tools/e2k-system.h"
 
@@ -141,33 +142,96 @@ static bool create_on(BlockNode *node, const char *name, uint64_t state_bytes,
     return ok;
 }
 
-/* Graph lock held, machine stopped. */
-static bool save_locked(Machine *machine, const char *name, GError **error)
+/* The disks that a job names; NULL: the guest's. */
+static GPtrArray *named_disks(const char *const *names, GError **error)
 {
-    g_autoptr(GPtrArray) disks = find_disks(error);
-    bool ok = disks != NULL;
+    g_autoptr(GPtrArray) disks = g_ptr_array_new();
+
+    if (!names) {
+        return find_disks(error);
+    }
+    for (; *names; names++) {
+        BlockNode *node = block_node_find(*names);
+
+        if (!node || !block_node_driver(node)->snapshot_create) {
+            g_set_error(error, TOOL_ERROR, 0,
+                        node ? "node '%s' has a format without snapshots"
+                             : "there is no node '%s'", *names);
+            return NULL;
+        }
+        if (!g_ptr_array_find(disks, node, NULL)) {
+            g_ptr_array_add(disks, node);
+        }
+    }
+    if (!disks->len) {
+        g_set_error(error, TOOL_ERROR, 0, "no device is named");
+        return NULL;
+    }
+    return g_steal_pointer(&disks);
+}
+
+/* Which of the disks has the VM state: the one named, or the first. */
+static BlockNode *state_node(GPtrArray *disks, const char *name,
+                             GError **error)
+{
+    BlockNode *node = name ? block_node_find(name)
+                           : g_ptr_array_index(disks, 0);
+
+    if (!node || !g_ptr_array_find(disks, node, NULL)) {
+        g_set_error(error, TOOL_ERROR, 0, "the state's node '%s' is not among "
+                    "the devices", name);
+        return NULL;
+    }
+    return node;
+}
+
+/* Graph lock held, machine stopped. */
+static bool save_locked(Machine *machine, const char *name,
+                        const SnapshotPlace *place, GError **error)
+{
+    g_autoptr(GPtrArray) disks = named_disks(place->devices, error);
+    StateFile file = {
+        .node = disks ? state_node(disks, place->vmstate, error) : NULL
+    };
+    bool ok = file.node != NULL;
+    BlockSnapshot found;
 
     for (guint i = 0; ok && i < disks->len; i++) {
-        ok = delete_from(g_ptr_array_index(disks, i), name, error);
-    }
-    StateFile file = { .node = ok ? g_ptr_array_index(disks, 0) : NULL };
+        BlockNode *node = g_ptr_array_index(disks, i);
 
+        if (place->devices && find_snapshot(node, name, &found)) {
+            g_set_error(error, TOOL_ERROR, 0, "node '%s' has a snapshot '%s' "
+                        "already", block_node_name(node), name);
+            return false;
+        }
+        ok = delete_from(node, name, error);
+    }
     ok = ok && snapshot_save(machine, write_state, &file, error);
     for (guint i = 0; ok && i < disks->len; i++) {
-        ok = create_on(g_ptr_array_index(disks, i), name,
-                       i == 0 ? file.offset : 0,
+        BlockNode *node = g_ptr_array_index(disks, i);
+
+        ok = create_on(node, name, node == file.node ? file.offset : 0,
                        clock_now_ns(machine->clock), error);
     }
     return ok;
 }
 
-static bool load_locked(Machine *machine, const char *name, GError **error)
+/* *changed: the machine is not any more what it was, also after an error. */
+static bool load_locked(Machine *machine, const char *name,
+                        const SnapshotPlace *place, bool *changed,
+                        GError **error)
 {
-    g_autoptr(GPtrArray) disks = find_disks(error);
+    g_autoptr(GPtrArray) disks = named_disks(place->devices, error);
+    BlockNode *wanted = disks && place->vmstate
+                            ? state_node(disks, place->vmstate, error)
+                            : NULL;
     StateFile file = { 0 };
     BlockSnapshot found;
 
-    for (guint i = 0; disks && i < disks->len; i++) {
+    if (!disks || (place->vmstate && !wanted)) {
+        return false;
+    }
+    for (guint i = 0; i < disks->len; i++) {
         BlockNode *node = g_ptr_array_index(disks, i);
 
         if (!find_snapshot(node, name, &found)) {
@@ -175,19 +239,18 @@ static bool load_locked(Machine *machine, const char *name, GError **error)
                         "'%s'", block_node_name(node), name);
             return false;
         }
-        if (found.vm_state_size && !file.node) {
+        if (found.vm_state_size && !file.node &&
+            (!wanted || node == wanted)) {
             file.node = node;
             file.bytes = found.vm_state_size;
         }
-    }
-    if (!disks) {
-        return false;
     }
     if (!file.node) {
         g_set_error(error, TOOL_ERROR, 0, "snapshot '%s' is of the disk "
                     "alone, without the state of a machine", name);
         return false;
     }
+    *changed = true;
     snapshot_quiesce(machine);
     for (guint i = 0; i < disks->len; i++) {
         BlockNode *node = g_ptr_array_index(disks, i);
@@ -203,13 +266,16 @@ static bool load_locked(Machine *machine, const char *name, GError **error)
     return snapshot_load(machine, read_state, &file, error);
 }
 
-bool system_savevm(Machine *machine, const char *name, GError **error)
+static const SnapshotPlace all_disks;
+
+bool system_snapshot_save(Machine *machine, const char *name,
+                          const SnapshotPlace *place, GError **error)
 {
     bool running = machine_is_running(machine);
 
     machine_stop(machine);
     block_graph_lock();
-    bool ok = save_locked(machine, name, error);
+    bool ok = save_locked(machine, name, place, error);
 
     block_graph_unlock();
     snapshot_resume(machine);
@@ -219,28 +285,31 @@ bool system_savevm(Machine *machine, const char *name, GError **error)
     return ok;
 }
 
-bool system_loadvm(Machine *machine, const char *name, GError **error)
+bool system_snapshot_load(Machine *machine, const char *name,
+                          const SnapshotPlace *place, GError **error)
 {
     bool running = machine_is_running(machine);
+    bool changed = false;
 
     machine_stop(machine);
     block_graph_lock();
-    bool ok = load_locked(machine, name, error);
+    bool ok = load_locked(machine, name, place, &changed, error);
 
     block_graph_unlock();
     if (ok) {
         machine_set_stopped(machine, RUN_STATE_PAUSED);
     }
-    if (ok && running) {
+    if ((ok || !changed) && running) {
         machine_cont(machine);
     }
     return ok;
 }
 
-bool system_delvm(const char *name, GError **error)
+bool system_snapshot_delete(const char *name, const SnapshotPlace *place,
+                            GError **error)
 {
     block_graph_lock();
-    g_autoptr(GPtrArray) disks = find_disks(error);
+    g_autoptr(GPtrArray) disks = named_disks(place->devices, error);
     bool ok = disks != NULL;
 
     for (guint i = 0; ok && i < disks->len; i++) {
@@ -248,6 +317,21 @@ bool system_delvm(const char *name, GError **error)
     }
     block_graph_unlock();
     return ok;
+}
+
+bool system_savevm(Machine *machine, const char *name, GError **error)
+{
+    return system_snapshot_save(machine, name, &all_disks, error);
+}
+
+bool system_loadvm(Machine *machine, const char *name, GError **error)
+{
+    return system_snapshot_load(machine, name, &all_disks, error);
+}
+
+bool system_delvm(const char *name, GError **error)
+{
+    return system_snapshot_delete(name, &all_disks, error);
 }
 
 void system_list_snapshots(FILE *to)

@@ -7,7 +7,7 @@
  *   e2k-system-devices.c  -device, device_add, device_del
  *   e2k-system-console.c  the host side of the serial console
  *   e2k-system-control.c  QMP's system commands and events
- *   e2k-system-snapshot.c savevm, loadvm, delvm
+ *   e2k-system-snapshot.c savevm, loadvm, delvm; -snapshot-jobs.c for QMP
  *   e2k-system-migrate.c  migrate, -incoming
  *   e2k-system-human.c    commands of the human monitor
  *   e2k-system-qtest.c    -qtest: the line protocol of test programs
@@ -88,7 +88,30 @@ void system_list_pci(FILE *to);
 void system_devices_close(void);
 void system_formats_help(void);
 
+/* Where a snapshot goes: all NULL for the guest's writable disks, the first of
+ * which has the state of the machine. */
+typedef struct SnapshotPlace {
+    const char *vmstate;        /* node with the machine's state */
+    const char *const *devices; /* nodes, ends with NULL */
+} SnapshotPlace;
+
+typedef enum SnapshotAction {
+    SNAPSHOT_SAVE,
+    SNAPSHOT_LOAD,
+    SNAPSHOT_DELETE,
+} SnapshotAction;
+
 /* Snapshots of machine and disks; they stop the machine meanwhile. */
+bool system_snapshot_save(Machine *machine, const char *name,
+                          const SnapshotPlace *place, GError **error);
+bool system_snapshot_load(Machine *machine, const char *name,
+                          const SnapshotPlace *place, GError **error);
+bool system_snapshot_delete(const char *name, const SnapshotPlace *place,
+                            GError **error);
+/* Starts a job that does it; vmstate: not for SNAPSHOT_DELETE. */
+bool system_snapshot_job(Machine *machine, SnapshotAction action,
+                         const char *id, const char *tag, const char *vmstate,
+                         char **devices, GError **error);
 bool system_savevm(Machine *machine, const char *name, GError **error);
 bool system_loadvm(Machine *machine, const char *name, GError **error);
 bool system_delvm(const char *name, GError **error);

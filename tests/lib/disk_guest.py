@@ -51,7 +51,7 @@ def check_image(data):
 
 class Guest:
     def __init__(self, program, elf, where, *options, name="guest",
-                 started=True):
+                 started=True, pass_fds=()):
         self.console = os.path.join(where, name + ".txt")
         path = os.path.join(where, name + ".qmp")
         self.errors = open(os.path.join(where, name + ".err"), "w+b")
@@ -60,7 +60,8 @@ class Guest:
              f"file:{self.console}", "-qmp",
              f"unix:{path},server=on,wait=off", "-no-shutdown",
              *([] if started else ["-S"]), *options],
-            stdin=subprocess.DEVNULL, stderr=self.errors)
+            stdin=subprocess.DEVNULL, stderr=self.errors,
+            pass_fds=pass_fds)
         deadline = time.monotonic() + TIMEOUT
         while not os.path.exists(path):
             if self.process.poll() is not None:

@@ -100,6 +100,53 @@ def internal(where):
           "number of CPUs" in done.stderr, done.stderr)
 
 
+def job(g, command, name, **args):
+    """Runs a snapshot job; its error, or None."""
+    g.command(command, job_id=name, **args)
+    deadline = time.monotonic() + 60
+    while True:
+        now, = [j for j in g.command("query-jobs") if j["id"] == name]
+        if now["status"] == "concluded":
+            g.command("job-dismiss", id=name)
+            return now.get("error")
+        if time.monotonic() > deadline:
+            raise Failed(f"job {name}: {now}")
+        time.sleep(0.01)
+
+
+def jobs(where):
+    """The same by QMP's jobs, which name the disks."""
+    image = os.path.join(where, "jobs.qcow2")
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", image,
+                    str(DISK_BYTES)], check=True)
+    with Guest(SYSTEM, ELF, where, "-accel", ENGINE, "-blockdev",
+               "driver=qcow2,node-name=disk0,file.driver=file,"
+               f"file.filename={image}", "-device",
+               "virtio-blk-device,drive=disk0", name="jobs") as g:
+        g.running()
+        place = {"tag": "here", "vmstate": "disk0", "devices": ["disk0"]}
+        check("snapshot-save", job(g, "snapshot-save", "s1", **place) is None)
+        g.goes_on()
+        error = job(g, "snapshot-save", "s2", **place)
+        check("a name that is there", "already" in (error or ""), error)
+        check("snapshot-load", job(g, "snapshot-load", "l1", **place) is None)
+        g.goes_on()
+        for what, wrong, wanted in (
+                ("no such snapshot", {"tag": "other"}, "no snapshot"),
+                ("no such node", {"devices": ["disk9"]}, "no node"),
+                ("the state is elsewhere", {"vmstate": "disk9"}, "not among")):
+            error = job(g, "snapshot-load", "l2", **dict(place, **wrong))
+            check(f"snapshot-load: {what}", wanted in (error or ""), error)
+        g.goes_on()
+        del place["vmstate"]
+        check("snapshot-delete",
+              job(g, "snapshot-delete", "d1", **place) is None and
+              "here" not in g.human("info snapshots"))
+        g.finish()
+        g.quit()
+    check_image(converted(image, where))
+
+
 def put_back(where, elf, seed):
     """A guest with interrupts, MMU, stacks on the move; CPUs: its own 4."""
     rnd = random.Random(seed)
@@ -177,6 +224,40 @@ def migrated(where, outgoing, incoming, before):
     check(f"migration through {outgoing.split(':')[0]}", True)
 
 
+def migrated_by_socket(where):
+    """fd: an open socket, which both ends inherit."""
+    image = os.path.join(where, "shared.raw")
+    sock = os.path.join(where, "shared.sock")
+    with open(image, "wb") as file:
+        file.truncate(DISK_BYTES)
+    server = subprocess.Popen([NBD, "-f", "raw", "-t", "-e", "0", "-k", sock,
+                               image])
+    ours, theirs = socket.socketpair()
+    try:
+        while not os.path.exists(sock):
+            time.sleep(0.01)
+        disk = f"file=nbd:unix:{sock},format=raw,id=d0"
+        with Guest(SYSTEM, ELF, where, *options(disk), name="source",
+                   pass_fds=(ours.fileno(),)) as a:
+            a.running()
+            a.goes_on()
+            with Guest(SYSTEM, ELF, where, *options(disk), "-incoming",
+                       f"fd:{theirs.fileno()}", name="target",
+                       pass_fds=(theirs.fileno(),)) as b:
+                theirs.close()
+                send(a, f"fd:{ours.fileno()}")
+                ours.close()
+                a.quit()
+                b.goes_on()
+                b.finish()
+                b.quit()
+            check_image(open(image, "rb").read())
+    finally:
+        server.terminate()
+        server.wait()
+    check("migration through fd", True)
+
+
 def send(a, address):
     a.command("migrate", uri=address)
     deadline = time.monotonic() + 60
@@ -210,9 +291,19 @@ def target(where, disk, incoming, a, address):
         b.quit()
 
 
+def refused_state(where, state, what):
+    done = subprocess.run(
+        [SYSTEM, "-m", "32", "-drive", f"file={where}/refuse.raw,format=raw",
+         "-incoming", f"file:{state}"], capture_output=True, text=True,
+        timeout=60, check=False)
+    check(f"a state that {what} is refused", done.returncode == 1 and
+          len(done.stderr.splitlines()) == 1, done.stderr)
+
+
 def main():
     with tempfile.TemporaryDirectory() as where:
         internal(where)
+        jobs(where)
         refusals(where)
         seed = random.randrange(1 << 32)
         say(f"seed {seed}")
@@ -223,20 +314,19 @@ def main():
         migrated(where, f"unix:{where}/m.sock", f"unix:{where}/m.sock", True)
         migrated(where, f"tcp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}",
                  True)
+        migrated_by_socket(where)
         migrated(where, f"file:{state}", f"file:{state}", False)
         migrated(where, f"exec:cat > {state}", f"exec:cat {state}", False)
+        cut = state + ".cut"
+        with open(state, "rb") as file, open(cut, "wb") as short:
+            short.write(file.read(os.path.getsize(state) // 3))
+        refused_state(where, cut, "is incomplete")
         with open(state, "r+b") as file: # damage in the middle
             file.seek(os.path.getsize(state) // 2)
             byte = file.read(1)
             file.seek(-1, 1)
             file.write(bytes([byte[0] ^ 1]))
-        done = subprocess.run(
-            [SYSTEM, "-m", "32", "-drive",
-             f"file={where}/refuse.raw,format=raw", "-incoming",
-             f"file:{state}"], capture_output=True, text=True, timeout=60,
-            check=False)
-        check("a damaged state is refused", done.returncode == 1 and
-              len(done.stderr.splitlines()) == 1, done.stderr)
+        refused_state(where, state, "is damaged")
     say("snapshots passed")
 
 
