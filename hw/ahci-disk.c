@@ -14,6 +14,7 @@ enum {
     ATA_READ_SECTORS = 0x20,
     ATA_READ_SECTORS_EXT = 0x24,
     ATA_READ_DMA_EXT = 0x25,
+    ATA_READ_LOG_EXT = 0x2f,
     ATA_WRITE_SECTORS = 0x30,
     ATA_WRITE_SECTORS_EXT = 0x34,
     ATA_WRITE_DMA_EXT = 0x35,
@@ -35,6 +36,8 @@ enum {
     MAX_LBA28 = 0x0fffffff,
     TRIM_ENTRY_BYTES = 8,
     TRIM_MAX_BYTES = 64 * 512,
+    LOG_DIRECTORY = 0x00,
+    LOG_QUEUE_ERROR = 0x10,
 };
 
 /* How the number of sectors is given. */
@@ -219,10 +222,10 @@ static int run_identify(AhciDisk *disk, AtaCommand *c, uint64_t offset,
     put_word(id, 80, 0x3f0);              /* ATA-4..9 */
     put_word(id, 82, 1 << 14 | 1 << 5 | 1); /* NOP, write cache, SMART off */
     put_word(id, 83, 1 << 14 | 1 << 13 | 1 << 12 | 1 << 10); /* flush, 48 */
-    put_word(id, 84, 1 << 14 | 1 << 6);   /* FUA */
+    put_word(id, 84, 1 << 14 | 1 << 6 | 1 << 5); /* FUA, logs */
     put_word(id, 85, 1 << 14 | 1 << 5);
     put_word(id, 86, 1 << 13 | 1 << 12 | 1 << 10);
-    put_word(id, 87, 1 << 14 | 1 << 6);
+    put_word(id, 87, 1 << 14 | 1 << 6 | 1 << 5);
     put_word(id, 88, 0x3f | 0x2000);      /* Ultra DMA 0..5, 5 selected */
     put_word(id, 93, 0x600b);
     stq_le_p(id + 2 * 100, sectors);
@@ -241,6 +244,53 @@ static int run_identify(AhciDisk *disk, AtaCommand *c, uint64_t offset,
     return 0;
 }
 
+/* ---- Logs -------------------------------------------------------------------------- */
+
+const StateField ata_queue_error_fields[] = {
+    STATE_FIELD(AtaQueueError, tag), STATE_FIELD(AtaQueueError, status),
+    STATE_FIELD(AtaQueueError, error), STATE_FIELD(AtaQueueError, device),
+    STATE_FIELD(AtaQueueError, count), STATE_FIELD(AtaQueueError, lba),
+    STATE_END,
+};
+
+/* The first page of a log: which there are, or the failed queued command. */
+static int run_read_log(AhciDisk *disk, AtaCommand *c, uint64_t offset,
+                        uint64_t bytes)
+{
+    const AtaQueueError *e = &c->queue_error;
+    uint8_t page[ATA_SECTOR_BYTES] = { 0 };
+    uint8_t sum = 0;
+
+    if (c->to_device || c->count != 1) {
+        return -EINVAL;
+    }
+    switch (c->lba & 0xff) {
+    case LOG_DIRECTORY:
+        stw_le_p(page, 1);
+        stw_le_p(page + 2 * LOG_QUEUE_ERROR, 1);
+        break;
+    case LOG_QUEUE_ERROR:
+        page[0] = e->tag;
+        page[2] = e->status;
+        page[3] = e->error;
+        for (unsigned i = 0; i < 3; i++) {
+            page[4 + i] = e->lba >> 8 * i;
+            page[8 + i] = e->lba >> 8 * (3 + i);
+        }
+        page[7] = e->device;
+        stw_le_p(page + 12, e->count);
+        for (unsigned i = 0; i < sizeof(page) - 1; i++) {
+            sum += page[i];
+        }
+        page[511] = -sum;
+        break;
+    default:
+        return -EINVAL;
+    }
+    copy_in(c, page, sizeof(page));
+    return 0;
+}
+
 /* ---- Dispatch ---------------------------------------------------------------------- */
 
 static const AtaRow rows[] = {
@@ -248,6 +298,7 @@ static const AtaRow rows[] = {
     { ATA_READ_SECTORS_EXT, COUNT_16, true, run_read },
     { ATA_READ_DMA, COUNT_8, false, run_read },
     { ATA_READ_DMA_EXT, COUNT_16, false, run_read },
+    { ATA_READ_LOG_EXT, COUNT_NONE, true, run_read_log },
     { ATA_READ_FPDMA, COUNT_FEATURES, false, run_read },
     { ATA_WRITE_SECTORS, COUNT_8, true, run_write },
     { ATA_WRITE_SECTORS_EXT, COUNT_16, true, run_write },

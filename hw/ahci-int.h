@@ -25,6 +25,15 @@ typedef struct AhciDisk {
     char serial[21];
 } AhciDisk;
 
+/* What log page 0x10 tells of the last queued command that failed. */
+typedef struct AtaQueueError {
+    uint8_t tag, status, error, device;
+    uint16_t count;
+    uint64_t lba;
+} AtaQueueError;
+
+extern const StateField ata_queue_error_fields[];
+
 /* One command: its register FIS and where data goes. */
 typedef struct AtaCommand {
     uint8_t opcode, device;
@@ -34,6 +43,7 @@ typedef struct AtaCommand {
     unsigned n_data;
     uint64_t data_bytes;
     bool to_device;     /* the header's direction */
+    AtaQueueError queue_error; /* of the port */
     /* Results. */
     uint8_t status, error;
     uint64_t done_bytes;

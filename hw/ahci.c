@@ -1,13 +1,18 @@
 /*
  * AHCI controller: registers, command lists, FISes.
  *
- *   CI bit set --> worker of the port --> header, table, regions checked
+ *   CI bit set --> kick() --> a thread --> header, table, regions checked
  *                    --> ahci-disk.c --> FIS to the driver, CI bit clear
  *
- * Each port has a worker thread that carries its commands out one after
- * another, since the block layer's calls block.  Ports and the controller's
+ * The block layer's calls block, so each command that runs has a thread of the
+ * controller's pool.  Queued commands (NCQ) of a port run at once and end in
+ * any order; every other command runs alone.  Ports and the controller's
  * registers are under the controller's lock, which is taken inside the PCI
- * host's; the worker drops it while it works.
+ * host's; threads drop it while they work.
+ *
+ * When a queued command fails, the others of the port that still run end
+ * without a word: the driver has to give all of them again, and learns which
+ * one failed from log page 0x10.
  *
  * What a driver puts in memory is checked: addresses must be RAM, lengths
  * fit, and a table has at most MAX_REGIONS entries.
@@ -30,6 +35,7 @@ enum {
     PORTS_AT = 0x100,
     PORT_BYTES = 0x80,
     HEADER_BYTES = 32,
+    MAX_THREADS = 16, /* of a controller; idle ones end */
     REGIONS_AT = 0x80,
     REGION_BYTES = 16,
     VERSION = 0x00010301,
@@ -69,22 +75,33 @@ enum {
 
 typedef struct Ahci Ahci;
 
-typedef struct Port {
+typedef struct Port Port;
+
+/* What a thread is given. */
+typedef struct Slot {
+    Port *port;
+    unsigned index;
+} Slot;
+
+struct Port {
     Ahci *ahci;
     unsigned index;
-    AhciDisk *disk;  /* NULL: nothing is connected */
+    AhciDisk *disk;   /* NULL: nothing is connected */
     uint32_t reg[PORT_REGS];
-    bool busy;       /* the worker has a command */
-    GThread *worker;
-} Port;
+    uint32_t running; /* slots that have a thread */
+    bool is_alone;    /* what runs is not queued */
+    AtaQueueError queue_error;
+    Slot slot[SLOTS];
+};
 
 struct Ahci {
     PciFunction fn;
     unsigned n_ports;
     /* Under lock. */
     GMutex lock;
-    GCond work, idle;
-    bool quit, quiescing;
+    GCond idle;       /* a command of some port has ended */
+    bool quiescing;   /* nothing is started */
+    GThreadPool *pool;
     uint32_t ghc;
     uint32_t is;
     Port port[AHCI_MAX_PORTS];
@@ -234,6 +251,15 @@ static void complete(Port *port, unsigned slot, const AtaCommand *c)
     uint32_t bit = UINT32_C(1) << slot;
     uint32_t cause = c->error ? IRQ_TASK_FILE : 0;
 
+    if (c->queued && (port->reg[PORT_TFD] & ATA_STATUS_ERROR)) {
+        return; /* another one has failed */
+    }
+    if (c->queued && c->error) {
+        port->queue_error = (AtaQueueError){
+            .tag = slot, .status = c->status, .error = c->error,
+            .count = c->count, .lba = c->lba, .device = c->device,
+        };
+    }
     put_byte_count(port, slot, c->done_bytes);
     if (c->queued) {
         put_bits(port, c, bit);
@@ -257,7 +283,7 @@ static void complete(Port *port, unsigned slot, const AtaCommand *c)
 static void run_slot(Port *port, unsigned slot)
 {
     Ahci *ahci = port->ahci;
-    AtaCommand c = { 0 };
+    AtaCommand c = { .queue_error = port->queue_error };
     uint32_t header = 0;
 
     if (!fetch(port, slot, &c, &header)) {
@@ -270,7 +296,10 @@ static void run_slot(Port *port, unsigned slot)
     }
     AhciDisk *disk = port->disk;
 
-    port->reg[PORT_CMD] = (port->reg[PORT_CMD] & ~(0x1fu << 8)) | slot << 8;
+    if (port->is_alone) {
+        port->reg[PORT_CMD] =
+            (port->reg[PORT_CMD] & ~(0x1fu << 8)) | slot << 8;
+    }
     g_mutex_unlock(&ahci->lock);
     if (c.opcode) {
         ahci_disk_execute(disk, &c);
@@ -292,39 +321,50 @@ static void run_slot(Port *port, unsigned slot)
 static int next_slot(const Port *port)
 {
     bool stuck = port->reg[PORT_TFD] & (ATA_STATUS_ERROR | ATA_STATUS_BUSY);
+    uint32_t waiting = port->reg[PORT_CI] & ~port->running;
 
     if (!port->disk || !(port->reg[PORT_CMD] & CMD_START) || stuck ||
-        !port->reg[PORT_CI] || !pci_is_master(&port->ahci->fn)) {
+        !waiting || port->is_alone || port->ahci->quiescing ||
+        !pci_is_master(&port->ahci->fn)) {
         return -1;
     }
-    return __builtin_ctz(port->reg[PORT_CI]);
+    int slot = __builtin_ctz(waiting);
+    bool is_queued = port->reg[PORT_SACT] >> slot & 1;
+
+    return is_queued || !port->running ? slot : -1;
 }
 
-static void *worker(void *opaque)
+/* Gives threads what may run now. */
+static void kick(Port *port)
 {
-    Port *port = opaque;
+    int slot;
+
+    while ((slot = next_slot(port)) >= 0) {
+        port->running |= UINT32_C(1) << slot;
+        port->is_alone = !(port->reg[PORT_SACT] >> slot & 1);
+        g_thread_pool_push(port->ahci->pool, &port->slot[slot], NULL);
+    }
+}
+
+static void work(void *data, void *opaque)
+{
+    const Slot *slot = data;
+    Port *port = slot->port;
     Ahci *ahci = port->ahci;
 
     g_mutex_lock(&ahci->lock);
-    while (!ahci->quit) {
-        int slot = ahci->quiescing ? -1 : next_slot(port);
-
-        if (slot < 0) {
-            g_cond_wait(&ahci->work, &ahci->lock);
-            continue;
-        }
-        port->busy = true;
-        run_slot(port, slot);
-        port->busy = false;
-        g_cond_broadcast(&ahci->idle);
-    }
+    run_slot(port, slot->index);
+    port->running &= ~(UINT32_C(1) << slot->index);
+    port->is_alone = false;
+    kick(port);
+    g_cond_broadcast(&ahci->idle);
     g_mutex_unlock(&ahci->lock);
-    return NULL;
 }
 
+/* The caller has seen to it that nothing new is started. */
 static void wait_idle(Ahci *ahci, Port *port)
 {
-    while (port->busy) {
+    while (port->running) {
         g_cond_wait(&ahci->idle, &ahci->lock);
     }
 }
@@ -412,6 +452,7 @@ static void write_port(Port *port, unsigned reg, uint32_t value)
         break;
     case PORT_SCTL:
         if ((port->reg[reg] & 0xf) == 1 && (value & 0xf) == 0) {
+            port->reg[PORT_CI] = 0; /* what waits is not started */
             wait_idle(port->ahci, port);
             reset_link(port);
         }
@@ -427,7 +468,7 @@ static void write_port(Port *port, unsigned reg, uint32_t value)
         break; /* read only */
     }
     update_irq(port->ahci);
-    g_cond_broadcast(&port->ahci->work);
+    kick(port);
 }
 
 /* ---- Registers ----------------------------------------------------------------------------- */
@@ -542,7 +583,9 @@ static void ahci_resume(Device *device)
 
     g_mutex_lock(&ahci->lock);
     ahci->quiescing = false;
-    g_cond_broadcast(&ahci->work);
+    for (unsigned i = 0; i < ahci->n_ports; i++) {
+        kick(&ahci->port[i]);
+    }
     g_mutex_unlock(&ahci->lock);
 }
 
@@ -569,23 +612,21 @@ static void ahci_free(Device *device)
 {
     Ahci *ahci = (Ahci *)device;
 
-    g_mutex_lock(&ahci->lock);
-    ahci->quit = true;
-    g_cond_broadcast(&ahci->work);
-    g_mutex_unlock(&ahci->lock);
+    ahci_quiesce(device);
+    g_thread_pool_free(ahci->pool, FALSE, TRUE);
     for (unsigned i = 0; i < ahci->n_ports; i++) {
-        g_thread_join(ahci->port[i].worker);
         if (ahci->port[i].disk) {
             free_disk(ahci->port[i].disk);
         }
     }
     g_mutex_clear(&ahci->lock);
-    g_cond_clear(&ahci->work);
     g_cond_clear(&ahci->idle);
 }
 
 static const StateField port_fields[] = {
     STATE_ARRAY(Port, reg),
+    STATE_STRUCT_AT("queue_error", offsetof(Port, queue_error), AtaQueueError,
+                    ata_queue_error_fields),
     STATE_END,
 };
 
@@ -601,7 +642,7 @@ static const DeviceClass ahci_class = {
     .name = "ahci",
     .help = "SATA controller",
     .state_size = sizeof(Ahci),
-    .version = 1,
+    .version = 2,
     .reset = ahci_reset,
     .quiesce = ahci_quiesce,
     .resume = ahci_resume,
@@ -630,14 +671,17 @@ PciFunction *ahci_new(PciHost *host, PciFunction *parent, const char *id,
 
     ahci->n_ports = n_ports;
     g_mutex_init(&ahci->lock);
-    g_cond_init(&ahci->work);
     g_cond_init(&ahci->idle);
+    ahci->pool = g_thread_pool_new(work, ahci, MAX_THREADS, FALSE, NULL);
+    g_thread_pool_set_max_unused_threads(MAX_THREADS);
     for (unsigned i = 0; i < n_ports; i++) {
         Port *port = &ahci->port[i];
 
         port->ahci = ahci;
         port->index = i;
-        port->worker = g_thread_new("ahci", worker, port);
+        for (unsigned slot = 0; slot < SLOTS; slot++) {
+            port->slot[slot] = (Slot){ port, slot };
+        }
     }
     return fn;
 }
@@ -696,6 +740,7 @@ bool ahci_detach(PciFunction *fn, const char *id)
         Port *port = &ahci->port[i];
 
         if (port->disk && !g_strcmp0(port->disk->id, id)) {
+            port->reg[PORT_CI] = 0;
             wait_idle(ahci, port);
             disk = port->disk;
             port->disk = NULL;
