@@ -410,6 +410,8 @@ struct E2kCpu {
         ChainFrame *frame_limit;
         uint8_t *lost_tags; /* of the last call told of, or NULL */
         ChainFrame *lost_frame; /* of the next, unless that is NULL */
+        uint32_t pf_invalid; /* predicates, while generated code runs */
+        uint32_t dam_stores; /* since the last advanced load */
     } jit;
 
     /* Fixed after creation. */

@@ -19,9 +19,7 @@ static const char *const reason_names[] = {
     [JIT_NOT_TRANSLATED] = "bundle not translated, or a test in it failed",
     [JIT_ENTRY_TEST] = "tags or loop counters at a region's entry",
     [JIT_FAULT] = "memory fault",
-    [JIT_INVALID_PREDICATE] = "invalid predicates",
     [JIT_RESUME] = "completion of a late exception",
-    [JIT_DAM] = "live DAM entries",
     [JIT_NO_ROOM] = "no room for a window",
 };
 

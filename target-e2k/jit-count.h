@@ -12,9 +12,7 @@ typedef enum JitReason {
     JIT_NOT_TRANSLATED,
     JIT_ENTRY_TEST,
     JIT_FAULT,
-    JIT_INVALID_PREDICATE,
     JIT_RESUME,
-    JIT_DAM,
     JIT_NO_ROOM,
 } JitReason;
 

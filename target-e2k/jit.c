@@ -12,8 +12,8 @@
  * not the geometry: whenever it leaves, geometry and CTPRs are put into *cpu
  * from the key it wanted to go to, or from the site it left at.
  *
- * Generated code is entered only in states it was made for: all predicates
- * valid, nothing pending.  Otherwise the interpreter steps on.
+ * Generated code is entered only in states it was made for: room for a
+ * window, nothing pending.  Otherwise the interpreter steps on.
  */
 #include "target-e2k/jit.h"
 
@@ -23,8 +23,6 @@
 #include "target-e2k/jit-count.h"
 #include "target-e2k/translate-int.h"
 #include "util/log.h"
-
-#define PF_INVALID_BITS UINT64_C(0xaaaaaaaaaaaaaaaa)
 
 enum {
     SYSTEM_ENTRY_SHIFT = 11,
@@ -249,16 +247,38 @@ static void replace_region(E2kCpu *cpu, RegionKey key)
     g_mutex_unlock(&translate_lock);
 }
 
+/* Bits 1, 3, 5, ... of v, and back. */
+static uint32_t pack_odd_bits(uint64_t v)
+{
+    uint32_t packed = 0;
+
+    for (v &= PF_INVALID_BITS; v; v &= v - 1) {
+        packed |= 1u << __builtin_ctzll(v) / 2;
+    }
+    return packed;
+}
+
+static uint64_t spread_odd_bits(uint32_t v)
+{
+    uint64_t spread = 0;
+
+    for (; v; v &= v - 1) {
+        spread |= UINT64_C(2) << 2 * __builtin_ctz(v);
+    }
+    return spread;
+}
+
 /* The guest's rounding and flags are the host's while its code runs. */
 static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
 {
     cpu->jit.usd_bottom = cpu->usd_base - cpu->usd_size;
     refresh_sites(cpu);
     cpu->tcg.mxcsr = (cpu->pfpfr & MXCSR_MODES) | MXCSR_MASKS;
-    cpu->frame[1].cr0_lo = cpu->pf; /* TRANS_PF_OFFSET */
+    cpu->jit.pf_invalid = pack_odd_bits(cpu->pf);
+    cpu->frame[1].cr0_lo = cpu->pf & ~PF_INVALID_BITS; /* TRANS_PF_OFFSET */
     cpu->jit.lost_tags = NULL;
     unsigned result = tcg_run(cpu, region);
-    cpu->pf = cpu->frame[1].cr0_lo;
+    cpu->pf = cpu->frame[1].cr0_lo | spread_odd_bits(cpu->jit.pf_invalid);
     cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
     cpu->usd_base = cpu->usd_size + cpu->jit.usd_bottom;
     return result;
@@ -328,25 +348,6 @@ static void set_limits(E2kCpu *cpu)
 }
 
 /*
- * Translated stores do not look at the DAM: while it has entries, the
- * interpreter runs.  The architecture lets entries be lost at any time (the
- * check load then reports a conflict), which bounds the time.
- */
-static bool dam_is_live(E2kCpu *cpu, unsigned *bundles)
-{
-    enum { DAM_BUNDLES = 64 };
-
-    if (cpu->dam_live && ++*bundles >= DAM_BUNDLES) {
-        memset(cpu->dam, 0, sizeof(cpu->dam));
-        cpu->dam_live = 0;
-    }
-    if (!cpu->dam_live) {
-        *bundles = 0;
-    }
-    return cpu->dam_live;
-}
-
-/*
  * Translated procedures check for room at calls, for the window that a callee
  * may set.  A call that the interpreter made above the limit, or a trap, has
  * not been checked so: the interpreter goes on until spilling has made room.
@@ -358,24 +359,17 @@ static bool has_room(const E2kCpu *cpu)
 }
 
 /* Is this a state that translated code is not made for? */
-static bool kept_out(E2kCpu *cpu, unsigned *dam_bundles)
+static bool kept_out(E2kCpu *cpu)
 {
-    if (dam_is_live(cpu, dam_bundles)) {
-        return interpret(cpu, JIT_DAM);
-    }
     if (!has_room(cpu)) {
         return interpret(cpu, JIT_NO_ROOM);
     }
-    if (cpu->resume.armed) {
-        return interpret(cpu, JIT_RESUME);
-    }
-    return cpu->pf & PF_INVALID_BITS && interpret(cpu, JIT_INVALID_PREDICATE);
+    return cpu->resume.armed && interpret(cpu, JIT_RESUME);
 }
 
 CpuExit jit_run(E2kCpu *cpu)
 {
     CpuExit exit = CPU_EXIT_STOP;
-    unsigned dam_bundles = 0;
 
     if (!cpu->tcg.cpu) {
         tcg_cpu_init(cpu);
@@ -386,7 +380,7 @@ CpuExit jit_run(E2kCpu *cpu)
         if (take_stop(cpu)) {
             break;
         }
-        if (!kept_out(cpu, &dam_bundles) && !run_translated(cpu)) {
+        if (!kept_out(cpu) && !run_translated(cpu)) {
             continue;
         }
         cpu->tcg.chain_slot = NULL;

@@ -41,6 +41,14 @@ uint64_t sem_store_unlock(E2kCpu *cpu, uint64_t address, uint64_t how,
                           uint64_t value, const void *site);
 uint64_t sem_store_unlock16(E2kCpu *cpu, uint64_t address, uint64_t how,
                             SemVec value, const void *site);
+/* sem-dam.c.  what: guest register | size in bytes << 8; holds: 1 when the
+ * register's entry still guards the access. */
+void sem_dam_enter(E2kCpu *cpu, const RegSlot *win, uint64_t address,
+                   uint64_t what);
+uint64_t sem_dam_holds(E2kCpu *cpu, const RegSlot *win, uint64_t address,
+                       uint64_t what);
+void sem_dam_consume(E2kCpu *cpu, const RegSlot *win, uint64_t reg);
+void sem_dam_store(E2kCpu *cpu, uint64_t address, uint64_t size);
 void G_GNUC_NORETURN sem_leave(E2kCpu *cpu, const void *site);
 
 /*

@@ -353,6 +353,11 @@ void trans_staa(Trans *t, TransOp *o)
     array_address(t, o->op, &base, &index);
     ir_gst(t->ir, size, host_base(t, base), index, 0, array_offset(o->op), v,
            trans_fault(t));
+    if (trans_stores_to_dam(t)) {
+        IrReg at = ir_new2(t->ir, IR_add, 8, base, index);
+        trans_dam_store(t, ir_new2i(t->ir, IR_add, 8, at,
+                                    (int64_t)array_offset(o->op)), size);
+    }
 }
 
 void trans_ldaa(Trans *t, TransOp *o)

@@ -422,12 +422,20 @@ static uint64_t exit_key(const Place *place)
 /* Leaves the region for a known place. */
 static void goto_place(Trans *t, const Place *place)
 {
+    Place calm = *place;
+
     tags_flush_visible(t, 2 * place->geo.wsz);
     poll_stop(t, place);
     if (!all_empty(place->ctpr)) {
         for (unsigned i = 0; i < 3; i++) {
             store_fact(t, i, &place->ctpr[i]);
         }
+    }
+    if (place->geo.wary) {
+        uint32_t wary = trans_wary_exit(t);
+        calm.geo.wary = 0;
+        ir_goto_region(t->ir, t->region->space | place->ip, exit_key(&calm));
+        ir_label(t->ir, wary);
     }
     ir_goto_region(t->ir, t->region->space | place->ip, exit_key(place));
 }
@@ -730,6 +738,7 @@ static void emit_return(Trans *t)
     Ir *ir = t->ir;
     IrReg ip = ir_temp(ir);
 
+    trans_wary_return(t);
     tags_flush_visible(t, 2 * t->node->at.geo.psize);
     /* Registers above the parameters leave the window: nobody sees them.
      * Predicates and stack pointer are those of the frame. */
@@ -764,6 +773,7 @@ void trans_transfer_check(Trans *t, const Test *condition)
     if (call) {
         check_room(t);
     }
+    trans_wary_transfer(t);
     if (node->end == END_RETURN) {
         IrReg bottom = ir_temp(t->ir);
         ir_ld(t->ir, 8, bottom, ir_cpu(t->ir),

@@ -13,6 +13,9 @@
 #include "target-e2k/translate.h"
 #include "tcg/tcg.h"
 
+/* The tags of the predicate file. */
+#define PF_INVALID_BITS UINT64_C(0xaaaaaaaaaaaaaaaa)
+
 enum {
     REGION_MAX_NODES = 192,
     REGION_MAX_RANGES = 8,
@@ -440,6 +443,28 @@ IrReg trans_reversed(Trans *t, IrReg v, unsigned size);
 /* A loaded value to its register or pair; what a store writes. */
 void trans_deliver(Trans *t, TransOp *o, IrReg v);
 IrReg trans_store_data(Trans *t, TransOp *o);
+
+/* What a load has to do with the DAM; semantics.md 5.3. */
+typedef enum DamUse { DAM_NOT, DAM_ENTER, DAM_CHECK } DamUse;
+DamUse trans_dam_use(unsigned isa, const AlcOp *op);
+
+/* translate-wary.c */
+bool trans_becomes_wary(unsigned isa, const Bundle *b);
+/* Tests before the bundle has an effect; those of a transfer it makes. */
+void trans_wary_check(Trans *t);
+void trans_wary_transfer(Trans *t);
+/* Predicates it has written are valid; a return's all are. */
+void trans_wary_commit(Trans *t);
+void trans_wary_return(Trans *t);
+/* A label for what goes on wary; ordinary code may follow here. */
+uint32_t trans_wary_exit(Trans *t);
+bool trans_dam_supported(const Region *region, const Node *node);
+void trans_dam_enter(Trans *t, const TransOp *o, IrReg address, unsigned size);
+uint32_t trans_dam_check(Trans *t, const TransOp *o, IrReg address,
+                         unsigned size);
+void trans_dam_commit(Trans *t, const TransOp *o);
+void trans_dam_store(Trans *t, IrReg address, unsigned size);
+bool trans_stores_to_dam(const Trans *t);
 
 /* translate-call.c */
 void trans_call(Trans *t, TransOp *o);

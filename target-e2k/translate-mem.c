@@ -60,16 +60,6 @@ static MemForm mem_form(unsigned isa, const AlcOp *op)
     case MOD_UNLOCK_WAIT:
         form.kind = store ? MEM_LOCK_STORE : MEM_PLAIN;
         break;
-    case MOD_CHECK: /* without sm in channels 2 and 5: looks into the DAM */
-        if (!store && !op->speculative && op->channel % 3 == 2) {
-            form.kind = MEM_INTERP;
-        }
-        break;
-    case MOD_DAM_LOCK: /* with sm in channels 0 and 3: enters the DAM */
-        if (!store && op->speculative && op->channel % 3 == 0) {
-            form.kind = MEM_INTERP;
-        }
-        break;
     case MOD_UNLOCK_ONLY:
         form.kind = store ? MEM_UNLOCK : MEM_PLAIN;
         break;
@@ -84,6 +74,22 @@ static MemForm mem_form(unsigned isa, const AlcOp *op)
         break;
     }
     return form;
+}
+
+DamUse trans_dam_use(unsigned isa, const AlcOp *op)
+{
+    unsigned mas = op->mas, mod = mas & MAS_MOD;
+
+    if (!(insn_rows[op->row].flags & F_LD) ||
+        (isa >= 6 && mod == MOD_CHECK && (mas & MAS_M1) &&
+         !(mas & MAS_BIG_ENDIAN))) {
+        return DAM_NOT;
+    }
+    if (mod == MOD_DAM_LOCK && op->speculative && op->channel % 3 == 0) {
+        return DAM_ENTER;
+    }
+    return mod == MOD_CHECK && !op->speculative && op->channel % 3 == 2
+               ? DAM_CHECK : DAM_NOT;
 }
 
 /* Bytes of one access; 16 for pairs too. */
@@ -291,6 +297,15 @@ void trans_mem_check(Trans *t, TransOp *o)
  * Data
  */
 
+/* The address, also where the datum takes its register's place. */
+static IrReg keep_address(Trans *t, const TransOp *o)
+{
+    IrReg address = ir_temp(t->ir);
+
+    ir_mov(t->ir, address, flat_address(t, o));
+    return address;
+}
+
 static IrReg site_const(Trans *t)
 {
     return trans_imm(t, (uintptr_t)trans_node_site(t));
@@ -331,7 +346,7 @@ IrReg trans_store_data(Trans *t, TransOp *o)
     return both;
 }
 
-void trans_load(Trans *t, TransOp *o)
+static void load_datum(Trans *t, TransOp *o)
 {
     Ir *ir = t->ir;
     unsigned size = access_size(o->op);
@@ -374,6 +389,29 @@ void trans_load(Trans *t, TransOp *o)
     }
 }
 
+void trans_load(Trans *t, TransOp *o)
+{
+    unsigned size = access_size(o->op);
+
+    switch (trans_dam_use(t->cpu->isa, o->op)) {
+    case DAM_NOT:
+        load_datum(t, o);
+        break;
+    case DAM_ENTER: {
+        IrReg address = keep_address(t, o);
+        load_datum(t, o);
+        trans_dam_enter(t, o, address, size);
+        break;
+    }
+    case DAM_CHECK: {
+        uint32_t holds = trans_dam_check(t, o, keep_address(t, o), size);
+        load_datum(t, o);
+        ir_label(t->ir, holds);
+        break;
+    }
+    }
+}
+
 static void store_by_call(Trans *t, TransOp *o, unsigned size, unsigned mas,
                           IrReg v)
 {
@@ -398,7 +436,7 @@ static void store_unlock(Trans *t, TransOp *o, unsigned size, IrReg v)
             "store_unlock", IR_CALL_MAY_RAISE, 0, 0, 5, args);
 }
 
-void trans_store(Trans *t, TransOp *o)
+static void store_datum(Trans *t, TransOp *o)
 {
     Ir *ir = t->ir;
     unsigned size = access_size(o->op);
@@ -438,4 +476,12 @@ void trans_store(Trans *t, TransOp *o)
     }
     Address at = address_of(t, o);
     ir_gst(ir, size, at.base, at.index, 0, at.offset, v, trans_fault(t));
+}
+
+void trans_store(Trans *t, TransOp *o)
+{
+    store_datum(t, o);
+    if (trans_stores_to_dam(t)) {
+        trans_dam_store(t, flat_address(t, o), access_size(o->op));
+    }
 }

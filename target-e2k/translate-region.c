@@ -44,6 +44,7 @@ Geometry geometry_of_cpu(const E2kCpu *cpu)
         .plain = cpu->bgr_val == 0xff &&
                  cpu->bgr_cur == 0 && (cpu->cui == 0 || cpu->system),
         .ctpr_empty = !(cpu->ctpr[0] | cpu->ctpr[1] | cpu->ctpr[2]),
+        .wary = cpu->dam_live || (cpu->pf & PF_INVALID_BITS),
     };
     return geo;
 }
@@ -193,6 +194,7 @@ static Geometry geometry_after(Geometry geo, const Bundle *b, bool taken)
     if (taken ? b->abnt : b->abnf) {
         geo.rcur = geo.rcur == 0 ? geo.rsz : geo.rcur - 1;
     }
+    geo.wary |= trans_becomes_wary(geo.isa, b);
     return geo;
 }
 

@@ -105,6 +105,10 @@ void tags_of_node(const Node *node, TagUses *uses)
             add_read(uses, geo, &op->src2, row->src2, conditional);
         }
         add_read(uses, geo, &op->src3, row->src3, conditional);
+        if (trans_dam_use(geo.isa, op) == DAM_CHECK) {
+            /* Keeps its old value, with its tag, or not. */
+            add_read(uses, geo, &op->dst, row->dst, conditional);
+        }
         add_write(uses, geo, op, row, dbl);
     }
     for (int i = 0; i < BUNDLE_MOVA_CHANNELS; i++) {

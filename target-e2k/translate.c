@@ -405,6 +405,7 @@ static void commit_late_ops(Trans *t, TransOp *ops, unsigned n)
         if ((sem == SEM_staa || sem == SEM_ldaa) && !ops[i].passive) {
             trans_staa_commit(t, &ops[i]);
         }
+        trans_dam_commit(t, &ops[i]);
     }
 }
 
@@ -430,10 +431,12 @@ static void trans_bundle(Trans *t)
     check_ops(t, ops, n, writes_pred);
     suppress_stores(t, ops, n);
     trans_mova_check(t);
+    trans_wary_check(t);
     t->mlock = ir_temp(t->ir);
+    ir_mov(t->ir, t->mlock, trans_imm(t, 0));
     bool conditional = trans_condition(t, &condition);
     if (conditional && is_local(b)) {
-        ir_mov(t->ir, t->mlock, trans_imm(t, 0));
+        /* After the accesses. */
     } else if (conditional && writes_pred) {
         condition = keep_test(t, &condition);
     }
@@ -455,6 +458,7 @@ static void trans_bundle(Trans *t)
     }
     trans_plu_commit(t, clp, movep);
     commit_late_ops(t, ops, n);
+    trans_wary_commit(t);
     if (b->eap) {
         trans_eap(t);
     }
@@ -568,7 +572,8 @@ bool trans_bundle_supported(const Region *region, const Node *node)
     if (!locks_supported(region, b)) {
         return false;
     }
-    return operands_supported(node) && trans_control_supported(region, node);
+    return operands_supported(node) && trans_dam_supported(region, node) &&
+           trans_control_supported(region, node);
 }
 
 /* ------------------------------------------------------------------------

@@ -37,6 +37,8 @@ typedef union Geometry {
                                   * cpu->ctpr says */
         uint64_t split : 1;     /* code without bases, see translate-base.c;
                                  * never in a node's geometry */
+        uint64_t wary : 1;      /* there may be invalid predicates or entries
+                                 * of the DAM; see translate-wary.c */
         /* Facts inside a region, tested at its entry; 0 in keys. */
         uint64_t vlc : 1;       /* LSR.vlc is set (0: not known) */
         uint64_t pcnt0 : 1;     /* LSR.pcnt is 0 (0: not known) */

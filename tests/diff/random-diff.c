@@ -59,6 +59,7 @@ typedef struct Outcome {
     uint8_t n_pending;
     uint64_t next_ip;
     PendingAccess pending[4];
+    DamEntry dam[32]; /* what is not valid is clear */
     bool locked;
     uint8_t lock_size;
     uint64_t lock_address;
@@ -150,6 +151,11 @@ static void put_state(Box *box, const StartState *s, uint64_t end)
         cpu->aau.area[k].step = s->area[i].step;
     }
     cpu->aau.aasr = s->aau_running ? 3 << 7 : 0;
+    for (unsigned i = 0; i < s->n_dam; i++) {
+        cpu->dam[i] = s->dam[i];
+        cpu->dam[i].reg = (cpu->win + s->dam[i].reg - cpu->regs) % 224;
+        cpu->dam_live = 1;
+    }
     rng_seed(&data, s->data_seed);
     uint64_t *words = box_at(box, DATA_ADDRESS);
     for (unsigned i = 0; i < DATA_BYTES / 8; i++) {
@@ -212,6 +218,14 @@ static void take_outcome(Box *box, CpuExit exit, Outcome *o)
     memcpy(o->aalda, cpu->aau.aalda, sizeof(o->aalda));
     for (unsigned i = 0; i < 64; i++) {
         o->area_overflow[i] = cpu->aau.area[i].overflow;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(o->dam); i++) {
+        if (cpu->dam[i].valid) {
+            o->dam[i].valid = true;
+            o->dam[i].reg = cpu->dam[i].reg;
+            o->dam[i].size_bytes = cpu->dam[i].size_bytes;
+            o->dam[i].address = cpu->dam[i].address;
+        }
     }
     o->locked = cpu->lock.armed;
     o->lock_size = o->locked ? cpu->lock.size_bytes : 0;
@@ -473,6 +487,10 @@ static void print_difference(const Outcome *a, const Outcome *b)
     for (unsigned i = 0; i < 4; i++) {
         print_value("pending address", i, a->pending[i].address,
                     b->pending[i].address);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(a->dam); i++) {
+        print_value("dam", i, a->dam[i].address, b->dam[i].address);
+        print_value("dam_reg", i, a->dam[i].reg, b->dam[i].reg);
     }
     print_value("locked", 0, a->locked, b->locked);
     print_value("mask", 0, a->mask, b->mask);

@@ -662,6 +662,55 @@ static void random_start(Rng *rng, StartState *s, bool loops)
     s->data_seed = rng_next(rng);
 }
 
+/* Makes loads of the bundle advanced loads and checks. */
+static void advance_loads(Rng *rng, Bundle *b, unsigned isa)
+{
+    Bundle old = *b;
+    bool has_cs1 = b->hs >> 15 & 1;
+
+    if (has_cs1 && b->cs1 >> 28 != 6) {
+        return;
+    }
+    for (unsigned i = 0; i < BUNDLE_CHANNELS; i++) {
+        AlcOp *op = &b->alc[i];
+        const InsnRow *row = &insn_rows[op->row];
+        if (op->present && row->sem == SEM_load && !(row->flags & F_PAIR) &&
+            rng_chance(rng, 70)) {
+            op->speculative = i % 3 == 0;
+            op->mas = i % 3 == 0 ? 4 : 3;
+        }
+    }
+    b->cs1 = mas_syllable(b);
+    if (!bundle_pack(b, old.hs >> 14 & 1, true) || !is_legal(b, isa)) {
+        *b = old;
+    }
+}
+
+/* Entries that checks of the program may find. */
+static void random_dam(Rng *rng, Program *p)
+{
+    StartState *s = &p->start;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        advance_loads(rng, &p->bundles[i], p->isa);
+        for (unsigned c = 2; c < BUNDLE_CHANNELS; c += 3) {
+            const AlcOp *op = &p->bundles[i].alc[c];
+            unsigned base = op->src1.byte - 0x80;
+            if (!op->present || op->mas != 3 || base >= POINTER_REGS ||
+                op->dst.byte < 0x80 || op->dst.byte >= 0xc0 ||
+                op->src2.byte < 0xc0 || op->src2.byte >= 0xd0 ||
+                s->n_dam == G_N_ELEMENTS(s->dam)) {
+                continue;
+            }
+            s->dam[s->n_dam++] = (DamEntry){
+                .valid = true, .reg = op->dst.byte - 0x80,
+                .size_bytes = 1u << rng_below(rng, 5),
+                .address = s->regs[base].lo + op->src2.byte - 0xc0,
+            };
+        }
+    }
+}
+
 void random_program(Program *p, Rng *rng, unsigned isa, unsigned n_bundles,
                     bool loops)
 {
@@ -674,4 +723,8 @@ void random_program(Program *p, Rng *rng, unsigned isa, unsigned n_bundles,
     random_bundle(rng, &p->callee[0], isa, loops, BUNDLE_CALLEE);
     random_bundle(rng, &p->callee[1], isa, loops, BUNDLE_RETURN);
     random_start(rng, &p->start, loops);
+    /* Last, so that older cases stay what they are. */
+    if (rng_chance(rng, 15)) {
+        random_dam(rng, p);
+    }
 }

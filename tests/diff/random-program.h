@@ -50,6 +50,8 @@ typedef struct StartState {
     bool aau_running;
     uint8_t bgr_val, bgr_cur;
     uint64_t data_seed;
+    unsigned n_dam;
+    DamEntry dam[8]; /* reg: number in the window */
 } StartState;
 
 /*
