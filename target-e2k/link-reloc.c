@@ -276,9 +276,10 @@ static uint64_t compute(Link *link, const ObjSection *section,
 
 static const char *symbol_text(const ObjReloc *r)
 {
-    return !r->symbol                         ? "a number"
-           : r->symbol->type == STT_SECTION   ? r->symbol->section->name
-                                              : r->symbol->name;
+    return !r->symbol          ? "a number"
+           : *r->symbol->name  ? r->symbol->name
+           : r->symbol->section ? r->symbol->section->name
+                                : "a section that is not there";
 }
 
 static void overflow(Link *link, const ObjSection *section, const ObjReloc *r)
