@@ -361,6 +361,7 @@ UserProcess *process_new(const UserOptions *options, char **argv, char **envp,
     g_mutex_init(&process->threads_lock);
     g_mutex_init(&process->contexts_lock);
     g_mutex_init(&process->fork_gate);
+    signal_init_faults(process); /* loading touches guest memory */
     program = elf_open(options->program, error);
     if (!program) {
         *status = access(options->program, F_OK) < 0 ? STATUS_NOT_FOUND

@@ -193,16 +193,32 @@ void signal_take_all(UserProcess *process)
     }
 }
 
+/* The inherited action, and our handler where we always want one. */
+static void take_over(UserProcess *process, int number)
+{
+    HostSigaction old = { 0 };
+
+    syscall(SYS_rt_sigaction, number, NULL, &old, 8);
+    process->actions[number].handler = old.handler == (void *)SIG_IGN ? 1 : 0;
+    if ((SIGBIT(number) & SYNCHRONOUS) || signal_dumps(number)) {
+        signal_install(process, number);
+    }
+}
+
+void signal_init_faults(UserProcess *process)
+{
+    for (int number = 1; number <= GUEST_NSIG; number++) {
+        if (SIGBIT(number) & SYNCHRONOUS) {
+            take_over(process, number);
+        }
+    }
+}
+
 void signal_init(UserProcess *process)
 {
     for (int number = 1; number <= GUEST_NSIG; number++) {
-        HostSigaction old = { 0 };
-
-        syscall(SYS_rt_sigaction, number, NULL, &old, 8);
-        process->actions[number].handler =
-            old.handler == (void *)SIG_IGN ? 1 : 0;
-        if ((SIGBIT(number) & SYNCHRONOUS) || signal_dumps(number)) {
-            signal_install(process, number);
+        if (!(SIGBIT(number) & SYNCHRONOUS)) {
+            take_over(process, number);
         }
     }
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &current_thread->blocked, 8);

@@ -18,7 +18,11 @@
 
 #include "linux-user/process.h"
 
-/* Installs the host handlers; once per process. */
+/*
+ * Installs the host handlers; each once per process, those of faults before
+ * guest memory is touched, the others when there is a thread.
+ */
+void signal_init_faults(UserProcess *process);
 void signal_init(UserProcess *process);
 
 /* For a tracee: default actions, too, are taken by us, after its stop. */
