@@ -127,10 +127,15 @@ static int do_create(P9Server *s, P9Buffer *in, P9Buffer *out)
     }
     int fd = openat(parent, name, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
                                       O_NONBLOCK, mode & 0777);
-    int error = fd < 0 || fstat(fd, &st) < 0 ? errno : 0;
+    int error = fd < 0 || fstat(fd, &st) < 0 ? errno
+                : !S_ISREG(st.st_mode)       ? EPERM /* was there before */
+                                             : 0;
 
     close(parent);
     if (error) {
+        if (fd >= 0) {
+            close(fd);
+        }
         return error;
     }
     char *path = *fid->path ? g_strconcat(fid->path, "/", name, NULL)

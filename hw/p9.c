@@ -265,6 +265,9 @@ static int do_walk(P9Server *s, P9Buffer *in, P9Buffer *out)
     if (done < n) {
         return 0; /* a part was walked: no new fid */
     }
+    if (strlen(path) > PATH_MAX_BYTES) {
+        return ENAMETOOLONG;
+    }
     if (to == from->number) {
         p9_close(from);
         g_free(from->path);
