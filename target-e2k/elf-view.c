@@ -91,7 +91,7 @@ static const char *string_at(const ElfView *view, unsigned section,
 static bool view_sections(ElfView *view, Input *in)
 {
     const ElfHeader *h = &in->header;
-    const uint8_t *table = in->bytes + h->shoff;
+    const uint8_t *table;
 
     if (h->shnum == 0) {
         return true;
@@ -100,6 +100,7 @@ static bool view_sections(ElfView *view, Input *in)
         !in_file(in, h->shoff, (uint64_t)in->sizes->section * h->shnum)) {
         return fail(in, "section headers outside the file");
     }
+    table = in->bytes + h->shoff;
     view->n_sections = h->shnum;
     view->sections = g_new0(ElfViewSection, view->n_sections);
     for (unsigned i = 0; i < view->n_sections; i++) {

@@ -13,6 +13,9 @@
 #include "target-e2k/elf-int.h"
 #include "util/bytes.h"
 
+/* A larger alignment is for memory, not for the place in the file. */
+enum { MAX_PAD = 4096 };
+
 typedef struct Writer {
     ObjFile *file;
     GByteArray *out;
@@ -80,7 +83,7 @@ static void write_contents(Writer *w, ObjSection *section)
         .entsize = section->entsize,
     };
 
-    elf_pad(w->out, section->align);
+    elf_pad(w->out, MIN(section->align, MAX_PAD));
     header.offset = w->out->len;
     if (section->type != SHT_NOBITS) {
         g_byte_array_append(w->out, section->data->data, section->data->len);

@@ -17,8 +17,6 @@ typedef struct Output {
     unsigned n_local;
 } Output;
 
-enum { MAX_IMAGE = 1 << 30 };
-
 static uint32_t segment_flags(const ObjSection *section)
 {
     return PF_R | (section->flags & SHF_EXECINSTR ? PF_X : 0) |
@@ -120,7 +118,7 @@ static void write_sections(Output *o)
         ObjSection *section = link->out->sections->pdata[i];
 
         if (!(section->flags & SHF_ALLOC) && section->size) {
-            elf_pad(o->bytes, section->align);
+            elf_pad(o->bytes, MIN(section->align, LINK_PAGE));
             section->elf_index = o->headers->len;
             add_header(o, section, o->bytes->len);
             g_byte_array_append(o->bytes, section->data->data,
@@ -419,7 +417,7 @@ GByteArray *link_write_flat(Link *link)
             end = MAX(end, section->address + section->size);
         }
     }
-    if (end > base && end - base > MAX_IMAGE) {
+    if (end > base && end - base > LINK_MAX_IMAGE) {
         link_error(link, "flat image of more than 1 GiB: sections are too far "
                    "apart");
         return bytes;

@@ -16,7 +16,8 @@
 #include "target-e2k/elf-int.h"
 #include "target-e2k/link.h"
 
-enum { LINK_PAGE = 4096, LINK_BASE = 0x10000, LINK_SEGMENTS = 8 };
+enum { LINK_PAGE = 4096, LINK_BASE = 0x10000, LINK_SEGMENTS = 8,
+       LINK_MAX_IMAGE = 1 << 30 /* bytes that are written */ };
 
 /* What an offset-table slot holds. */
 typedef enum GotKind {
@@ -84,6 +85,7 @@ typedef struct Link {
     GHashTable *symbols;    /* name -> LinkSymbol */
     GPtrArray *symbol_list; /* LinkSymbol, in order of appearance */
     ObjFile *out;           /* holds output sections and made symbols */
+    uint64_t contents;      /* bytes of all output sections together */
     GPtrArray *order;       /* allocated output sections by address */
     bool pic;               /* addresses are relative to a load base */
     bool dynamic;           /* has a dynamic section */

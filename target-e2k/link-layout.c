@@ -28,6 +28,18 @@ static const char *output_name(const ObjSection *section)
     return section->name;
 }
 
+/* Contents of a section grow, within what an output file may have. */
+static bool take_room(Link *link, const char *name, uint64_t bytes)
+{
+    if (bytes > LINK_MAX_IMAGE - link->contents) {
+        link_error(link, "section '%s' makes the output larger than 1 GiB",
+                   name);
+        return false;
+    }
+    link->contents += bytes;
+    return true;
+}
+
 static void add_input(Link *link, ObjSection *section)
 {
     const char *name = output_name(section);
@@ -42,6 +54,9 @@ static void add_input(Link *link, ObjSection *section)
         out->entsize = section->entsize;
     }
     if (out->type == SHT_NOBITS && section->type != SHT_NOBITS) {
+        if (!take_room(link, name, out->size)) {
+            return;
+        }
         if (out->size) {
             g_byte_array_set_size(out->data, out->size);
             memset(out->data->data, 0, out->size);
@@ -64,13 +79,9 @@ static void add_input(Link *link, ObjSection *section)
     if (out->type == SHT_NOBITS) {
         return;
     }
-    if (out->size > G_MAXINT) {
-        link_error(link, "section '%s' is too large", name);
-        return;
-    }
     uint64_t old = out->data->len;
 
-    if (out->size == old) {
+    if (out->size == old || !take_room(link, name, out->size - old)) {
         return;
     }
     g_byte_array_set_size(out->data, out->size);

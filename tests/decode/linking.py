@@ -7,6 +7,7 @@ Files are read here with a small ELF reader of its own; a static program with
 indirect functions is also run.
 """
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -290,6 +291,30 @@ class Linking(unittest.TestCase):
             done = self.run_as("--pie", "-o", self.path("x"),
                                self.path("bad.so"), self.source("nop\n"))
             self.assertIn(done.returncode, (0, 1), at)
+
+    def test_huge_alignment(self):
+        """A small file cannot ask for an output of gigabytes."""
+        obj = self.build("a.o", "\t.data\n\t.byte 1\n")
+        with open(obj, "rb") as f:
+            data = bytearray(f.read())
+        elf = Elf(obj)
+        number = list(elf.sections).index(".data")
+        shoff, = struct.unpack_from("<Q", data, 40)
+        struct.pack_into("<Q", data, shoff + 64 * number + 48, 1 << 30)
+        with open(self.path("b.o"), "wb") as f:
+            f.write(data)
+
+        def run_small(*args):
+            return subprocess.run(
+                [AS, *args, "-o", self.path("x")], capture_output=True,
+                text=True, preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_AS, (256 << 20, 256 << 20)))
+        done = run_small("--static", obj, self.path("b.o"))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("larger than 1 GiB", done.stderr)
+        done = run_small("-c", self.path("b.o"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(os.path.getsize(self.path("x")), 1 << 20)
 
     def test_indirect_static(self):
         elf = Elf(self.build("p", INDIRECT, "--static"))
