@@ -37,6 +37,7 @@
 
 #include "target-e2k/asm.h"
 #include "target-e2k/encode.h"
+#include "target-e2k/interp.h"
 #include "tests/insn/box.h"
 #include "util/bytes.h"
 
@@ -523,7 +524,8 @@ static void find_tested(const Case *c, const Program *p, unsigned isa)
         for (unsigned k = 0; k < BUNDLE_CHANNELS && !error; k++) {
             const AlcOp *op = &b.alc[k];
 
-            if (op->present && !op->pair_second && !tested[op->insn]) {
+            if (op->present && !op->pair_second && !tested[op->insn] &&
+                interp_has(op->insn)) {
                 tested[op->insn] = notices(c, p, isa, i, k);
             }
         }
