@@ -386,6 +386,26 @@ static bool map_segment(ElfImage *image, AddressMap *map,
     return true;
 }
 
+/* Nothing is mapped between segments, as with a kernel. */
+static void open_gaps(const ElfImage *image, AddressMap *map)
+{
+    uint64_t end = 0;
+
+    for (unsigned i = 0; i < image->header.e_phnum; i++) {
+        const Elf64_Phdr *phdr = &image->phdrs[i];
+        uint64_t start = image->bias + phdr->p_vaddr;
+
+        if (phdr->p_type != PT_LOAD || !phdr->p_memsz) {
+            continue;
+        }
+        if (end && (start & ~(USER_PAGE - 1)) > end) {
+            address_map_munmap(map, end, (start & ~(USER_PAGE - 1)) - end);
+        }
+        start += phdr->p_memsz + USER_PAGE - 1;
+        end = MAX(end, start & ~(USER_PAGE - 1));
+    }
+}
+
 bool elf_map(ElfImage *image, AddressMap *map, uint64_t base, GError **error)
 {
     uint64_t low = UINT64_MAX;
@@ -422,6 +442,7 @@ bool elf_map(ElfImage *image, AddressMap *map, uint64_t base, GError **error)
     image->bias = at - low;
     image->start = at;
     image->end = image->bias + high;
+    open_gaps(image, map);
     for (unsigned i = 0; i < image->header.e_phnum; i++) {
         const Elf64_Phdr *phdr = &image->phdrs[i];
 
