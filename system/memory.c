@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "system/code-space.h"
+#include "system/tag-memory.h"
 #include "target-e2k/bundle.h"
 #include "target-e2k/exec.h"
 #include "util/bytes.h"
@@ -590,6 +591,16 @@ static Exception op_wait(E2kCpu *cpu, unsigned bits)
     return EXC_NONE;
 }
 
+static void op_memory_tags(E2kCpu *cpu, uint64_t address, uint8_t *tags,
+                           unsigned n, bool store)
+{
+    if (store) {
+        tag_memory_set(cpu->opaque, address, tags, n);
+    } else {
+        tag_memory_get(cpu->opaque, address, tags, n);
+    }
+}
+
 static void op_state_changed(E2kCpu *cpu)
 {
     SysCpu *sys = cpu->opaque;
@@ -648,6 +659,7 @@ const CpuOps sys_cpu_ops = {
     .code_address = op_code_address,
     .fill_tlb = op_fill_tlb,
     .slow_access = op_slow_access,
+    .memory_tags = op_memory_tags,
     .system_call = trap_system_call,
     .done = trap_done,
     .wait = op_wait,

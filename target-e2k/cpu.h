@@ -176,6 +176,12 @@ typedef struct CpuOps {
     bool (*fill_tlb)(E2kCpu *cpu, uint64_t address);
     bool (*slow_access)(E2kCpu *cpu, uint64_t address, unsigned size_bytes,
                         bool store, void *value);
+    /*
+     * System mode: tags of n doublewords of memory, which an access has just
+     * read or written.
+     */
+    void (*memory_tags)(E2kCpu *cpu, uint64_t address, uint8_t *tags,
+                        unsigned n, bool store);
     Exception (*system_call)(E2kCpu *cpu, unsigned entry, unsigned wbs);
     Exception (*done)(E2kCpu *cpu, uint32_t param);
     Exception (*wait)(E2kCpu *cpu, unsigned bits);

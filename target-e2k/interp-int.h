@@ -87,6 +87,7 @@ typedef struct InterpOp {
     uint64_t address;
     uint8_t size;         /* bytes, 1..16 */
     bool big_endian;
+    bool tagged;          /* moves the tags as well */
     bool incr_on;         /* array increment qualified */
     uint16_t byte_mask;   /* of masked stores; 0xffff otherwise */
 } InterpOp;

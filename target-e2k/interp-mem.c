@@ -31,6 +31,8 @@ enum {
     SPECIAL_DCACHE_LINE = 1,
     SPECIAL_ICACHE_LINE = 2,
     CACHE_LINE = 256,
+    RECOVERY_FMT_QUAD = 5,
+    RECOVERY_FMT_PACKED = 7,
 };
 
 /* ------------------------------------------------------------------------
@@ -392,7 +394,8 @@ void interp_store_seg_mask(Interp *in, InterpOp *c)
 
 /*
  * Recovery accesses of trap handlers: the second operand describes the access
- * (offset, specifier, format); ops.md section 10.
+ * (signed offset, specifier, format); ops.md section 10, "system/mmu.md" 7.4.
+ * Those of 8 and 16 bytes in the formats of quad and packed ones move tags.
  */
 static bool recovery_access(Interp *in, InterpOp *c)
 {
@@ -402,8 +405,16 @@ static bool recovery_access(Interp *in, InterpOp *c)
         interp_raise(in, c, EXC_PRIV_ACTION);
         return false;
     }
-    c->address = c->s1.lo + (uint32_t)c->s2.lo;
-    c->size = sizes[c->s2.lo >> 40 & 7];
+    unsigned fmt = c->s2.lo >> 40 & 7;
+
+    if (c->invalid & 3) {
+        interp_raise(in, c, EXC_DIAG_OPERAND);
+        return false;
+    }
+    c->address = c->s1.lo + (int32_t)c->s2.lo;
+    c->size = sizes[fmt];
+    c->tagged = (fmt == RECOVERY_FMT_QUAD || fmt == RECOVERY_FMT_PACKED) &&
+                !(c->address & 7);
     c->byte_mask = 0xffff;
     return true;
 }
@@ -542,6 +553,12 @@ static void execute_load(Interp *in, InterpOp *c)
         interp_dam_enter(cpu, interp_dam_key(cpu, &c->op->dst), c->address, c->size);
     }
     value_from_bytes(c, bytes);
+    if (c->tagged && cpu->ops->memory_tags) {
+        uint8_t tags[2] = { 0 };
+
+        cpu->ops->memory_tags(cpu, c->address, tags, c->size / 8, false);
+        c->d.tag = tags[0] | tags[1] << 4;
+    }
 }
 
 static void store_bytes_of(const InterpOp *c, uint8_t bytes[16])
@@ -655,6 +672,12 @@ static void execute_store(Interp *in, InterpOp *c)
         interp_dam_store(in->cpu, c->address, c->size);
     }
     Exception e = store_now(in, c, bytes);
+    if (e == EXC_NONE && c->tagged && in->cpu->ops->memory_tags) {
+        uint8_t tags[2] = { c->s3.tag & 15, c->s3.tag >> 4 };
+
+        in->cpu->ops->memory_tags(in->cpu, c->address, tags, c->size / 8,
+                                  true);
+    }
     if (e == EXC_NONE || c->op->speculative) {
         return;
     }

@@ -405,6 +405,7 @@ static inline void start_operation(InterpOp *c, const AlcOp *op,
     c->pred = false;
     c->defer = DEFER_NONE;
     c->big_endian = false;
+    c->tagged = false;
     c->incr_on = false;
     c->byte_mask = 0xffff;
     c->d = (Value){0, 0, 0};

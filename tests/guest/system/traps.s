@@ -154,10 +154,71 @@
 	CHECK_TRAP EXC_SOFTWARE_TRAP, "trap with live state"
 	CHECK_EQUAL %dr1, 0x123, "loop register survives"
 	CHECK_EQUAL %dr2, 1, "predicate survives"
+	CALL check_entry
 	PRINT "traps passed\n"
 	{
 		addd 0, 0, %dr0
 	}
+	RETURN
+
+! The state that a handler finds, and what its done puts back.
+	PROC check_entry
+	{
+		addd 0, 0x77, %dr1		! pm, ie, sge, uie, nmie, unmie
+		addd 0, 0x01, %dr2		! of UPSR: fe
+	}
+	{
+		rwd %dr2, %upsr
+	}
+	{
+		rwd %dr1, %psr
+		addd 0, trap_tirs, %dr10
+	}
+2:
+	{
+		setsft
+	}
+	{
+		rrd %psr, %dr3
+		addd 0, 1, %dr4
+	}
+	{
+		rwd %dr4, %psr
+	}
+	CHECK_TRAP EXC_SOFTWARE_TRAP, "trap with interrupts on"
+	CHECK_EQUAL %dr3, 0x77, "done restores PSR"
+	{
+		ldd %dr10, 0 - 40, %dr4
+		ldd %dr10, 0 - 32, %dr5
+	}
+	{
+		shrd %dr5, 57, %dr6
+		shrd %dr5, 33, %dr7
+	}
+	{
+		andd %dr7, 0x7f, %dr7
+	}
+	CHECK_EQUAL %dr4, 1, "the handler's PSR is pm alone"
+	CHECK_EQUAL %dr6, 0x77, "CR1.lo has PSR"
+	CHECK_EQUAL %dr7, 16, "CR1.lo.wbs is the whole window"
+	{
+		ldd %dr10, 0 - 8, %dr4
+		ldd %dr10, 0, %dr5
+	}
+	{
+		shrd %dr4, 32, %dr4
+	}
+	{
+		andd %dr4, 0x7ff, %dr4
+		ldd %dr10, 8, %dr6
+	}
+	CHECK_EQUAL %dr4, 0, "no parameters in the handler's window"
+	CHECK_EQUAL %dr5, 1 << 26, "TIR0.hi: one bit, number 0"
+	CHECK_EQUAL %dr6, 2b, "TIR0.lo: the bundle"
+	{
+		rrd %upsr, %dr4
+	}
+	CHECK_EQUAL %dr4, 1, "UPSR is as it was"
 	RETURN
 
 ! A fresh window register is diagnostic; using it is a precise exception.
