@@ -131,6 +131,11 @@ static bool virt_finish(Machine *machine, GError **error)
     if (error && *error) {
         return false;
     }
+    if (!boot->fdt && boot->config.dump_dtb) {
+        g_set_error(error, SYSTEM_ERROR, 0, "there is no device tree to "
+                    "write: this build has no libfdt");
+        return false;
+    }
     return !boot->fdt || !boot->config.dump_dtb ||
            g_file_set_contents(boot->config.dump_dtb,
                                (const char *)boot->fdt, boot->fdt_bytes,
