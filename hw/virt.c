@@ -136,10 +136,13 @@ static bool virt_finish(Machine *machine, GError **error)
                     "write: this build has no libfdt");
         return false;
     }
-    return !boot->fdt || !boot->config.dump_dtb ||
-           g_file_set_contents(boot->config.dump_dtb,
-                               (const char *)boot->fdt, boot->fdt_bytes,
-                               error);
+    if (!boot->config.dump_dtb ||
+        g_file_set_contents(boot->config.dump_dtb, (const char *)boot->fdt,
+                            boot->fdt_bytes, error)) {
+        return true;
+    }
+    g_prefix_error(error, "cannot write '%s': ", boot->config.dump_dtb);
+    return false;
 }
 
 static void virt_free(Machine *machine)

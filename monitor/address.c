@@ -68,6 +68,11 @@ static bool parse_address(const char *text, MonitorAddress *a,
             return complain(error, "invalid host/port value: '%s'",
                             first + 4);
         }
+        if (!g_ascii_string_to_unsigned(colon + 1, 10, 0, 65535, NULL,
+                                        NULL)) {
+            return complain(error, "invalid host/port value: '%s'",
+                            first + 4);
+        }
         a->host = g_strndup(first + 4, colon - first - 4);
         a->port = g_strdup(colon + 1);
         if (*a->host == '[' && a->host[strlen(a->host) - 1] == ']') {

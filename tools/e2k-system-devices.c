@@ -172,7 +172,14 @@ static PciFunction *find_controller(const char *bus, int *port,
     const char *dot = bus ? strrchr(bus, '.') : NULL;
     g_autofree char *name = dot ? g_strndup(bus, dot - bus) : g_strdup(bus);
 
-    *port = dot ? atoi(dot + 1) : -1;
+    guint64 number;
+
+    if (dot && !g_ascii_string_to_unsigned(dot + 1, 10, 0, AHCI_MAX_PORTS - 1,
+                                           &number, NULL)) {
+        g_set_error(error, TOOL_ERROR, 0, "'%s' is not CONTROLLER.PORT", bus);
+        return NULL;
+    }
+    *port = dot ? (int)number : -1;
     for (guint i = 0; bus && i < plugged->len; i++) {
         Plugged *p = g_ptr_array_index(plugged, i);
 
@@ -555,6 +562,10 @@ static bool add(json_t *options, bool hot, GError **error)
         return false;
     }
     json_object_del(options, "driver");
+    if (id && !*id) {
+        g_set_error(error, TOOL_ERROR, 0, "'id' is empty");
+        return false;
+    }
     if (id && find_plugged(id)) {
         g_set_error(error, TOOL_ERROR, 0, "there is already a device '%s'",
                     id);

@@ -113,7 +113,8 @@ static bool set_memory(SystemOptions *o, const char *text, GError **error)
         with_unit = g_strconcat(size, "M", NULL);
         size = with_unit;
     }
-    if (!block_parse_size(size, &o->config.ram_bytes)) {
+    if (!block_parse_size(size, &o->config.ram_bytes) ||
+        !o->config.ram_bytes) {
         return refuse(error, "'%s' is not a memory size; say for example "
                       "256M or 2G", text);
     }
@@ -123,19 +124,45 @@ static bool set_memory(SystemOptions *o, const char *text, GError **error)
     return true;
 }
 
+/*
+ * [cpus=]N and how they are arranged: sockets, dies, cores, threads.  Guests
+ * see a row of CPUs; what multiplies to another number is a mistake.
+ */
 static bool set_smp(SystemOptions *o, const char *text, GError **error)
 {
+    static const char *const parts[] = { "sockets", "dies", "cores",
+                                         "threads" };
     g_auto(GStrv) words = g_strsplit(text, ",", -1);
-    const char *number = words[0] ? words[0] : "";
-    guint64 value;
+    guint64 cpus = 0, product = 1;
 
-    if (g_str_has_prefix(number, "cpus=")) {
-        number += strlen("cpus=");
+    if (!*text) {
+        return refuse(error, "'' is not a number of CPUs");
     }
-    if (!g_ascii_string_to_unsigned(number, 10, 1, 1024, &value, NULL)) {
-        return refuse(error, "'%s' is not a number of CPUs", text);
+    for (char **word = words; *word; word++) {
+        const char *given = *word;
+        const char *equals = strchr(given, '=');
+        g_autofree char *key =
+            equals ? g_strndup(given, equals - given)
+                   : g_strdup(word == words ? "cpus" : "");
+        guint64 value;
+        bool is_part = g_strv_contains(parts, key);
+
+        if (!is_part && strcmp(key, "cpus") && strcmp(key, "maxcpus")) {
+            return refuse(error, "unknown option '%s'; there are: cpus, "
+                          "maxcpus, sockets, dies, cores, threads", given);
+        }
+        if (!g_ascii_string_to_unsigned(equals ? equals + 1 : given, 10, 1,
+                                        1024, &value, NULL)) {
+            return refuse(error, "'%s' is not a number of CPUs", given);
+        }
+        product *= is_part ? value : 1;
+        cpus = strcmp(key, "cpus") ? cpus : value;
     }
-    o->config.n_cpus = value;
+    if (cpus && product > 1 && product != cpus) {
+        return refuse(error, "'%s': the parts multiply to %u", text,
+                      (unsigned)product);
+    }
+    o->config.n_cpus = cpus ? cpus : product;
     return true;
 }
 
@@ -203,7 +230,8 @@ static bool set_log(SystemOptions *o, const char *text, GError **error)
         log_help(stdout);
         exit(EXIT_SUCCESS);
     }
-    return log_set_items(text, error);
+    return *text ? log_set_items(text, error)
+                 : refuse(error, "'' is no log item; 'help' lists them");
 }
 
 static bool set_log_file(SystemOptions *o, const char *text, GError **error)
@@ -301,8 +329,18 @@ static bool set_incoming(SystemOptions *o, const char *text, GError **error)
     return true;
 }
 
+/* PORT, tcp:[HOST]:PORT or unix:PATH. */
 static bool set_gdb(SystemOptions *o, const char *text, GError **error)
 {
+    g_autofree char *where = g_strndup(text, strcspn(text, ","));
+    const char *colon = strrchr(where, ':');
+    const char *port = colon ? colon + 1 : where;
+
+    if (!g_str_has_prefix(text, "unix:") && !strchr(text, '/') &&
+        !g_ascii_string_to_unsigned(port, 10, 0, 65535, NULL, NULL)) {
+        return refuse(error, "'%s' is not PORT, tcp:[HOST]:PORT or unix:PATH",
+                      text);
+    }
     o->gdb = text;
     return true;
 }

@@ -111,7 +111,11 @@ static bool write_pid_file(const SystemOptions *o, GError **error)
     }
     g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
 
-    return g_file_set_contents(o->pid_file, text, -1, error);
+    if (g_file_set_contents(o->pid_file, text, -1, error)) {
+        return true;
+    }
+    g_prefix_error(error, "-pidfile: cannot write '%s': ", o->pid_file);
+    return false;
 }
 
 static Machine *build(const SystemOptions *o, GError **error)
