@@ -37,6 +37,7 @@
 enum {
     STATE_GD_HI = 0x32,
     STATE_GD_LO = 0x33,
+    TAG_EMPTY = 5, /* diagnostic in both words */
     STATUS_NOT_EXECUTABLE = 126,
     STATUS_NOT_FOUND = 127,
     AT_FAST_SYSCALLS = 32,
@@ -259,6 +260,8 @@ static void start_registers(UserProcess *process, UserThread *thread,
     cpu->usd_size = sp - process->stack_low;
     cpu->sbr = process->stack_high;
     process_start_state(process, cpu);
+    /* Empty: they trap when read before they are written. */
+    memset(cpu->g_tags, TAG_EMPTY, sizeof(cpu->g_tags));
 }
 
 void process_start_state(const UserProcess *process, E2kCpu *cpu)

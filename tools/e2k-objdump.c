@@ -714,7 +714,7 @@ static bool dump_file(const char *path)
             : d.view && d.view->isa      ? d.view->isa
                                          : ISA_MAX;
     printf("\n%s:     file format %s\n\n", path,
-           binary ? "binary" : "elf64-e2k");
+           binary ? "binary" : d.view->narrow ? "elf32-e2k" : "elf64-e2k");
     if (d.view) {
         show_tables(&d);
     }

@@ -99,6 +99,7 @@ def registers(start, name):
     check(v["wd"] >> 16 & 0x7ff == 64 and v["wd"] >> 32 & 0x7ff == 64,
           f"{name}: a window of four quads, all of them parameters", v)
     check(v["arguments"] == 0, f"{name}: which are 0", v)
+    check(v["globals"] == 1, f"{name}: global registers are empty", v)
     check(sp % 16 == 0 and base == sp - PAGE and v["usd.lo"] >> 59 & 3 == 3,
           f"{name}: the data stack", v)
     check((base - (v["usd.hi"] >> 32)) % PAGE == 0 and v["usd.hi"] >> 32 and

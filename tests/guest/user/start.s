@@ -78,6 +78,19 @@
 	FACT last, %dr10
 	RETURN
 
+	.macro	TAG n
+	{
+		gettagd %dg\n, %r14
+		puttagd %dg\n, 0, %dr15
+	}
+	{
+		cmpesb %r14, 5, %pred0
+		cmpedb %dr15, 0, %pred1
+	}
+	GOTO_IF_NOT %pred0, 1f
+	GOTO_IF_NOT %pred1, 1f
+	.endm
+
 	.global	first
 	.type	first, #function
 	.align	8
@@ -106,8 +119,20 @@ first:
 	}
 	{
 		getsp -4096, %dr8
+		addd 0, 0, %dr19		! globals that are 0 and empty
 	}
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	TAG \n
+	.endr
+	.irp	n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	TAG \n
+	.endr
+	{
+		addd 0, 1, %dr19
+	}
+1:
 	FACT wd, %dr16
+	FACT globals, %dr19
 	FACT arguments, %dr17
 	STATE usd.lo, usd.lo
 	STATE usd.hi, usd.hi
