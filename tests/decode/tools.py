@@ -88,17 +88,37 @@ class Tools(unittest.TestCase):
         """Other ELF tools accept objects, executables and libraries."""
         if not shutil.which("readelf"):
             self.skipTest("readelf is not installed")
-        a = self.source("\t.global _start\n\t.type _start, @function\n"
-                        "_start: disp %ctpr1, _start\n\t.data\n"
-                        "\t.quad _start\n")
-        for options in (["-c"], ["--static"], ["--shared"], ["--pie"], ["-g"]):
-            run(AS, *options, "-o", self.path("f"), a)
-            out = run("readelf", "-aW", self.path("f"))
-            self.assertIn("Elbrus", out)
-            for bad in ("Warning", "Error", "corrupt"):
-                self.assertNotIn(bad, out)
-        out = run("readelf", "-wL", self.path("f"))
-        self.assertRegex(out, r"a\.s\s+3\s")
+        for narrow, address in ([], ".quad"), (["-mptr32"], ".word"):
+            a = self.source("\t.global _start\n\t.type _start, @function\n"
+                            "_start: disp %ctpr1, _start\n\t.data\n"
+                            f"\t{address} _start, other\n\t.weak other\n"
+                            "\t.section .tdata, \"awT\"\n\t.word 1\n")
+            for options in (["-c"], ["--static"], ["--shared"], ["--pie"],
+                            ["-g"]):
+                run(AS, *narrow, *options, "-o", self.path("f"), a)
+                out = run("readelf", "-aW", self.path("f"))
+                self.assertIn("Elbrus", out)
+                self.assertIn("ELF32" if narrow else "ELF64", out)
+                for bad in ("Warning", "Error", "corrupt"):
+                    self.assertNotIn(bad, out)
+            out = run("readelf", "-wL", self.path("f"))
+            self.assertRegex(out, r"a\.s\s+3\s")
+
+    def test_objdump_narrow(self):
+        """Files with 32-bit pointers: the same views."""
+        a = self.source("_start: sxt,0 6, v, %dr1\n\t.data\n"
+                        "v:\t.word v + 4\n")
+        run(AS, "-mptr32", "-o", self.path("a.o"), a)
+        out = run(OBJDUMP, "-r", self.path("a.o"))
+        self.assertRegex(out, r"R_E2K_32_ABS +\.data\+0x0*4")
+        out = run(OBJDUMP, "-htrd", self.path("a.o"))
+        self.assertIn("file format elf32-e2k", out)
+        self.assertIn("R_E2K_32_ABS\t.data", out)
+        self.assertIn("sxt,0 0x6, ", out)
+        run(AS, "--shared", "-o", self.path("a.so"), self.path("a.o"))
+        out = run(OBJDUMP, "-fr", self.path("a.so"))
+        self.assertIn("elf32-e2k", out)
+        self.assertIn("R_E2K_32_RELATIVE", out)
 
     def test_flat_image(self):
         a = self.source("nop\n\t.data\n\t.byte 1, 2\n")
