@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "linux-user/elf-load.h"
+#include "linux-user/proc-files.h"
 #include "linux-user/ptrace.h"
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
@@ -140,6 +141,8 @@ int64_t process_exec(UserThread *thread, int dirfd, const char *path,
         at = g_strdup_printf("/proc/self/fd/%d", dirfd);
     } else if (*path != '/' && dirfd != AT_FDCWD) {
         at = g_strdup_printf("/proc/self/fd/%d/%s", dirfd, path);
+    } else if (proc_path_is_self(path, "exe")) {
+        at = g_strdup(thread->process->exe); /* not the emulator */
     } else {
         at = process_host_path(thread->process, path);
     }

@@ -133,6 +133,7 @@ struct UserThread {
     SignalRecord *records;    /* stack of interrupted states, newest first */
     TraceBlock *trace;        /* ptrace.c; NULL: not traced */
     volatile sig_atomic_t nudge; /* a stop that a tracer wants, or 0 */
+    volatile sig_atomic_t nudge_options;
     bool narrow;              /* the call being answered is a 32-bit one */
     int restart;              /* RESTART_... of the call being answered, or 0 */
 

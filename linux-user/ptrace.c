@@ -28,16 +28,23 @@ enum {
     REQ_POKEDATA = 5, REQ_CONT = 7, REQ_KILL = 8, REQ_SINGLESTEP = 9,
     REQ_GETREGS = 12, REQ_SETREGS = 13, REQ_ATTACH = 16, REQ_DETACH = 17,
     REQ_SYSCALL = 24, REQ_SETOPTIONS = 0x4200, REQ_GETEVENTMSG = 0x4201,
-    REQ_GETSIGINFO = 0x4202,
+    REQ_GETSIGINFO = 0x4202, REQ_SETSIGINFO = 0x4203, REQ_GETREGSET = 0x4204,
+    REQ_SETREGSET = 0x4205, REQ_SEIZE = 0x4206, REQ_INTERRUPT = 0x4207,
+    REQ_LISTEN = 0x4208,
     OPTION_SYSGOOD = 1, OPTION_FORK = 2, OPTION_VFORK = 4, OPTION_CLONE = 8,
-    OPTION_EXEC = 0x10, OPTION_VFORK_DONE = 0x20, OPTION_KILL = 0x100000,
+    OPTION_EXEC = 0x10, OPTION_VFORK_DONE = 0x20, OPTION_EXIT = 0x40,
+    OPTION_KILL = 0x100000,
     OPTIONS_FORKS = OPTION_FORK | OPTION_VFORK | OPTION_CLONE,
     OPTIONS = OPTION_SYSGOOD | OPTIONS_FORKS | OPTION_EXEC |
-              OPTION_VFORK_DONE | OPTION_KILL,
+              OPTION_VFORK_DONE | OPTION_EXIT | OPTION_KILL,
+    SEIZED = 0x40000000,     /* beside the options: not attached but seized */
     EVENT_FORK = 1, EVENT_VFORK = 2, EVENT_CLONE = 3, EVENT_EXEC = 4,
-    EVENT_VFORK_DONE = 5, SYSGOOD_BIT = 0x80,
+    EVENT_VFORK_DONE = 5, EVENT_EXIT = 6, EVENT_STOP = 128,
+    SYSGOOD_BIT = 0x80,
     DETACH_TRIES = 2000, DETACH_WAIT_US = 500,
     NUDGE_CODE = -0x6b,      /* si_code of a signal that only interrupts */
+    /* What it is to do, if not stop with a signal. */
+    NUDGE_SEIZE = 1000, NUDGE_INTERRUPT = 1001,
     AT_SYS_NUM = 2784, AT_ARGS = 2792,
 };
 
@@ -53,10 +60,11 @@ struct TraceBlock {
     int32_t signal;
     int32_t new_regs;
     int32_t new_code;
-    int32_t options;
+    int32_t new_info;
+    int32_t options;         /* and SEIZED */
     /* Where the hardware stacks are, for PEEK. */
     uint64_t chain_at, chain_bytes, chain_host;
-    uint8_t info[128];
+    siginfo_t info;
     uint8_t regs[USER_REGS_BYTES];
 };
 
@@ -82,10 +90,11 @@ static void stand_still(TraceBlock *block)
     register TraceBlock *at __asm__("r12") = block;
     long result = SYS_tgkill;
 
-    __asm__ volatile("syscall"
-                     : "+a"(result)
+    /* The mark goes at once, so that a later stop is not taken for this. */
+    __asm__ volatile("syscall\n\txor %%r13d, %%r13d"
+                     : "+a"(result), "+r"(mark)
                      : "D"((long)getpid()), "S"(syscall(SYS_gettid)),
-                       "d"((long)SIGSTOP), "r"(mark), "r"(at)
+                       "d"((long)SIGSTOP), "r"(at)
                      : "rcx", "r11", "memory");
 #endif
 }
@@ -113,6 +122,21 @@ static void describe(UserThread *thread, TraceBlock *block)
     block->chain_host = (uintptr_t)cpu->frames;
 }
 
+/* Stays stopped, until the tracer interrupts that or a signal comes. */
+static void listen(UserThread *thread)
+{
+    uint64_t before;
+    uint64_t all = ~UINT64_C(0);
+    uint64_t none = 0;
+
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, 8);
+    while (!thread->nudge && !thread->signal_pending) {
+        syscall(SYS_rt_sigsuspend, &none, 8);
+    }
+    thread->nudge = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
+}
+
 /* Stops for the tracer and does what it left in the block. */
 static void ptrace_stop(UserThread *thread, int number, int event)
 {
@@ -125,9 +149,15 @@ static void ptrace_stop(UserThread *thread, int number, int event)
     block->status = number << 8 | 0x7f | event << 16;
     block->request = REQ_CONT;
     block->signal = 0;
-    block->new_regs = block->new_code = 0;
+    block->new_regs = block->new_code = block->new_info = 0;
     describe(thread, block);
     stand_still(block);
+    while (block->request == REQ_LISTEN) {
+        listen(thread);
+        block->status = SIGTRAP << 8 | 0x7f | EVENT_STOP << 16;
+        block->request = REQ_CONT;
+        stand_still(block);
+    }
     if (block->new_regs) {
         user_regs_set(thread->cpu, block->regs);
     }
@@ -149,15 +179,36 @@ static void begin(UserThread *thread, int options)
     }
 }
 
-int ptrace_signal(UserThread *thread, const siginfo_t *info)
+void ptrace_group_stop(UserThread *thread, int number)
 {
+    if (thread->trace) {
+        ptrace_stop(thread, number,
+                    thread->trace->options & SEIZED ? EVENT_STOP : 0);
+    } else {
+        syscall(SYS_kill, getpid(), SIGSTOP);
+    }
+}
+
+int ptrace_signal(UserThread *thread, siginfo_t *info)
+{
+    int number;
+
     if (info->si_signo == SIGKILL) {
         return SIGKILL;
     }
-    signal_info_to_guest(info, thread->trace->info,
-                         thread->process->is_32bit);
+    thread->trace->info = *info;
     ptrace_stop(thread, info->si_signo, 0);
-    return thread->trace ? thread->trace->signal : info->si_signo;
+    if (!thread->trace) {
+        return info->si_signo;
+    }
+    number = thread->trace->signal;
+    if (thread->trace->new_info) {
+        *info = thread->trace->info;
+    } else if (number && number != info->si_signo) {
+        *info = (siginfo_t){ .si_code = SI_USER };
+    }
+    info->si_signo = number;
+    return number;
 }
 
 void ptrace_syscall_stop(UserThread *thread, bool entering)
@@ -186,6 +237,9 @@ bool ptrace_note_nudge(UserThread *thread, const siginfo_t *info)
     if (info->si_code != NUDGE_CODE) {
         return false;
     }
+    if (info->si_errno == NUDGE_SEIZE) {
+        thread->nudge_options = info->si_value.sival_int | SEIZED;
+    }
     thread->nudge = info->si_errno;
     return true;
 }
@@ -195,8 +249,16 @@ void ptrace_answer_nudge(UserThread *thread)
     int number = thread->nudge;
 
     thread->nudge = 0;
-    begin(thread, 0);
-    ptrace_stop(thread, number, 0);
+    begin(thread, thread->nudge_options);
+    if (number == NUDGE_INTERRUPT) {
+        ptrace_stop(thread, SIGTRAP, EVENT_STOP);
+    } else if (number != NUDGE_SEIZE) {
+        thread->trace->info = (siginfo_t){ .si_signo = number };
+        ptrace_stop(thread, number, 0);
+        if (thread->trace && thread->trace->signal == SIGSTOP) {
+            ptrace_group_stop(thread, SIGSTOP);
+        }
+    }
 }
 
 bool ptrace_stop_self(UserThread *thread, int number)
@@ -206,6 +268,24 @@ bool ptrace_stop_self(UserThread *thread, int number)
     }
     ptrace_stop(thread, SIGSTOP, 0);
     return true;
+}
+
+void ptrace_clone(UserThread *thread, UserThread *child)
+{
+    if (thread->trace && thread->trace->fork_event) {
+        child->trace = g_new0(TraceBlock, 1);
+        child->trace->mark = MARK;
+        child->trace->options = thread->trace->options;
+        child->trace->fork_event = EVENT_CLONE;
+    }
+}
+
+void ptrace_exiting(UserThread *thread, int status)
+{
+    if (thread->trace && (thread->trace->options & OPTION_EXIT)) {
+        thread->trace->message = (uint64_t)status;
+        ptrace_stop(thread, SIGTRAP, EVENT_EXIT);
+    }
 }
 
 void ptrace_forking(UserThread *thread, bool is_vfork, int exit_signal)
@@ -235,7 +315,9 @@ void ptrace_forked(UserThread *thread, int child)
 {
     int event = thread->trace ? thread->trace->fork_event : 0;
 
-    if (event) {
+    if (event && !child && (thread->trace->options & SEIZED)) {
+        stop_in_call(thread, SIGTRAP, EVENT_STOP, 0);
+    } else if (event) {
         stop_in_call(thread, child ? SIGTRAP : SIGSTOP, child ? event : 0,
                      (uint64_t)child);
     } else if (!child && thread->trace) {
@@ -273,6 +355,8 @@ void ptrace_started(UserThread *thread, const char *value)
 typedef struct Tracee {
     uint64_t block;          /* address of its TraceBlock; 0: not seen yet */
     bool stopped;            /* in ptrace_stop() */
+    bool seized;
+    bool interrupted;        /* by PTRACE_INTERRUPT, not told yet */
 } Tracee;
 
 static GMutex tracees_lock;
@@ -343,10 +427,12 @@ static int64_t host_ptrace(long request, pid_t pid, uint64_t address,
 }
 
 /* Lets a tracee run to where it can stop for us. */
-static void nudge(pid_t pid, int number)
+static void nudge(pid_t pid, int number, int options)
 {
     siginfo_t info = { .si_signo = SIGSEGV, .si_code = NUDGE_CODE,
                        .si_errno = number };
+
+    info.si_value.sival_int = options;
 
     host_ptrace(PTRACE_SETSIGINFO, pid, 0, (uint64_t)&info);
     host_ptrace(PTRACE_CONT, pid, 0, SIGSEGV);
@@ -364,16 +450,26 @@ static bool is_exec_trap(pid_t pid, int number)
 
 /*
  * A tracee has forked, and the host has attached its child to us.  A child
- * that the program did not ask for is let go once it has come to its stop.
+ * that the program did not ask for is let go once it has come to its stop; one
+ * that it did goes on to the stop that it makes for us.  (The maker of a
+ * thread waits until that runs.)
  */
 static void sort_child(pid_t pid, const Tracee *tracee)
 {
     unsigned long child = 0;
     int32_t event = 0;
+    int status;
 
-    if (host_ptrace(PTRACE_GETEVENTMSG, pid, 0, (uint64_t)&child) < 0 ||
-        (tracee_read(pid, BLOCK_FIELD(tracee, fork_event), &event, 4) &&
-         event)) {
+    if (host_ptrace(PTRACE_GETEVENTMSG, pid, 0, (uint64_t)&child) < 0) {
+        return;
+    }
+    if (tracee_read(pid, BLOCK_FIELD(tracee, fork_event), &event, 4) &&
+        event) {
+        if (waitpid((pid_t)child, &status, __WALL) == (pid_t)child &&
+            WIFSTOPPED(status)) {
+            tracee_of((pid_t)child, true);
+            host_ptrace(PTRACE_CONT, (pid_t)child, 0, 0);
+        }
         return;
     }
     for (int i = 0; i < DETACH_TRIES; i++) {
@@ -409,11 +505,15 @@ static bool look_at_stop(pid_t pid, int *status)
             return true;
         }
     }
-    if (*status >> 16 == PTRACE_EVENT_FORK) {
+    if (*status >> 16 == PTRACE_EVENT_FORK ||
+        *status >> 16 == PTRACE_EVENT_CLONE) {
         sort_child(pid, tracee);
         host_ptrace(PTRACE_CONT, pid, 0, 0);
+    } else if (number == SIGSTOP && tracee->interrupted) {
+        tracee->interrupted = false;
+        nudge(pid, NUDGE_INTERRUPT, 0);
     } else if (number == SIGSTOP && tracee->block) {
-        nudge(pid, SIGSTOP);
+        nudge(pid, SIGSTOP, 0);
     } else if (number == SIGSTOP || is_exec_trap(pid, number)) {
         tracee->block = 0;
         host_ptrace(PTRACE_CONT, pid, 0, 0);
@@ -445,6 +545,35 @@ int64_t ptrace_wait4(int64_t pid, int *status, uint64_t options, void *usage)
     }
 }
 
+int64_t ptrace_waitid(uint64_t type, uint64_t id, void *data, uint64_t options,
+                      void *usage)
+{
+    siginfo_t *info = data;
+
+    for (;;) {
+        int64_t result;
+        int status;
+
+        memset(info, 0, sizeof(*info));
+        result = safe_syscall(SYS_waitid, type, id, (uint64_t)info, options,
+                              (uint64_t)usage, 0);
+        if (result < 0 || !info->si_pid) {
+            return result;
+        }
+        if (info->si_code != CLD_TRAPPED && info->si_code != CLD_STOPPED) {
+            if (!(options & WNOWAIT)) {
+                forget_tracee(info->si_pid);
+            }
+            return result;
+        }
+        status = info->si_status << 8 | 0x7f;
+        if (look_at_stop(info->si_pid, &status)) {
+            info->si_status = status >> 8;
+            return result;
+        }
+    }
+}
+
 /* Only another one of us understands what we want of it. */
 static bool is_emulator(pid_t pid)
 {
@@ -455,7 +584,16 @@ static bool is_emulator(pid_t pid)
     return theirs && ours && strcmp(theirs, ours) == 0;
 }
 
-static int64_t attach(pid_t pid)
+static void set_host_options(pid_t pid, uint64_t options)
+{
+    /* Every fork of a program is a fork() of ours, or a clone(). */
+    host_ptrace(PTRACE_SETOPTIONS, pid, 0,
+                (options & OPTION_KILL) |
+                    (options & OPTIONS_FORKS ? PTRACE_O_TRACEFORK : 0) |
+                    (options & OPTION_CLONE ? PTRACE_O_TRACECLONE : 0));
+}
+
+static int64_t attach(pid_t pid, bool seize, uint64_t options)
 {
     int64_t error;
     int status;
@@ -466,14 +604,18 @@ static int64_t attach(pid_t pid)
     if (!is_emulator(pid)) {
         return -EPERM;
     }
+    if (options & ~(uint64_t)OPTIONS) {
+        return -EIO;
+    }
     error = host_ptrace(PTRACE_ATTACH, pid, 0, 0);
     if (error) {
         return error;
     }
-    tracee_of(pid, true);
+    tracee_of(pid, true)->seized = seize;
     while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
         if (WSTOPSIG(status) == SIGSTOP) {
-            nudge(pid, SIGSTOP);
+            set_host_options(pid, options);
+            nudge(pid, seize ? NUDGE_SEIZE : SIGSTOP, (int)options);
             return 0;
         }
         host_ptrace(PTRACE_CONT, pid, 0, WSTOPSIG(status));
@@ -481,30 +623,40 @@ static int64_t attach(pid_t pid)
     return -ESRCH;
 }
 
-static int64_t peek(pid_t pid, const Tracee *tracee, uint64_t address,
-                    uint64_t to)
+static int64_t peek(UserThread *thread, pid_t pid, const Tracee *tracee,
+                    uint64_t address, uint64_t to)
 {
+    size_t width = thread->narrow ? 4 : 8;
     uint64_t chain[3];
     uint64_t value;
 
-    if (address < USER_LIMIT && tracee_read(pid, address, &value, 8)) {
-        return guest_write(to, &value, 8) ? 0 : -EFAULT;
+    if (address < USER_LIMIT && tracee_read(pid, address, &value, width)) {
+        return guest_write(to, &value, width) ? 0 : -EFAULT;
     }
     if (tracee_read(pid, BLOCK_FIELD(tracee, chain_at), chain, 24) &&
-        address >= chain[0] && address - chain[0] + 8 <= chain[1] &&
-        tracee_read(pid, chain[2] + address - chain[0], &value, 8)) {
-        return guest_write(to, &value, 8) ? 0 : -EFAULT;
+        address >= chain[0] && address - chain[0] + width <= chain[1] &&
+        tracee_read(pid, chain[2] + address - chain[0], &value, width)) {
+        return guest_write(to, &value, width) ? 0 : -EFAULT;
     }
     return -EIO;
 }
 
-static int64_t poke(pid_t pid, const Tracee *tracee, uint64_t address,
-                    uint64_t value)
+static int64_t poke(UserThread *thread, pid_t pid, const Tracee *tracee,
+                    uint64_t address, uint64_t value)
 {
     int32_t one = 1;
+    uint64_t old;
 
-    if (address >= USER_LIMIT - 8 ||
-        host_ptrace(PTRACE_POKEDATA, pid, address, value) < 0) {
+    if (address >= USER_LIMIT - 8) {
+        return -EIO;
+    }
+    if (thread->narrow) {
+        if (!tracee_read(pid, address, &old, 8)) {
+            return -EIO;
+        }
+        value = (old & ~UINT64_C(0xffffffff)) | (uint32_t)value;
+    }
+    if (host_ptrace(PTRACE_POKEDATA, pid, address, value) < 0) {
         return -EIO;
     }
     return tracee_write(pid, BLOCK_FIELD(tracee, new_code), &one, 4) ? 0
@@ -552,29 +704,139 @@ static int64_t go_on(pid_t pid, Tracee *tracee, int request, uint64_t number)
     return host_ptrace(PTRACE_CONT, pid, 0, 0);
 }
 
-static int64_t copy_field(pid_t pid, uint64_t from, size_t size, uint64_t to)
+/* Registers through a vector of pointer and size, which is set. */
+static int64_t move_regset(UserThread *thread, pid_t pid, const Tracee *tracee,
+                           uint64_t vector, bool set)
 {
-    uint8_t bytes[128];
+    uint8_t regs[USER_REGS_BYTES];
+    size_t width = thread->narrow ? 4 : 8;
+    int32_t one = 1;
+    uint64_t words[2];
 
-    if (!tracee_read(pid, from, bytes, size)) {
+    if (!guest_words(thread, vector, words, 2)) {
+        return -EFAULT;
+    }
+    words[1] = MIN(words[1], sizeof(regs));
+    if (!tracee_read(pid, BLOCK_FIELD(tracee, regs), regs, sizeof(regs))) {
         return -EIO;
     }
-    return guest_write(to, bytes, size) ? 0 : -EFAULT;
+    if (set) {
+        if (!guest_read(words[0], regs, words[1])) {
+            return -EFAULT;
+        }
+        if (!tracee_write(pid, BLOCK_FIELD(tracee, regs), regs,
+                          sizeof(regs)) ||
+            !tracee_write(pid, BLOCK_FIELD(tracee, new_regs), &one, 4)) {
+            return -EIO;
+        }
+    } else if (!guest_write(words[0], regs, words[1])) {
+        return -EFAULT;
+    }
+    return guest_write(vector + width, &words[1], width) ? 0 : -EFAULT;
+}
+
+static int64_t get_message(UserThread *thread, pid_t pid,
+                           const Tracee *tracee, uint64_t to)
+{
+    uint64_t message;
+
+    if (!tracee_read(pid, BLOCK_FIELD(tracee, message), &message, 8)) {
+        return -EIO;
+    }
+    return guest_write(to, &message, thread->narrow ? 4 : 8) ? 0 : -EFAULT;
+}
+
+static int64_t move_info(UserThread *thread, pid_t pid, const Tracee *tracee,
+                         uint64_t guest, bool set)
+{
+    uint8_t bytes[128];
+    int32_t one = 1;
+    siginfo_t info;
+
+    if (!set) {
+        if (!tracee_read(pid, BLOCK_FIELD(tracee, info), &info,
+                         sizeof(info))) {
+            return -EIO;
+        }
+        signal_info_to_guest(&info, bytes, thread->narrow);
+        return guest_write(guest, bytes, sizeof(bytes)) ? 0 : -EFAULT;
+    }
+    if (!guest_read(guest, bytes, sizeof(bytes))) {
+        return -EFAULT;
+    }
+    signal_info_from_guest(&info, bytes, thread->narrow);
+    return tracee_write(pid, BLOCK_FIELD(tracee, info), &info,
+                        sizeof(info)) &&
+                   tracee_write(pid, BLOCK_FIELD(tracee, new_info), &one, 4)
+               ? 0 : -EIO;
 }
 
 static int64_t set_options(pid_t pid, const Tracee *tracee, uint64_t options)
 {
-    int32_t value = (int32_t)options;
+    int32_t value = (int32_t)options | (tracee->seized ? SEIZED : 0);
 
     if (options & ~(uint64_t)OPTIONS) {
         return -EINVAL;
     }
-    /* Every fork of a program is a fork() of ours. */
-    host_ptrace(PTRACE_SETOPTIONS, pid, 0,
-                (options & OPTION_KILL) |
-                    (options & OPTIONS_FORKS ? PTRACE_O_TRACEFORK : 0));
+    set_host_options(pid, options);
     return tracee_write(pid, BLOCK_FIELD(tracee, options), &value, 4) ? 0
                                                                       : -EIO;
+}
+
+static int64_t interrupt(pid_t pid, Tracee *tracee)
+{
+    if (!tracee->seized) {
+        return -EIO;
+    }
+    if (tracee->stopped) {
+        return 0;
+    }
+    tracee->interrupted = true;
+    return syscall(SYS_tkill, pid, SIGSTOP) < 0 ? -errno : 0;
+}
+
+/* Only in a stop of the whole process does it stay so. */
+static int64_t listen_to(pid_t pid, Tracee *tracee)
+{
+    int32_t status;
+
+    if (!tracee->seized ||
+        !tracee_read(pid, BLOCK_FIELD(tracee, status), &status, 4) ||
+        status >> 16 != EVENT_STOP) {
+        return -EIO;
+    }
+    return go_on(pid, tracee, REQ_LISTEN, 0);
+}
+
+/* Requests to a tracee that stands still. */
+static int64_t ask(UserThread *thread, pid_t pid, Tracee *tracee,
+                   const uint64_t *args)
+{
+    switch (args[0]) {
+    case REQ_PEEKTEXT: case REQ_PEEKDATA:
+        return peek(thread, pid, tracee, args[2], args[3]);
+    case REQ_POKETEXT: case REQ_POKEDATA:
+        return poke(thread, pid, tracee, args[2], args[3]);
+    case REQ_GETREGS: case REQ_SETREGS:
+        return move_regs(pid, tracee, args[3], args[0] == REQ_SETREGS);
+    case REQ_GETREGSET: case REQ_SETREGSET:
+        return args[2] == 1 ? move_regset(thread, pid, tracee, args[3],
+                                          args[0] == REQ_SETREGSET)
+                            : -EINVAL;
+    case REQ_CONT: case REQ_SINGLESTEP: case REQ_SYSCALL: case REQ_DETACH:
+        return go_on(pid, tracee, (int)args[0], args[3]);
+    case REQ_LISTEN:
+        return listen_to(pid, tracee);
+    case REQ_SETOPTIONS:
+        return set_options(pid, tracee, args[3]);
+    case REQ_GETEVENTMSG:
+        return get_message(thread, pid, tracee, args[3]);
+    case REQ_GETSIGINFO: case REQ_SETSIGINFO:
+        return move_info(thread, pid, tracee, args[3],
+                         args[0] == REQ_SETSIGINFO);
+    default:
+        return -EIO;
+    }
 }
 
 int64_t sys_ptrace(UserThread *thread, const uint64_t *args)
@@ -583,9 +845,6 @@ int64_t sys_ptrace(UserThread *thread, const uint64_t *args)
     Tracee *tracee;
     int64_t error;
 
-    if (thread->narrow) {
-        return -EIO;
-    }
     switch (args[0]) {
     case REQ_TRACEME:
         error = host_ptrace(PTRACE_TRACEME, 0, 0, 0);
@@ -594,32 +853,18 @@ int64_t sys_ptrace(UserThread *thread, const uint64_t *args)
         }
         return error;
     case REQ_ATTACH:
-        return attach(pid);
+        return attach(pid, false, 0);
+    case REQ_SEIZE:
+        return args[2] ? -EIO : attach(pid, true, args[3]);
     case REQ_KILL:
         return kill(pid, SIGKILL) < 0 ? -errno : 0;
     default:
         break;
     }
     tracee = tracee_of(pid, false);
-    if (!tracee || !tracee->stopped) {
-        return -ESRCH;
+    if (tracee && args[0] == REQ_INTERRUPT) {
+        return interrupt(pid, tracee);
     }
-    switch (args[0]) {
-    case REQ_PEEKTEXT: case REQ_PEEKDATA:
-        return peek(pid, tracee, args[2], args[3]);
-    case REQ_POKETEXT: case REQ_POKEDATA:
-        return poke(pid, tracee, args[2], args[3]);
-    case REQ_GETREGS: case REQ_SETREGS:
-        return move_regs(pid, tracee, args[3], args[0] == REQ_SETREGS);
-    case REQ_CONT: case REQ_SINGLESTEP: case REQ_SYSCALL: case REQ_DETACH:
-        return go_on(pid, tracee, (int)args[0], args[3]);
-    case REQ_SETOPTIONS:
-        return set_options(pid, tracee, args[3]);
-    case REQ_GETEVENTMSG:
-        return copy_field(pid, BLOCK_FIELD(tracee, message), 8, args[3]);
-    case REQ_GETSIGINFO:
-        return copy_field(pid, BLOCK_FIELD(tracee, info), 128, args[3]);
-    default:
-        return -EIO;
-    }
+    return tracee && tracee->stopped ? ask(thread, pid, tracee, args)
+                                     : -ESRCH;
 }

@@ -18,7 +18,9 @@
  * A fork that the tracer wants to know of is one of the host, whose child the
  * host attaches to it: both stop in ptrace_forked().
  *
- * Threads other than the one that was attached are not traced.
+ * A new thread is the tracer's, too, when it asked for clone events; otherwise
+ * it is not traced.  Seizing is attaching without the stop, and an interrupt
+ * is a SIGSTOP that is told as such.
  */
 #ifndef LINUX_USER_PTRACE_H
 #define LINUX_USER_PTRACE_H
@@ -31,8 +33,15 @@ static inline bool ptrace_active(const UserThread *thread)
     return thread->trace != NULL;
 }
 
-/* A signal is about to be delivered; returns what to deliver instead, or 0. */
-int ptrace_signal(UserThread *thread, const siginfo_t *info);
+/* A signal is about to be delivered; returns what to deliver instead, or 0,
+ * and changes *info to it. */
+int ptrace_signal(UserThread *thread, siginfo_t *info);
+
+/*
+ * A signal stops the process.  A tracer that let it through is told once more
+ * and has it go on; without one this is job control.
+ */
+void ptrace_group_stop(UserThread *thread, int number);
 
 /* Before and after a system call, when the tracer asked for these stops. */
 void ptrace_syscall_stop(UserThread *thread, bool entering);
@@ -63,6 +72,12 @@ void ptrace_vfork_done(UserThread *thread, int child);
 void ptrace_fork_begin(void);
 void ptrace_fork_end(bool child);
 
+/* A traced thread makes another one: traced, too, if the tracer wants it. */
+void ptrace_clone(UserThread *thread, UserThread *child);
+
+/* A thread ends: its last stop.  The status is one of wait(). */
+void ptrace_exiting(UserThread *thread, int status);
+
 /* Around execve: the variable for the new emulator, and its first stop. */
 #define PTRACE_VARIABLE "E2K_USER_TRACED"
 char *ptrace_exec_variable(UserThread *thread);
@@ -71,5 +86,7 @@ void ptrace_started(UserThread *thread, const char *value);
 /* wait4 as a tracer has to make it; the arguments are host ones. */
 int64_t ptrace_wait4(int64_t pid, int *status, uint64_t options,
                      void *usage);
+int64_t ptrace_waitid(uint64_t type, uint64_t id, void *info, uint64_t options,
+                      void *usage);
 
 #endif

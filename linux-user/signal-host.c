@@ -185,8 +185,7 @@ void signal_install(UserProcess *process, int number)
 void signal_take_all(UserProcess *process)
 {
     for (int number = 1; number <= GUEST_NSIG; number++) {
-        if (!(SIGBIT(number) & (UNBLOCKABLE | SIGBIT(SIGTSTP) |
-                                SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))) &&
+        if (!(SIGBIT(number) & UNBLOCKABLE) &&
             process->actions[number].handler != 1) {
             host_action(number, host_handler);
         }

@@ -35,17 +35,6 @@ void signal_info_to_guest(const siginfo_t *info, uint8_t guest[128],
         stl_le_p(fields, info->si_pid);
         stl_le_p(fields + 4, info->si_uid);
         memcpy(fields + 8, &info->si_value, word);
-    } else if (info->si_signo == SIGCHLD) {
-        stl_le_p(fields, info->si_pid);
-        stl_le_p(fields + 4, info->si_uid);
-        stl_le_p(fields + 8, info->si_status);
-        if (narrow) {
-            stl_le_p(fields + 12, info->si_utime);
-            stl_le_p(fields + 16, info->si_stime);
-        } else {
-            stq_le_p(fields + 16, info->si_utime);
-            stq_le_p(fields + 24, info->si_stime);
-        }
     } else if (info->si_signo == SIGIO) {
         stl_le_p(fields, info->si_band);
         stl_le_p(fields + 4, info->si_fd);
@@ -58,6 +47,18 @@ void signal_info_to_guest(const siginfo_t *info, uint8_t guest[128],
         memcpy(fields, &info->si_addr, word);
         stl_le_p(fields + word, info->si_errno);
         stl_le_p(guest + 4, 0);
+    } else {
+        /* SIGCHLD, or what else a child was to send at its end. */
+        stl_le_p(fields, info->si_pid);
+        stl_le_p(fields + 4, info->si_uid);
+        stl_le_p(fields + 8, info->si_status);
+        if (narrow) {
+            stl_le_p(fields + 12, info->si_utime);
+            stl_le_p(fields + 16, info->si_stime);
+        } else {
+            stq_le_p(fields + 16, info->si_utime);
+            stq_le_p(fields + 24, info->si_stime);
+        }
     }
 }
 

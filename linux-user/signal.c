@@ -106,6 +106,12 @@ static bool default_ignores(int number)
                              SIGBIT(SIGURG) | SIGBIT(SIGWINCH));
 }
 
+static bool default_stops(int number)
+{
+    return SIGBIT(number) & (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) |
+                             SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU));
+}
+
 /* ------------------------------------------------------------------ */
 /* Default actions */
 
@@ -125,6 +131,7 @@ static void die_of(UserThread *thread, const siginfo_t *info,
         core_file_write(thread, info);
     }
     debug_exiting(number, true);
+    ptrace_exiting(thread, number);
     robust_list_release_all(thread->process);
     fflush(NULL);
     syscall(SYS_rt_sigaction, number, &action, NULL, 8);
@@ -313,10 +320,12 @@ static void deliver_to_handler(UserThread *thread,
     enter_handler(thread, action, number, address, stack_low, stack_high);
 }
 
-void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
+void signal_deliver(UserThread *thread, const siginfo_t *original, bool forced,
                     const char *what)
 {
     UserProcess *process = thread->process;
+    siginfo_t changed = *original;
+    siginfo_t *info = &changed;
     int number = info->si_signo;
     GuestSigaction action;
 
@@ -342,7 +351,9 @@ void signal_deliver(UserThread *thread, const siginfo_t *info, bool forced,
         action.handler = 0;
     }
     if (action.handler == 0) {
-        if (forced || !default_ignores(number)) {
+        if (default_stops(number)) {
+            ptrace_group_stop(thread, number);
+        } else if (forced || !default_ignores(number)) {
             siginfo_t last = *info;
 
             last.si_signo = number;

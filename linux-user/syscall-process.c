@@ -37,6 +37,7 @@ int64_t sys_exit(UserThread *thread, const uint64_t *args)
 
 int64_t sys_exit_group(UserThread *thread, const uint64_t *args)
 {
+    ptrace_exiting(thread, ((int)args[0] & 0xff) << 8);
     process_exit(thread->process, (int)args[0] & 0xff);
 }
 
@@ -155,9 +156,8 @@ int64_t sys_waitid(UserThread *thread, const uint64_t *args)
     siginfo_t info = { 0 };
     struct rusage usage;
     uint8_t guest[128];
-    int64_t result = safe_syscall(SYS_waitid, args[0], args[1],
-                                  args[2] ? (uint64_t)&info : 0, args[3],
-                                  args[4] ? (uint64_t)&usage : 0, 0);
+    int64_t result = ptrace_waitid(args[0], args[1], &info, args[3],
+                                   args[4] ? &usage : NULL);
 
     if (result == 0 && args[2]) {
         signal_info_to_guest(&info, guest, thread->narrow);

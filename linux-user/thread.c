@@ -158,6 +158,7 @@ static void *thread_main(void *data)
     g_mutex_unlock(&start->lock);
     signal_set_mask(thread, mask);
     if (!sigsetjmp(thread->exit_jump, 0)) {
+        ptrace_forked(thread, 0);
         thread_loop(thread);
     }
     /* Signals stay out while the thread is taken apart. */
@@ -211,6 +212,7 @@ static int64_t clone_thread(UserThread *thread, uint64_t flags,
     UserThread *child = thread_new(thread->process, NULL);
     ThreadStart start = { .flags = flags, .parent_tid = parent_tid,
                           .child_tid = child_tid };
+    int64_t tid;
 
     if (!child) {
         return -EAGAIN;
@@ -232,7 +234,13 @@ static int64_t clone_thread(UserThread *thread, uint64_t flags,
     }
     syscall_set_result(child, 0);
     start.thread = child;
-    return start_thread(thread, child, &start);
+    ptrace_forking(thread, false, 0);
+    ptrace_clone(thread, child);
+    tid = start_thread(thread, child, &start);
+    if (tid > 0) {
+        ptrace_forked(thread, (int)tid);
+    }
+    return tid;
 }
 
 /*
@@ -289,6 +297,20 @@ static void become_only_thread(UserThread *thread)
 }
 
 /*
+ * A copy of the process that ends with the given signal.  The C library's
+ * fork() knows SIGCHLD only; a bare clone() does not prepare its locks, which
+ * is right only while nobody else can hold them.
+ */
+static pid_t make_process(UserThread *thread, int exit_signal)
+{
+    if (exit_signal == SIGCHLD || thread->process->threads->len > 1 ||
+        debug_active()) {
+        return fork();
+    }
+    return (pid_t)syscall(SYS_clone, exit_signal, NULL, NULL, NULL, NULL);
+}
+
+/*
  * fork and everything like it.  A vfork parent waits until the child has
  * its own program or is gone: the write end of a close-on-exec pipe says so.
  */
@@ -305,7 +327,7 @@ static int64_t fork_process(UserThread *thread, uint64_t flags,
     }
     ptrace_forking(thread, flags & CLONE_VFORK, exit_signal);
     fork_begin(thread->process);
-    child = fork();
+    child = make_process(thread, exit_signal);
     if (child < 0) {
         int error = errno;
 
@@ -452,6 +474,7 @@ int64_t sys_clone3(UserThread *thread, const uint64_t *args)
 
 void thread_exit(UserThread *thread, int status)
 {
+    ptrace_exiting(thread, status << 8);
     if (thread->process->threads->len > 1) {
         if (thread->tid == getpid()) {
             /* The first thread leaves; the others go on. */
