@@ -278,6 +278,9 @@ static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
     cpu->frame[1].cr0_lo = cpu->pf & ~PF_INVALID_BITS; /* TRANS_PF_OFFSET */
     cpu->jit.lost_tags = NULL;
     unsigned result = tcg_run(cpu, region);
+    if (trans_without_tags) {
+        cpu->win_tags = cpu->reg_tags + (cpu->win - cpu->regs);
+    }
     cpu->pf = cpu->frame[1].cr0_lo | spread_odd_bits(cpu->jit.pf_invalid);
     cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
     cpu->usd_base = cpu->usd_size + cpu->jit.usd_bottom;

@@ -434,9 +434,11 @@ static void goto_place(Trans *t, const Place *place)
     if (place->geo.wary) {
         uint32_t wary = trans_wary_exit(t);
         calm.geo.wary = 0;
+        ir_facts(t->ir, tags_facts(t, 0));
         ir_goto_region(t->ir, t->region->space | place->ip, exit_key(&calm));
         ir_label(t->ir, wary);
     }
+    ir_facts(t->ir, tags_facts(t, 0));
     ir_goto_region(t->ir, t->region->space | place->ip, exit_key(place));
 }
 
@@ -594,6 +596,8 @@ static void move_window(Trans *t, IrOpcode opcode)
     if (wbs) {
         ir_op2(ir, opcode, 8, t->win, t->win,
                trans_imm(t, 2 * wbs * sizeof(RegSlot)));
+    }
+    if (wbs && !trans_without_tags) {
         ir_op2(ir, opcode, 8, t->win_tags, t->win_tags,
                trans_imm(t, 2 * wbs));
     }
@@ -623,6 +627,9 @@ static void tags_of_call(Trans *t)
         .lazy_frame = tcg_opt_enabled(OPT_FRAMES),
     };
     ir_call_info(t->ir, (uintptr_t)site);
+    if (t->node->clean_result) {
+        ir_call_flag(t->ir, t->win_tags, 0x0f);
+    }
 }
 
 /* What the return undoes: window, predicates (the frame leads to them), stack
@@ -659,6 +666,7 @@ static void check_room(Trans *t)
 static void after_call(Trans *t)
 {
     const Node *node = t->node;
+    tags_after_call(node, &t->now);
     pop_frame(t);
     if (t->region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_LOOP, &node->after_call);
@@ -678,6 +686,7 @@ static void emit_call(Trans *t)
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
     tags_of_call(t);
+    ir_facts(t->ir, tags_facts(t, 2 * node->bundle.wbs));
     ir_call_region(t->ir, t->region->space | node->taken.ip,
                    key_bits(callee), node->fall_ip, 0);
     after_call(t);
@@ -730,7 +739,8 @@ static void emit_indirect(Trans *t)
 }
 
 /*
- * The caller's code does the rest, see pop_frame().  When it is not there any
+ * The caller's code does the rest, see pop_frame(); it is told when the first
+ * register may have a tag, because that is a result.  When it is not there any
  * more the dispatcher does it, and needs the parameter size for it.
  */
 static void emit_return(Trans *t)
@@ -749,6 +759,10 @@ static void emit_return(Trans *t)
         }
     }
     ir_ld(ir, 8, ip, t->frame, offsetof(ChainFrame, cr0_hi));
+    if (tcg_opt_enabled(OPT_RESULTS) && !trans_without_tags &&
+        !(tags_facts(t, 0) & 1)) {
+        ip = ir_new2i(ir, IR_or, 8, ip, IR_RET_FLAG);
+    }
     ir_ret(ir, ip, trans_imm(t, t->node->at.geo.psize + 1)); /* not 0 */
 }
 

@@ -76,6 +76,8 @@ typedef struct Node {
     bool conditional;  /* the transfer has a condition */
     NodeLeave leave;   /* the bundle's end, whatever follows it */
     bool steady;       /* see translate-invariant.c */
+    bool clean_result; /* a call whose first result has no tag when it
+                        * comes back here */
     bool is_target;    /* reached by something other than falling through */
     int next_node;     /* NODE_NONE: leaves the region */
     int taken_node;
@@ -207,11 +209,13 @@ void tags_of_node(const Node *node, TagUses *uses);
  * region's entry has to test: registers that are clean now and (history, may
  * be NULL) always were; others are tested where they are used.
  */
-void tags_analyse(const Region *region, TagState *states,
+void tags_analyse(Region *region, TagState *states,
                   const RegionHistory *history, uint8_t guard[GUEST_REGS]);
 /* The effect of a node on what is known; of its setwd alone. */
 void tags_after(const Node *node, const TagUses *uses, TagState *state);
 void tags_set_window(const Node *node, TagState *state);
+/* What remains known when a call has come back. */
+void tags_after_call(const Node *node, TagState *state);
 void tags_apply(E2kCpu *cpu, const TagPatch *patch);
 
 /* ------------------------------------------------------------------------
@@ -555,6 +559,10 @@ bool trans_control_supported(const Region *region, const Node *node);
 /* translate-tags.c */
 void tags_emit_guard(Trans *t, const Place *entry,
                      const uint8_t guard[GUEST_REGS]);
+/* The facts (ir_facts()) that make the guard unnecessary, and those that hold
+ * now in the window that begins at a register of this one. */
+uint64_t tags_guard_facts(const uint8_t guard[GUEST_REGS]);
+uint64_t tags_facts(const Trans *t, unsigned window);
 /* Operands not known to be clean are tested. */
 void tags_emit_checks(Trans *t, const TagUses *uses);
 /* Tags of results. */

@@ -198,11 +198,15 @@ void tags_after(const Node *node, const TagUses *uses, TagState *state)
 }
 
 /* The callee may have changed everything from the end of the kept part. */
-static void forget_after_call(const Node *node, TagState *state)
+void tags_after_call(const Node *node, TagState *state)
 {
     unsigned kept = 2 * node->bundle.wbs;
     memset(state->known + kept, 0, GUEST_REGS - kept);
     memset(state->stale + kept, 0, GUEST_REGS - kept);
+    if (node->clean_result) {
+        state->known[kept] = 0x0f;
+        state->value[kept] &= 0xf0;
+    }
 }
 
 /* Tag bytes of eight registers at once. */
@@ -274,7 +278,7 @@ static void flow_node(Flow *flow, int index)
     flow_to(flow, node->next_node, &state);
     flow_to(flow, node->taken_node, &state);
     if (node->after_call_node != NODE_NONE) {
-        forget_after_call(node, &state);
+        tags_after_call(node, &state);
         flow_to(flow, node->after_call_node, &state);
     }
 }
@@ -312,7 +316,56 @@ static void find_needs(const Region *region, const TagUses *all_uses,
     }
 }
 
-void tags_analyse(const Region *region, TagState *states,
+/* Is a register read soon, before it is written? */
+static bool is_wanted(const Region *region, const TagUses *all_uses, int index,
+                      unsigned reg)
+{
+    enum { FAR = 8 };
+
+    for (unsigned steps = 0; steps < FAR && index != NODE_NONE; steps++) {
+        const Node *node = &region->nodes[index];
+        const TagUses *uses = &all_uses[index];
+        if (node->end == END_INTERP) {
+            return false;
+        }
+        for (unsigned i = 0; i < uses->n_reads; i++) {
+            if (uses->reads[i].reg == reg && !uses->reads[i].conditional) {
+                return true;
+            }
+        }
+        for (unsigned i = 0; i < uses->n_writes; i++) {
+            if (uses->writes[i].reg == reg) {
+                return false;
+            }
+        }
+        if (node->end == END_FALL) {
+            index = node->next_node;
+        } else if (node->end == END_BRANCH && !node->conditional) {
+            index = node->taken_node;
+        } else {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Which calls expect a result without a tag, in the first register that the
+ * callee shares. */
+static void find_results(Region *region, const TagUses *uses)
+{
+    for (unsigned i = 0; i < region->n_nodes; i++) {
+        Node *node = &region->nodes[i];
+        unsigned reg = 2 * node->bundle.wbs;
+        node->clean_result = node->after_call_node != NODE_NONE &&
+                             reg < 2 * node->after_call.geo.wsz &&
+                             !trans_without_tags &&
+                             tcg_opt_enabled(OPT_RESULTS) &&
+                             is_wanted(region, uses, node->after_call_node,
+                                       reg);
+    }
+}
+
+void tags_analyse(Region *region, TagState *states,
                   const RegionHistory *history, uint8_t guard[GUEST_REGS])
 {
     const E2kCpu *cpu = region->cpu;
@@ -324,6 +377,7 @@ void tags_analyse(const Region *region, TagState *states,
             tags_of_node(&region->nodes[i], &uses[i]);
         }
     }
+    find_results(region, uses);
     memset(&entry, 0, sizeof(entry));
     propagate(region, uses, states, &entry);
     find_needs(region, uses, states, guard);
@@ -436,6 +490,35 @@ void tags_emit_guard(Trans *t, const Place *entry,
     }
 }
 
+/* Fact of ir_facts() for each of the first registers of a window: the tag of
+ * its main part is a number's. */
+enum { FACT_REGS = 63, FACT_NEVER = 63 };
+
+uint64_t tags_facts(const Trans *t, unsigned window)
+{
+    uint64_t facts = 0;
+
+    for (unsigned i = 0; i < FACT_REGS && window + i < WINDOW_REGS; i++) {
+        bool clean = (t->now.known[window + i] & 0x0f) == 0x0f &&
+                     !(t->now.value[window + i] & 0x0f);
+        facts |= (uint64_t)clean << i;
+    }
+    return trans_without_tags ? 0 : facts;
+}
+
+uint64_t tags_guard_facts(const uint8_t guard[GUEST_REGS])
+{
+    uint64_t facts = 0;
+
+    for (unsigned i = 0; i < GUEST_REGS && !trans_without_tags; i++) {
+        if (guard[i]) {
+            bool named = i < FACT_REGS && guard[i] == 0x0f;
+            facts |= UINT64_C(1) << (named ? i : FACT_NEVER);
+        }
+    }
+    return facts;
+}
+
 void tags_emit_checks(Trans *t, const TagUses *uses)
 {
     if (trans_without_tags) {
@@ -496,10 +579,51 @@ static unsigned store_span(const TagState *now, unsigned reg, unsigned end)
     return known ? 1 : 0;
 }
 
+/*
+ * The stale bits of several bytes of which not all bits are known: one
+ * read-modify-write for as many as there are in a word.  Returns for how many
+ * registers.
+ */
+static unsigned store_some_bits(Trans *t, unsigned reg, unsigned end)
+{
+    const TagState *now = &t->now;
+    uint64_t mask = 0, value = 0;
+    unsigned n = 4;
+    IrReg base, tags;
+    int32_t offset;
+
+    end = reg < WINDOW_REGS ? MIN(end, WINDOW_REGS) : end;
+    while (n > 1 && (reg + n > end || !now->stale[reg + n - 1])) {
+        n /= 2;
+    }
+    if (n == 1) {
+        store_bits(t, reg, now->stale[reg], now->value[reg]);
+        return 1;
+    }
+    for (unsigned k = 0; k < n; k++) {
+        uint8_t stale = now->stale[reg + k];
+        mask |= (uint64_t)stale << (8 * k);
+        value |= (uint64_t)(now->value[reg + k] & stale) << (8 * k);
+    }
+    tag_place(t, reg, &base, &offset);
+    tags = ir_temp(t->ir);
+    ir_ld(t->ir, n, tags, base, offset);
+    tags = ir_new2i(t->ir, IR_and, 8, tags,
+                    ~mask & ((UINT64_C(1) << (8 * n)) - 1));
+    if (value) {
+        tags = ir_new2i(t->ir, IR_or, 8, tags, value);
+    }
+    ir_st(t->ir, n, base, offset, tags);
+    return n;
+}
+
 void tags_flush(Trans *t, unsigned first, unsigned end)
 {
     TagState *now = &t->now;
 
+    if (trans_without_tags) {
+        return;
+    }
     for (unsigned reg = first; reg < end;) {
         if (reg % 8 == 0 && !tag_word(now->stale, reg / 8)) {
             reg += 8;
@@ -511,8 +635,7 @@ void tags_flush(Trans *t, unsigned first, unsigned end)
         }
         unsigned n = store_span(now, reg, end);
         if (!n) {
-            store_bits(t, reg, now->stale[reg], now->value[reg]);
-            n = 1;
+            n = store_some_bits(t, reg, end);
         } else {
             uint64_t value = 0;
             IrReg base;

@@ -682,8 +682,12 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     if (!region->key.geo.ctpr_empty) {
         memset(entry.ctpr, 0, sizeof(entry.ctpr)); /* CTPR_UNKNOWN */
     }
-    trans_ctpr_guard(t, &entry);
     tags_emit_guard(t, &entry, guard);
+    uint64_t needs = tags_guard_facts(guard);
+    if (needs && tcg_opt_enabled(OPT_ENTRIES)) {
+        ir_entry(t->ir, needs);
+    }
+    trans_ctpr_guard(t, &entry);
     if (region->uses_loop) {
         trans_loop_guard(t, TRANS_EXIT_GUARD, &entry);
     }

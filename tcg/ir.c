@@ -99,6 +99,8 @@ Ir *ir_begin(uint64_t ip, uint64_t key)
     ir->n_ops = ir->n_calls = ir->n_exits = ir->n_labels = ir->n_consts = 0;
     ir->n_bundles = 0;
     ir->overflow = false;
+    ir->call_info = ir->facts = ir->entry_needs = 0;
+    ir->flag_base = IR_NONE;
     ir_kept_free(ir->kept);
     ir->kept = NULL;
     ir->ip = ip;
@@ -434,10 +436,30 @@ static uint32_t exit_new(Ir *ir, IrExit exit)
     return ir->n_exits++;
 }
 
+void ir_entry(Ir *ir, uint64_t needs)
+{
+    ir->entry_label = ir_new_label(ir);
+    ir->entry_needs = needs;
+    ir_label(ir, ir->entry_label);
+}
+
+void ir_call_flag(Ir *ir, IrReg base, uint8_t mask)
+{
+    ir->flag_base = base;
+    ir->flag_mask = mask;
+}
+
+void ir_facts(Ir *ir, uint64_t facts)
+{
+    ir->facts = facts;
+}
+
 void ir_goto_region(Ir *ir, uint64_t ip, uint64_t key)
 {
-    uint32_t exit = exit_new(ir, (IrExit){.ip = ip, .key = key});
+    uint32_t exit = exit_new(ir, (IrExit){.ip = ip, .key = key,
+                                          .facts = ir->facts});
 
+    ir->facts = 0;
     ir_emit(ir, IR_goto_region, 8, 0, 0, 0, 0, 0)->aux = exit;
 }
 
@@ -452,9 +474,14 @@ void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
     uint32_t exit = exit_new(ir, (IrExit){.ip = ip, .key = key,
                                           .ret_ip = ret_ip,
                                           .ret_check = ret_check,
-                                          .call_info = ir->call_info});
+                                          .flag_base = ir->flag_base,
+                                          .flag_mask = ir->flag_mask,
+                                          .call_info = ir->call_info,
+                                          .facts = ir->facts});
 
     ir->call_info = 0;
+    ir->facts = 0;
+    ir->flag_base = IR_NONE;
     ir_emit(ir, IR_call_region, 8, 0, 0, 0, 0, 0)->aux = exit;
 }
 
@@ -468,9 +495,12 @@ void ir_call_dynamic(Ir *ir, IrReg ip, IrReg key, uint64_t ret_ip,
 {
     uint32_t exit = exit_new(ir, (IrExit){.ret_ip = ret_ip,
                                           .ret_check = ret_check,
+                                          .flag_base = ir->flag_base,
+                                          .flag_mask = ir->flag_mask,
                                           .call_info = ir->call_info});
 
     ir->call_info = 0;
+    ir->flag_base = IR_NONE;
     ir_emit(ir, IR_call_region, 8, 0, ip, key, 0, 0)->aux = exit;
 }
 

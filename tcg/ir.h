@@ -178,6 +178,9 @@ typedef struct IrExit {
     uint64_t ret_ip;    /* call_region: what the return must pass */
     uint64_t ret_check;
     uint64_t call_info; /* for TcgConfig.lost_call */
+    uint64_t facts;     /* what holds there, for ir_entry() */
+    IrReg flag_base;    /* see ir_call_flag(); none: IR_NONE */
+    uint8_t flag_mask;
 } IrExit;
 
 typedef struct Arena Arena;
@@ -198,6 +201,11 @@ typedef struct Ir {
     unsigned tlb;                /* number of the SoftTlb its accesses use */
     unsigned n_bundles;          /* for statistics */
     uint64_t call_info;          /* of the next call_region */
+    uint64_t facts;              /* of the next exit to a known region */
+    IrReg flag_base;             /* of the next call */
+    uint8_t flag_mask;
+    uint32_t entry_label;        /* ir_entry()'s, if entry_needs */
+    uint64_t entry_needs;
     /* Constants by hash, for ir_const(). */
     IrReg *const_table;
     unsigned const_mask, n_consts;
@@ -309,6 +317,16 @@ void ir_br(Ir *ir, uint32_t label);
 void ir_brcond(Ir *ir, IrCond cond, unsigned width, IrReg a, IrReg b,
                uint32_t label);
 
+/*
+ * The region's second entry: operations before it test things that hold for
+ * sure when all facts in needs (not 0) do, and jumps from where they hold
+ * come here.  Nothing before it but tests of CPU state.
+ */
+void ir_entry(Ir *ir, uint64_t needs);
+/* What holds at the next goto_region or call_region: a set of 64 facts that
+ * only the builder knows the meaning of. */
+void ir_facts(Ir *ir, uint64_t facts);
+
 /* Leaves for the region (ip, key): a jump that is patched to go directly. */
 void ir_goto_region(Ir *ir, uint64_t ip, uint64_t key);
 /* Leaves for the region (ip, key) through the inline target cache. */
@@ -322,6 +340,14 @@ void ir_goto_dynamic(Ir *ir, IrReg ip, IrReg key);
  */
 void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
                     uint64_t ret_check);
+/*
+ * ir_ret() may pass ret_ip + IR_RET_FLAG: something may not be as it should
+ * be.  The call that comes next cares when base (pinned) is not none: then,
+ * with the flag, the byte there must have no bit of mask set when the callee
+ * returns, or the return misses.
+ */
+enum { IR_RET_FLAG = 2 };
+void ir_call_flag(Ir *ir, IrReg base, uint8_t mask);
 /* What TcgConfig.lost_call is told of the call that comes next. */
 void ir_call_info(Ir *ir, uint64_t info);
 /* The same for a callee known at run time only. */

@@ -24,6 +24,8 @@
     X(ICACHE, "icache", "inline lookup of dynamic targets") \
     X(RETURN, "return", "the host's call and return for the guest's") \
     X(FRAMES, "frames", "constant parts of chain frames stored when looked at") \
+    X(ENTRIES, "entries", "jumps past entry tests that cannot fail") \
+    X(RESULTS, "results", "callees say whether their results have tags") \
     X(LICM, "licm", "tests that do not change in a loop, out of it") \
     X(GUARD, "guard", "guest addresses are checked where one could be the "\
                       "emulator's: for measuring the cost only") \

@@ -161,6 +161,7 @@ typedef struct TcgSlot {
     TcgRegion *owner;
     TcgRegion *target;   /* or NULL */
     struct TcgSlot *next_in; /* others that jump to target */
+    uint64_t facts;      /* IrExit.facts */
     bool is_call;
 } TcgSlot;
 
@@ -198,6 +199,8 @@ struct TcgRegion {
     uint64_t ip, key;
     void *code;          /* executable view */
     uint32_t code_bytes;
+    uint32_t entry;      /* offset of the second entry; see ir_entry() */
+    uint64_t entry_needs; /* facts; 0: there is none */
     uint32_t counter;
     uint8_t tier;
     bool dead;
@@ -223,6 +226,7 @@ struct TcgRegion {
 typedef struct Emitted {
     uint8_t *code;       /* executable view */
     unsigned bytes;
+    unsigned entry;      /* offset of the second one */
     TcgSlot *slots;
     unsigned n_slots;
     TcgLanding *landings;

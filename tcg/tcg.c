@@ -202,6 +202,15 @@ static void patch_jump(TcgSlot *slot, const uint8_t *target)
     __atomic_store_n((int32_t *)at, disp, __ATOMIC_RELEASE);
 }
 
+/* The region's entry for a jump: without the tests that must succeed. */
+static const uint8_t *entry_for(const TcgSlot *slot, const TcgRegion *region)
+{
+    bool known = region->entry_needs &&
+                 !(region->entry_needs & ~slot->facts);
+
+    return (const uint8_t *)region->code + (known ? region->entry : 0);
+}
+
 static void unchain(TcgSlot *slot)
 {
     if (!slot->target) {
@@ -231,7 +240,7 @@ void tcg_chain(void *cpu, TcgRegion *region)
         slot->target = region;
         slot->next_in = region->incoming;
         region->incoming = slot;
-        patch_jump(slot, region->code);
+        patch_jump(slot, entry_for(slot, region));
     }
     g_mutex_unlock(&tcg_lock);
 }
@@ -394,7 +403,8 @@ static TcgRegion *make_region(Ir *ir, const Emitted *out, unsigned tier,
 
     *region = (TcgRegion){
         .ip = ir->ip, .key = ir->key, .code = out->code,
-        .code_bytes = out->bytes, .tier = tier, .slots = out->slots,
+        .code_bytes = out->bytes, .entry = out->entry,
+        .entry_needs = ir->entry_needs, .tier = tier, .slots = out->slots,
         .n_slots = out->n_slots, .n_landings = out->n_landings,
         .n_faults = out->n_faults, .n_fault_info = n_info,
         .n_ranges = n_ranges,

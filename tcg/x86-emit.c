@@ -373,6 +373,10 @@ void emit_reload(Emit *e, const IrOp *op)
 void emit_label(Emit *e, const IrOp *op)
 {
     e->labels[op->aux] = e->x.p;
+    if (e->ir->entry_needs && op->aux == e->ir->entry_label) {
+        e->out->entry = e->x.p - e->start;
+        emit_load_homes(e, e->c->blocks[e->block].live_in);
+    }
 }
 
 void emit_br(Emit *e, const IrOp *op)
@@ -473,7 +477,9 @@ static bool emit_blocks(Emit *e, bool *no_room)
 {
     Compile *c = e->c;
 
-    emit_load_homes(e, c->blocks[0].live_in);
+    if (!e->ir->entry_needs) {
+        emit_load_homes(e, c->blocks[0].live_in);
+    }
     for (e->block = 0; e->block < c->n_blocks; e->block++) {
         const Block *block = &c->blocks[e->block];
 
@@ -523,19 +529,21 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     out->faults = ARENA_NEW(arena, FaultSite, 2 * n_faults + 1);
     out->fault_globals = ARENA_NEW(arena, FaultGlobal,
                                    (size_t)n_maps * c->n_globals + 1);
+    e.landing_stubs = ARENA_NEW(arena, LandingStub, ir->n_exits + 1);
     out->landings = ARENA_NEW(arena, TcgLanding, ir->n_exits + 1);
     e.slow_paths = ARENA_NEW(arena, SlowPath, n_faults + 1);
     out->slots = slots;
     if (!emit_blocks(&e, no_room)) {
         return false;
     }
-    if (end - e.x.p < 96 * (int)(e.n_stubs + e.n_guards + 1) +
+    if (end - e.x.p < 96 * (int)(e.n_stubs + e.n_guards + out->n_landings + 1) +
                           SLOW_PATH_ROOM * (int)e.n_slow_paths) {
         *no_room = true;
         return false;
     }
     emit_slow_paths(&e);
     emit_stubs(&e);
+    emit_landing_stubs(&e);
     emit_guards(&e);
     for (unsigned i = 0; i < e.n_fixups; i++) {
         x86_fix32(e.fixups[i].at, e.labels[e.fixups[i].label]);

@@ -43,6 +43,13 @@ typedef struct Stub {
     bool fresh_stack;   /* first drop the host's return addresses */
 } Stub;
 
+/* The way of a return that does not pass just its address. */
+typedef struct LandingStub {
+    uint8_t *jump;      /* displacement that leads here */
+    uint8_t *compare;   /* where the address is looked at */
+    const IrExit *exit;
+} LandingStub;
+
 /* The way on from a guest access whose slot has another page. */
 typedef struct SlowPath {
     uint8_t *jump;      /* displacement that leads there */
@@ -73,6 +80,7 @@ typedef struct Emit {
     SlowPath *slow_paths;
     unsigned n_slow_paths;
     TcgSlot *slots;
+    LandingStub *landing_stubs; /* of out->landings */
     GuardStub *guards;
     unsigned n_guards;
     IrReg guarded[MOST_GUARDED]; /* bases checked in this block */
@@ -151,6 +159,7 @@ void emit_jump_if(Emit *e, unsigned cc, uint32_t label);
 void emit_write_back(Emit *e, const uint64_t *set);
 void emit_load_homes(Emit *e, const uint64_t *set);
 void emit_stubs(Emit *e);
+void emit_landing_stubs(Emit *e);
 void emit_slow_paths(Emit *e);
 void emit_soft_load(Emit *e, const IrOp *op);
 void emit_soft_store(Emit *e, const IrOp *op);

@@ -11,7 +11,7 @@
  * return comes back with the guest address in RAX and a check value in RDX:
  *
  *        call stub (or region)
- *        cmp  rax, return address;  jne miss
+ *        cmp  rax, return address;  jne miss          (or takes a flag off)
  *        cmp  rdx, check;           jne miss      (unless check is 0)
  *
  * so correctness never depends on the host's stack: it only predicts.
@@ -198,7 +198,7 @@ static TcgSlot *new_slot(Emit *e, const IrOp *op, uint8_t *jump, bool fresh)
     TcgSlot *slot = &e->slots[e->out->n_slots++];
 
     *slot = (TcgSlot){.ip = exit->ip, .key = exit->key,
-                      .jump = jump + e->delta};
+                      .facts = exit->facts, .jump = jump + e->delta};
     e->stubs[e->n_stubs++] = (Stub){.jump = jump, .slot = slot,
                                     .fresh_stack = fresh};
     return slot;
@@ -281,12 +281,15 @@ static uint8_t *compare_const(Emit *e, int reg, uint64_t value)
 
 static void emit_landing(Emit *e, const IrExit *exit)
 {
+    LandingStub *stub = &e->landing_stubs[e->out->n_landings];
     TcgLanding *landing = &e->out->landings[e->out->n_landings++];
 
     landing->host = e->x.p - e->start;
     landing->info = exit->call_info;
+    stub->exit = exit;
+    stub->compare = e->x.p;
     landing->spoil = compare_const(e, RAX, exit->ret_ip) + e->delta;
-    emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
+    stub->jump = x86_jcc32(&e->x, CC_NE);
     if (exit->ret_check) {
         compare_const(e, RDX, exit->ret_check);
         emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
@@ -380,6 +383,31 @@ void emit_stubs(Emit *e)
         x86_b(x, 0xb8 | RAX);
         x86_q(x, (uintptr_t)stub->slot);
         emit_jump_to(e, tcg_thunks.unchained);
+    }
+}
+
+/* A flag is taken off, after the test that it asks for. */
+void emit_landing_stubs(Emit *e)
+{
+    X86 *x = &e->x;
+
+    for (unsigned i = 0; i < e->out->n_landings; i++) {
+        const LandingStub *stub = &e->landing_stubs[i];
+        IrReg base = stub->exit->flag_base;
+
+        x86_fix32(stub->jump, x->p);
+        /* test al, flag */
+        x86_b(x, 0xa8);
+        x86_b(x, IR_RET_FLAG);
+        emit_jcc_to(e, CC_E, tcg_thunks.return_miss);
+        if (base) {
+            x86_op(x, 0, 0, MAP_0, 0xf6, 0,
+                   x86_mem(e->info[base].reg, 0));
+            x86_b(x, stub->exit->flag_mask);
+            emit_jcc_to(e, CC_NE, tcg_thunks.return_miss);
+        }
+        x86_alu_imm(x, true, ALU_SUB, x86_r(RAX), IR_RET_FLAG);
+        x86_fix32(x86_jmp32(x), stub->compare);
     }
 }
 
