@@ -7,7 +7,7 @@
  *
  * Source: VIRTIO 1.2 section 4.2.
  */
-#include "hw/virtio.h"
+#include "hw/virtio-transport.h"
 
 #include <string.h>
 
@@ -28,8 +28,7 @@ enum {
 typedef struct Slot {
     Device device;
     Irq irq;
-    VirtioDevice *vdev; /* NULL: empty */
-    uint32_t device_features_sel, driver_features_sel, queue_sel;
+    VirtioTransport transport; /* without a device: empty */
     GMutex irq_lock;
     uint32_t interrupt; /* under irq_lock */
 } Slot;
@@ -54,17 +53,17 @@ static void clear_interrupt(Slot *slot, uint32_t causes)
 
 static VirtioDevice *vdev_of(Device *device)
 {
-    return ((Slot *)device)->vdev;
+    return ((Slot *)device)->transport.vdev;
 }
 
-/* The selected queue, NULL when there is no such queue. */
-static VirtioQueue *queue_of(Device *device)
+static uint64_t read_common(Device *device, unsigned reg)
 {
-    Slot *slot = (Slot *)device;
+    return virtio_transport_read(&((Slot *)device)->transport, reg);
+}
 
-    return slot->vdev && slot->queue_sel < slot->vdev->n_queues
-               ? &slot->vdev->queues[slot->queue_sel]
-               : NULL;
+static void write_common(Device *device, unsigned reg, uint64_t value)
+{
+    virtio_transport_write(&((Slot *)device)->transport, reg, value);
 }
 
 static uint64_t read_magic(Device *device, unsigned n)
@@ -87,56 +86,6 @@ static uint64_t read_vendor(Device *device, unsigned n)
     return VENDOR;
 }
 
-static uint64_t read_features(Device *device, unsigned n)
-{
-    Slot *slot = (Slot *)device;
-
-    if (!slot->vdev || slot->device_features_sel > 1) {
-        return 0;
-    }
-    return slot->vdev->offered >> (32 * slot->device_features_sel);
-}
-
-static void write_features(Device *device, unsigned n, uint64_t value)
-{
-    Slot *slot = (Slot *)device;
-
-    if (slot->vdev) {
-        virtio_accept_features(slot->vdev, slot->driver_features_sel, value);
-    }
-}
-
-static uint64_t read_queue_max(Device *device, unsigned n)
-{
-    return queue_of(device) ? VIRTIO_QUEUE_MAX : 0;
-}
-
-static void write_queue_size(Device *device, unsigned n, uint64_t value)
-{
-    if (queue_of(device)) {
-        virtio_queue_set_size(queue_of(device), value);
-    }
-}
-
-static uint64_t read_queue_ready(Device *device, unsigned n)
-{
-    return queue_of(device) ? queue_of(device)->ready : 0;
-}
-
-static void write_queue_ready(Device *device, unsigned n, uint64_t value)
-{
-    if (queue_of(device)) {
-        virtio_queue_set_ready(queue_of(device), value & 1);
-    }
-}
-
-static void write_notify(Device *device, unsigned n, uint64_t value)
-{
-    if (vdev_of(device)) {
-        virtio_bell(vdev_of(device), value);
-    }
-}
-
 static uint64_t read_interrupt(Device *device, unsigned n)
 {
     Slot *slot = (Slot *)device;
@@ -153,21 +102,11 @@ static void write_ack(Device *device, unsigned n, uint64_t value)
     clear_interrupt((Slot *)device, value);
 }
 
-static uint64_t read_status(Device *device, unsigned n)
-{
-    return vdev_of(device) ? vdev_of(device)->status : 0;
-}
-
 static void reset_slot(Device *device)
 {
     Slot *slot = (Slot *)device;
 
-    if (slot->vdev) {
-        virtio_quiesce(slot->vdev);
-        virtio_reset(slot->vdev);
-    }
-    slot->device_features_sel = slot->driver_features_sel = 0;
-    slot->queue_sel = 0;
+    virtio_transport_reset(&slot->transport);
     clear_interrupt(slot, ~0u);
 }
 
@@ -180,60 +119,42 @@ static void write_status(Device *device, unsigned n, uint64_t value)
     }
 }
 
-/* Queue addresses: element 0 the low half, 1 the high half. */
-#define QUEUE_ADDRESS(name, field)                                             \
-    static void write_##name(Device *device, unsigned n, uint64_t value)       \
-    {                                                                          \
-        VirtioQueue *queue = queue_of(device);                                 \
-                                                                               \
-        if (queue && !queue->ready) {                                          \
-            queue->field = deposit64(queue->field, 32 * n, 32, value);         \
-        }                                                                      \
-    }
-
-QUEUE_ADDRESS(desc, desc)
-QUEUE_ADDRESS(driver, driver)
-QUEUE_ADDRESS(used, device)
-
-static uint64_t read_generation(Device *device, unsigned n)
-{
-    return vdev_of(device) ? vdev_of(device)->config_generation : 0;
-}
-
 #define RO(reg_name, at, fn)                                                   \
     { .name = reg_name, .offset = at, .size = 4, .read = read_##fn }
-#define WO(reg_name, at, fn)                                                   \
-    { .name = reg_name, .offset = at, .size = 4, .write = write_##fn }
-#define PLAIN(reg_name, at, member)                                            \
-    { .name = reg_name, .offset = at, .size = 4,                               \
-      .field = offsetof(Slot, member), .writable = ~0u }
+/* What all transports have. */
+#define COMMON_R(reg_name, at, which)                                          \
+    { .name = reg_name, .offset = at, .size = 4, .read = read_common,          \
+      .index = VIRTIO_REG_##which }
+#define COMMON_W(reg_name, at, which, n)                                       \
+    { .name = reg_name, .offset = at, .size = 4, .count = n,                   \
+      .write = write_common, .index = VIRTIO_REG_##which }
+#define COMMON_RW(reg_name, at, which)                                         \
+    { .name = reg_name, .offset = at, .size = 4, .read = read_common,          \
+      .write = write_common, .index = VIRTIO_REG_##which }
 
 static const DeviceReg slot_regs[] = {
     RO("Magic", 0x000, magic),
     RO("Version", 0x004, version),
     RO("DeviceID", 0x008, device_id),
     RO("VendorID", 0x00c, vendor),
-    RO("DeviceFeatures", 0x010, features),
-    PLAIN("DeviceFeaturesSel", 0x014, device_features_sel),
-    WO("DriverFeatures", 0x020, features),
-    PLAIN("DriverFeaturesSel", 0x024, driver_features_sel),
-    PLAIN("QueueSel", 0x030, queue_sel),
-    RO("QueueNumMax", 0x034, queue_max),
-    WO("QueueNum", 0x038, queue_size),
-    { .name = "QueueReady", .offset = 0x044, .size = 4,
-      .read = read_queue_ready, .write = write_queue_ready },
-    WO("QueueNotify", 0x050, notify),
+    COMMON_R("DeviceFeatures", 0x010, DEVICE_FEATURES),
+    COMMON_RW("DeviceFeaturesSel", 0x014, DEVICE_FEATURES_SEL),
+    COMMON_W("DriverFeatures", 0x020, DRIVER_FEATURES, 1),
+    COMMON_RW("DriverFeaturesSel", 0x024, DRIVER_FEATURES_SEL),
+    COMMON_RW("QueueSel", 0x030, QUEUE_SEL),
+    COMMON_R("QueueNumMax", 0x034, QUEUE_MAX),
+    COMMON_W("QueueNum", 0x038, QUEUE_SIZE, 1),
+    COMMON_RW("QueueReady", 0x044, QUEUE_READY),
+    COMMON_W("QueueNotify", 0x050, BELL, 1),
     RO("InterruptStatus", 0x060, interrupt),
-    WO("InterruptACK", 0x064, ack),
-    { .name = "Status", .offset = 0x070, .size = 4, .read = read_status,
-      .write = write_status },
-    { .name = "QueueDesc", .offset = 0x080, .size = 4, .count = 2,
-      .write = write_desc },
-    { .name = "QueueDriver", .offset = 0x090, .size = 4, .count = 2,
-      .write = write_driver },
-    { .name = "QueueDevice", .offset = 0x0a0, .size = 4, .count = 2,
-      .write = write_used },
-    RO("ConfigGeneration", 0x0fc, generation),
+    { .name = "InterruptACK", .offset = 0x064, .size = 4,
+      .write = write_ack },
+    { .name = "Status", .offset = 0x070, .size = 4, .read = read_common,
+      .write = write_status, .index = VIRTIO_REG_STATUS },
+    COMMON_W("QueueDesc", 0x080, DESC, 2),
+    COMMON_W("QueueDriver", 0x090, DRIVER, 2),
+    COMMON_W("QueueDevice", 0x0a0, DEVICE, 2),
+    COMMON_R("ConfigGeneration", 0x0fc, GENERATION),
     { 0 },
 };
 
@@ -273,11 +194,8 @@ static void slot_resume(Device *device)
 }
 
 static const StateField slot_fields[] = {
-    STATE_FIELD(Slot, device_features_sel),
-    STATE_FIELD(Slot, driver_features_sel),
-    STATE_FIELD(Slot, queue_sel),
     STATE_FIELD(Slot, interrupt),
-    STATE_POINTER(Slot, vdev, virtio_fields),
+    STATE_VIRTIO_TRANSPORT(Slot, transport),
     STATE_END,
 };
 
@@ -285,8 +203,8 @@ static void slot_free(Device *device)
 {
     Slot *slot = (Slot *)device;
 
-    if (slot->vdev) {
-        slot->vdev->type->free(slot->vdev);
+    if (slot->transport.vdev) {
+        slot->transport.vdev->type->free(slot->transport.vdev);
     }
     g_mutex_clear(&slot->irq_lock);
 }
@@ -295,7 +213,7 @@ static const DeviceClass slot_class = {
     .name = "virtio-mmio",
     .help = "virtio transport on the memory bus",
     .state_size = sizeof(Slot),
-    .version = 1,
+    .version = 2,
     .mmio_size = SLOT_BYTES,
     .read = slot_read,
     .write = slot_write,
@@ -319,8 +237,8 @@ void virtio_mmio_plug(Device *device, VirtioDevice *vdev)
 {
     Slot *slot = (Slot *)device;
 
-    g_assert(!slot->vdev);
-    slot->vdev = vdev;
+    g_assert(!slot->transport.vdev);
+    slot->transport.vdev = vdev;
     vdev->raise = raise_interrupt;
     vdev->transport = slot;
 }
@@ -335,11 +253,11 @@ VirtioDevice *virtio_mmio_unplug(Device *device)
     Slot *slot = (Slot *)device;
 
     g_mutex_lock(device->lock);
-    VirtioDevice *vdev = slot->vdev;
+    VirtioDevice *vdev = slot->transport.vdev;
 
     if (vdev) {
         virtio_quiesce(vdev);
-        slot->vdev = NULL;
+        slot->transport.vdev = NULL;
         clear_interrupt(slot, ~0u);
     }
     g_mutex_unlock(device->lock);

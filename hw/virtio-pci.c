@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "hw/virtio-transport.h"
 #include "system/machine.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -45,10 +46,8 @@ enum {
 typedef struct VirtioPci {
     PciFunction fn;
     PciType type;      /* ids depend on the device */
-    VirtioDevice *vdev;
+    VirtioTransport transport;
     unsigned access;   /* offset of the configuration access capability */
-    uint32_t device_features_sel, driver_features_sel;
-    uint16_t queue_sel;
     /* Written under the host's lock; read by raise() without it. */
     uint16_t config_vector, queue_vector[VIRTIO_MAX_QUEUES];
     GMutex isr_lock;
@@ -94,55 +93,19 @@ static uint64_t read_isr(Device *device, unsigned n)
 
 /* ---- Common configuration ------------------------------------------------------ */
 
-static VirtioQueue *queue_of(Device *device)
+static uint64_t read_common(Device *device, unsigned reg)
 {
-    VirtioPci *p = from_device(device);
-
-    return p->queue_sel < p->vdev->n_queues ? &p->vdev->queues[p->queue_sel]
-                                            : NULL;
+    return virtio_transport_read(&from_device(device)->transport, reg);
 }
 
-static uint64_t read_device_features(Device *device, unsigned n)
+static void write_common(Device *device, unsigned reg, uint64_t value)
 {
-    VirtioPci *p = from_device(device);
-
-    return p->device_features_sel > 1
-               ? 0
-               : p->vdev->offered >> 32 * p->device_features_sel & 0xffffffff;
-}
-
-static uint64_t read_driver_features(Device *device, unsigned n)
-{
-    VirtioPci *p = from_device(device);
-
-    return p->driver_features_sel > 1
-               ? 0
-               : p->vdev->accepted >> 32 * p->driver_features_sel &
-                     0xffffffff;
-}
-
-static void write_driver_features(Device *device, unsigned n, uint64_t value)
-{
-    VirtioPci *p = from_device(device);
-
-    virtio_accept_features(p->vdev, p->driver_features_sel, value);
-}
-
-static uint64_t read_n_queues(Device *device, unsigned n)
-{
-    return from_device(device)->vdev->n_queues;
-}
-
-static uint64_t read_status(Device *device, unsigned n)
-{
-    return from_device(device)->vdev->status;
+    virtio_transport_write(&from_device(device)->transport, reg, value);
 }
 
 static void reset_transport(VirtioPci *p)
 {
-    virtio_quiesce(p->vdev);
-    virtio_reset(p->vdev);
-    p->device_features_sel = p->driver_features_sel = p->queue_sel = 0;
+    virtio_transport_reset(&p->transport);
     p->config_vector = NO_VECTOR;
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
         p->queue_vector[i] = NO_VECTOR;
@@ -157,13 +120,8 @@ static void write_status(Device *device, unsigned n, uint64_t value)
     if (!value) {
         reset_transport(p);
     } else {
-        virtio_set_status(p->vdev, value & 0xff);
+        virtio_set_status(p->transport.vdev, value & 0xff);
     }
-}
-
-static uint64_t read_generation(Device *device, unsigned n)
-{
-    return from_device(device)->vdev->config_generation & 0xff;
 }
 
 static uint16_t checked_vector(VirtioPci *p, uint64_t value)
@@ -183,101 +141,68 @@ static void write_config_vector(Device *device, unsigned n, uint64_t value)
     p->config_vector = checked_vector(p, value);
 }
 
+static uint16_t *selected_vector(VirtioPci *p)
+{
+    const VirtioQueue *queue = virtio_transport_queue(&p->transport);
+
+    return queue ? &p->queue_vector[queue->index] : NULL;
+}
+
 static uint64_t read_queue_vector(Device *device, unsigned n)
 {
-    VirtioPci *p = from_device(device);
+    const uint16_t *vector = selected_vector(from_device(device));
 
-    return queue_of(device) ? p->queue_vector[p->queue_sel] : NO_VECTOR;
+    return vector ? *vector : NO_VECTOR;
 }
 
 static void write_queue_vector(Device *device, unsigned n, uint64_t value)
 {
     VirtioPci *p = from_device(device);
+    uint16_t *vector = selected_vector(p);
 
-    if (queue_of(device)) {
-        p->queue_vector[p->queue_sel] = checked_vector(p, value);
+    if (vector) {
+        *vector = checked_vector(p, value);
     }
 }
 
-static uint64_t read_queue_size(Device *device, unsigned n)
+static void write_queue_enable(Device *device, unsigned reg, uint64_t value)
 {
-    return queue_of(device) ? queue_of(device)->size : 0;
-}
-
-static void write_queue_size(Device *device, unsigned n, uint64_t value)
-{
-    if (queue_of(device)) {
-        virtio_queue_set_size(queue_of(device), value);
+    if (value & 1) { /* cannot be disabled by 0 */
+        write_common(device, reg, value);
     }
 }
 
-static uint64_t read_queue_enable(Device *device, unsigned n)
-{
-    return queue_of(device) ? queue_of(device)->ready : 0;
-}
-
-static void write_queue_enable(Device *device, unsigned n, uint64_t value)
-{
-    if (queue_of(device) && (value & 1)) { /* cannot be disabled by 0 */
-        virtio_queue_set_ready(queue_of(device), true);
-    }
-}
-
-static uint64_t read_notify_offset(Device *device, unsigned n)
-{
-    return from_device(device)->queue_sel;
-}
-
-/* Queue addresses, in halves: element 0 the low one. */
-#define QUEUE_ADDRESS(name, field)                                             \
-    static uint64_t read_##name(Device *device, unsigned n)                    \
-    {                                                                          \
-        VirtioQueue *queue = queue_of(device);                                 \
-                                                                               \
-        return queue ? queue->field >> 32 * n & 0xffffffff : 0;                \
-    }                                                                          \
-    static void write_##name(Device *device, unsigned n, uint64_t value)       \
-    {                                                                          \
-        VirtioQueue *queue = queue_of(device);                                 \
-                                                                               \
-        if (queue && !queue->ready) {                                          \
-            queue->field = deposit64(queue->field, 32 * n, 32, value);         \
-        }                                                                      \
-    }
-
-QUEUE_ADDRESS(desc, desc)
-QUEUE_ADDRESS(driver, driver)
-QUEUE_ADDRESS(used, device)
-
-#define PLAIN(reg_name, at, bytes, member)                                     \
-    { .name = reg_name, .offset = at, .size = bytes,                           \
-      .field = offsetof(VirtioPci, member), .writable = ~0u }
-#define RO(reg_name, at, bytes, fn_name)                                       \
-    { .name = reg_name, .offset = at, .size = bytes, .read = read_##fn_name }
-#define RW(reg_name, at, bytes, fn_name)                                       \
-    { .name = reg_name, .offset = at, .size = bytes,                           \
+#define RW(reg_name, at, fn_name)                                              \
+    { .name = reg_name, .offset = at, .size = 2,                               \
       .read = read_##fn_name, .write = write_##fn_name }
-#define HALVES(reg_name, at, fn_name)                                          \
-    { .name = reg_name, .offset = at, .size = 4, .count = 2,                   \
-      .read = read_##fn_name, .write = write_##fn_name }
+/* What all transports have; n: halves of an address are two. */
+#define COMMON_R(reg_name, at, bytes, which)                                   \
+    { .name = reg_name, .offset = at, .size = bytes, .read = read_common,      \
+      .index = VIRTIO_REG_##which }
+#define COMMON_RW(reg_name, at, bytes, which, n)                               \
+    { .name = reg_name, .offset = at, .size = bytes, .count = n,               \
+      .read = read_common, .write = write_common,                              \
+      .index = VIRTIO_REG_##which }
 
 static const DeviceReg common_regs[] = {
-    PLAIN("device_feature_select", 0x00, 4, device_features_sel),
-    RO("device_feature", 0x04, 4, device_features),
-    PLAIN("driver_feature_select", 0x08, 4, driver_features_sel),
-    RW("driver_feature", 0x0c, 4, driver_features),
-    RW("config_msix_vector", 0x10, 2, config_vector),
-    RO("num_queues", 0x12, 2, n_queues),
-    RW("device_status", 0x14, 1, status),
-    RO("config_generation", 0x15, 1, generation),
-    PLAIN("queue_select", 0x16, 2, queue_sel),
-    RW("queue_size", 0x18, 2, queue_size),
-    RW("queue_msix_vector", 0x1a, 2, queue_vector),
-    RW("queue_enable", 0x1c, 2, queue_enable),
-    RO("queue_notify_off", 0x1e, 2, notify_offset),
-    HALVES("queue_desc", 0x20, desc),
-    HALVES("queue_driver", 0x28, driver),
-    HALVES("queue_device", 0x30, used),
+    COMMON_RW("device_feature_select", 0x00, 4, DEVICE_FEATURES_SEL, 1),
+    COMMON_R("device_feature", 0x04, 4, DEVICE_FEATURES),
+    COMMON_RW("driver_feature_select", 0x08, 4, DRIVER_FEATURES_SEL, 1),
+    COMMON_RW("driver_feature", 0x0c, 4, DRIVER_FEATURES, 1),
+    RW("config_msix_vector", 0x10, config_vector),
+    COMMON_R("num_queues", 0x12, 2, N_QUEUES),
+    { .name = "device_status", .offset = 0x14, .size = 1, .read = read_common,
+      .write = write_status, .index = VIRTIO_REG_STATUS },
+    COMMON_R("config_generation", 0x15, 1, GENERATION),
+    COMMON_RW("queue_select", 0x16, 2, QUEUE_SEL, 1),
+    COMMON_RW("queue_size", 0x18, 2, QUEUE_SIZE, 1),
+    RW("queue_msix_vector", 0x1a, queue_vector),
+    { .name = "queue_enable", .offset = 0x1c, .size = 2, .read = read_common,
+      .write = write_queue_enable, .index = VIRTIO_REG_QUEUE_READY },
+    COMMON_R("queue_notify_off", 0x1e, 2, QUEUE_SEL),
+    COMMON_RW("queue_desc", 0x20, 4, DESC, 2),
+    COMMON_RW("queue_driver", 0x28, 4, DRIVER, 2),
+    COMMON_RW("queue_device", 0x30, 4, DEVICE, 2),
     { 0 },
 };
 
@@ -314,7 +239,7 @@ static uint64_t regs_read(PciFunction *fn, unsigned bar, uint64_t offset,
     case AT_ISR:
         return at == 0 ? read_isr(&fn->device, 0) : 0;
     case AT_DEVICE:
-        return virtio_config_read(p->vdev, at, size);
+        return virtio_config_read(p->transport.vdev, at, size);
     default:
         return 0;
     }
@@ -331,11 +256,11 @@ static void regs_write(PciFunction *fn, unsigned bar, uint64_t offset,
         common_write(&fn->device, at, size, value);
         break;
     case AT_DEVICE:
-        virtio_config_write(p->vdev, at, size, value);
+        virtio_config_write(p->transport.vdev, at, size, value);
         break;
     case AT_NOTIFY:
         if (pci_is_master(fn)) {
-            virtio_bell(p->vdev, at / NOTIFY_MULTIPLIER);
+            virtio_bell(p->transport.vdev, at / NOTIFY_MULTIPLIER);
         }
         break;
     default:
@@ -428,31 +353,28 @@ static void pci_reset(Device *device)
 
 static void pci_quiesce(Device *device)
 {
-    virtio_quiesce(from_device(device)->vdev);
+    virtio_quiesce(from_device(device)->transport.vdev);
 }
 
 static void pci_resume(Device *device)
 {
-    virtio_resume(from_device(device)->vdev);
+    virtio_resume(from_device(device)->transport.vdev);
 }
 
 static void pci_free(Device *device)
 {
     VirtioPci *p = from_device(device);
 
-    p->vdev->type->free(p->vdev);
+    p->transport.vdev->type->free(p->transport.vdev);
     g_mutex_clear(&p->isr_lock);
 }
 
 static const StateField virtio_pci_fields[] = {
     STATE_PCI,
-    STATE_FIELD(VirtioPci, device_features_sel),
-    STATE_FIELD(VirtioPci, driver_features_sel),
-    STATE_FIELD(VirtioPci, queue_sel),
     STATE_FIELD(VirtioPci, config_vector),
     STATE_ARRAY(VirtioPci, queue_vector),
     STATE_FIELD(VirtioPci, isr),
-    STATE_POINTER(VirtioPci, vdev, virtio_fields),
+    STATE_VIRTIO_TRANSPORT(VirtioPci, transport),
     STATE_END,
 };
 
@@ -460,7 +382,7 @@ static const DeviceClass virtio_pci_class = {
     .name = "virtio-pci",
     .help = "virtio transport on PCI",
     .state_size = sizeof(VirtioPci),
-    .version = 1,
+    .version = 2,
     .reset = pci_reset,
     .quiesce = pci_quiesce,
     .resume = pci_resume,
@@ -510,7 +432,7 @@ PciFunction *virtio_pci_new(PciHost *host, PciFunction *parent,
 
     p->type = type;
     fn->type = &p->type;
-    p->vdev = vdev;
+    p->transport.vdev = vdev;
     p->config_vector = NO_VECTOR;
     memset(p->queue_vector, 0xff, sizeof(p->queue_vector));
     g_mutex_init(&p->isr_lock);

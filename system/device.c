@@ -118,7 +118,7 @@ static uint64_t size_mask(unsigned size)
 static uint64_t reg_get(Device *device, const DeviceReg *reg, unsigned index)
 {
     if (reg->read) {
-        return reg->read(device, index);
+        return reg->read(device, reg->index + index);
     }
     return reg->field ? storage_get(reg_storage(device, reg, index), reg->size)
                       : 0;
@@ -128,7 +128,7 @@ static void reg_put(Device *device, const DeviceReg *reg, unsigned index,
                     uint64_t value)
 {
     if (reg->write) {
-        reg->write(device, index, value);
+        reg->write(device, reg->index + index, value);
     } else if (reg->field) {
         void *at = reg_storage(device, reg, index);
         uint64_t old = storage_get(at, reg->size);

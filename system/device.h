@@ -37,7 +37,7 @@ typedef struct DeviceClass DeviceClass;
  * One register.  Without callbacks it is plain storage in the state struct:
  * a field of size bytes, of which a write changes the writable bits.
  * count > 1 describes an array of registers, stride bytes apart; callbacks
- * get the element's index.
+ * get the element's number, counted from index.
  */
 struct DeviceReg {
     const char *name;
@@ -45,6 +45,7 @@ struct DeviceReg {
     uint8_t size;      /* bytes: 1, 2, 4 or 8 */
     uint16_t count;    /* 0 means 1 */
     uint16_t stride;   /* bytes; 0 means size */
+    uint16_t index;    /* what callbacks get for the first element */
     uint32_t field;    /* offset in the state struct, 0: no storage */
     uint64_t writable; /* bits a plain write changes */
     uint64_t (*read)(Device *device, unsigned index);
