@@ -18,6 +18,7 @@
 enum {
     ELF_MAX_PHDRS = 512,
     ELF_MAX_INTERP = 4096,
+    ELF_MAX_ALIGN = 1 << 30,
     FLAG_X86APP = 0x4,
     FLAG_INCOMPAT = 0x10,
     FLAG_PROTECTED = 0x20,
@@ -223,6 +224,9 @@ static bool read_phdrs(ElfImage *image, uint64_t file_size, GError **error)
                          phdr->p_offset)) {
                 return fail(error, image->path, "truncated interpreter name");
             }
+            if (image->interpreter[phdr->p_filesz - 1]) {
+                return fail(error, image->path, "invalid interpreter name");
+            }
         }
     }
     return loads || fail(error, image->path, "has no loadable segment");
@@ -319,6 +323,17 @@ bool elf_choose_model(const ElfImage *image, const CpuModel **model,
     return true;
 }
 
+bool elf_check_interpreter(const ElfImage *program,
+                           const ElfImage *interpreter, const CpuModel *model,
+                           GError **error)
+{
+    if (program->is_32bit != interpreter->is_32bit) {
+        return fail(error, interpreter->path, "is a %s-bit file",
+                    interpreter->is_32bit ? "32" : "64");
+    }
+    return elf_choose_model(interpreter, &model, error);
+}
+
 static int segment_prot(const Elf64_Phdr *phdr)
 {
     return (phdr->p_flags & PF_R ? PROT_READ : 0) |
@@ -406,6 +421,52 @@ static void open_gaps(const ElfImage *image, AddressMap *map)
     }
 }
 
+/* What the load address of a relocatable image has to be a multiple of. */
+static uint64_t load_alignment(const ElfImage *image)
+{
+    uint64_t align = USER_PAGE;
+
+    for (unsigned i = 0; i < image->header.e_phnum; i++) {
+        const Elf64_Phdr *phdr = &image->phdrs[i];
+
+        if (phdr->p_type == PT_LOAD && phdr->p_align <= ELF_MAX_ALIGN &&
+            !(phdr->p_align & (phdr->p_align - 1))) {
+            align = MAX(align, phdr->p_align);
+        }
+    }
+    return align;
+}
+
+/* Address space for the whole image, linked at low; its address or -errno. */
+static int64_t reserve(const ElfImage *image, AddressMap *map, uint64_t base,
+                       uint64_t low, uint64_t size)
+{
+    bool fixed = image->header.e_type == ET_EXEC;
+    uint64_t align = fixed ? USER_PAGE : load_alignment(image);
+    uint64_t room = align > USER_PAGE ? align : 0;
+    int64_t at;
+    uint64_t start;
+    uint64_t end;
+
+    size = (size + USER_PAGE - 1) & ~(USER_PAGE - 1);
+    at = address_map_mmap(map, base, size + room, PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                              (fixed ? MAP_FIXED_NOREPLACE : 0),
+                          -1, 0, image->is_32bit, NULL);
+    if (at < 0 || !room) {
+        return at;
+    }
+    start = at + ((low - at) & (align - 1));
+    end = start + size;
+    if (start > (uint64_t)at) {
+        address_map_munmap(map, at, start - at);
+    }
+    if (end < at + size + room) {
+        address_map_munmap(map, end, at + size + room - end);
+    }
+    return start;
+}
+
 bool elf_map(ElfImage *image, AddressMap *map, uint64_t base, GError **error)
 {
     uint64_t low = UINT64_MAX;
@@ -429,11 +490,7 @@ bool elf_map(ElfImage *image, AddressMap *map, uint64_t base, GError **error)
         base = low;
     }
     /* Reserve the whole span first: segments must not land on others. */
-    at = address_map_mmap(map, base, high - low, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-                              (image->header.e_type == ET_EXEC
-                                   ? MAP_FIXED_NOREPLACE : 0),
-                          -1, 0, image->is_32bit, NULL);
+    at = reserve(image, map, base, low, high - low);
     if (at < 0) {
         return fail(error, image->path,
                     "cannot map %" PRIu64 " bytes at 0x%" PRIx64 ": %s",

@@ -40,6 +40,11 @@ void elf_free(ElfImage *image);
 bool elf_choose_model(const ElfImage *image, const CpuModel **model,
                       GError **error);
 
+/* Whether the interpreter can run the program: class and CPU. */
+bool elf_check_interpreter(const ElfImage *program,
+                           const ElfImage *interpreter, const CpuModel *model,
+                           GError **error);
+
 /* Maps the segments; relocatable images go to base (a hint). */
 bool elf_map(ElfImage *image, AddressMap *map, uint64_t base, GError **error);
 

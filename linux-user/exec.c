@@ -88,6 +88,22 @@ static int64_t exec_host(const char *path, GPtrArray *argv, GPtrArray *envp)
     return -errno;
 }
 
+static int64_t check_interpreter(UserProcess *process, const ElfImage *program,
+                                 const CpuModel *model)
+{
+    g_autofree char *path = process_host_path(process, program->interpreter);
+    ElfImage *image;
+    bool good;
+
+    if (access(path, R_OK) < 0) {
+        return -errno;
+    }
+    image = elf_open(path, NULL);
+    good = image && elf_check_interpreter(program, image, model, NULL);
+    elf_free(image);
+    return good ? 0 : -ELIBBAD;
+}
+
 /* What the kernel would say of an e2k program: 0 or -errno. */
 static int64_t check_program(UserProcess *process, const char *path)
 {
@@ -96,12 +112,8 @@ static int64_t check_program(UserProcess *process, const char *path)
     int64_t result = -ENOEXEC;
 
     if (image && elf_choose_model(image, &model, NULL)) {
-        g_autofree char *interpreter =
-            image->interpreter
-                ? process_host_path(process, image->interpreter)
-                : NULL;
-
-        result = interpreter && access(interpreter, F_OK) < 0 ? -errno : 0;
+        result = image->interpreter
+                     ? check_interpreter(process, image, model) : 0;
     }
     elf_free(image);
     return result;

@@ -289,9 +289,11 @@ static bool load_interpreter(UserProcess *process, const ElfImage *program,
     ElfImage *image = elf_open(path, error);
     bool ok;
 
-    if (!image) {
+    if (!image ||
+        !elf_check_interpreter(program, image, process->model, error)) {
         g_prefix_error(error, "%s: cannot load its interpreter: ",
                        program->path);
+        elf_free(image);
         return false;
     }
     ok = elf_map(image, process->map, 0, error);

@@ -151,6 +151,20 @@ def auxiliary(start, name, world, path, interpreted):
           f"{name}: AT_RANDOM and AT_EXECFN are on the stack", aux)
 
 
+def other_class(worlds):
+    """An interpreter of the other class is named, and refused."""
+    for world, other in worlds, worlds[::-1]:
+        path = world.build("mixed", os.path.join(world.root, "pie.s"),
+                           "--pie", "--dynamic-linker=" +
+                           os.path.join(other.root, "ld.so"))
+        run = subprocess.run([*world.run_user, path], capture_output=True,
+                             text=True, timeout=60, check=False)
+        check(run.returncode == 126 and "interpreter" in run.stderr and
+              f"is a {other.bits}-bit file" in run.stderr,
+              f"{world.bits} bits: a {other.bits}-bit interpreter",
+              run.stderr)
+
+
 def set_id(world, name):
     """A set-id file of somebody else is told so, one of our own is not."""
     path = world.build("set-id", os.path.join(world.guests, "start.s"),
@@ -181,9 +195,13 @@ def set_id(world, name):
 
 def main():
     assembler, user, guests, engine = sys.argv[1:]
-    for bits in (64, 32):
-        with tempfile.TemporaryDirectory() as root:
+    worlds = []
+    with tempfile.TemporaryDirectory() as directory:
+        for bits in (64, 32):
+            root = os.path.join(directory, str(bits))
+            os.mkdir(root)
             world = World(assembler, user, guests, engine, bits, root)
+            worlds.append(world)
             name = f"{bits} bits"
             start = world.run(world.program, "one", "two")
             registers(start, name)
@@ -196,6 +214,7 @@ def main():
                 argument_block(start, what, 1)
                 auxiliary(start, what, world, path, True)
             set_id(world, name)
+        other_class(worlds)
     print(f"1..{tests}")
     sys.exit(1 if failed else 0)
 

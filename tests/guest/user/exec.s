@@ -15,6 +15,7 @@
 	.equ	ENOENT, -2
 	.equ	EACCES, -13
 	.equ	ENOEXEC, -8
+	.equ	ELIBBAD, -80
 	.equ	SYS_memfd_create, 386
 
 	.pushsection .data
@@ -49,6 +50,25 @@ damaged:				! an ELF header of this machine, no more
 	.word	1
 	.skip	40
 damaged_end:
+	.macro	WITH_INTERPRETER label, name
+	.align	8
+\label:
+	.byte	0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0
+	.skip	8
+	.half	2, 175
+	.word	1
+	.dword	0x10000, 64, 0
+	.word	3 << 24
+	.half	64, 56, 2, 64, 0, 0
+	.word	1, 5				! PT_LOAD
+	.dword	0, 0x10000, 0x10000, 192, 192, 4096
+	.word	3, 4				! PT_INTERP
+	.dword	176, 0x100b0, 0x100b0, 16, 16, 1
+	.ascii	"\name"
+	.byte	0
+	.endm
+	WITH_INTERPRETER no_interpreter, "/nonexistent/ld"
+	WITH_INTERPRETER bad_interpreter, "/proc//self/exe"
 memory:
 	.asciz	"/proc/self/fd/50"
 	.popsection
@@ -279,6 +299,20 @@ sleep:
 		addd %db[0], 0, %dr0
 	}
 	CHECK_EQ %dr0, ENOEXEC, "an e2k program that cannot run"
+	SYSCALL SYS_lseek, 50, 0, 0
+	SYSCALL SYS_write, 50, no_interpreter, 192
+	SYSCALL SYS_execve, memory, child_argv, child_envp
+	{
+		addd %db[0], 0, %dr0
+	}
+	CHECK_EQ %dr0, ENOENT, "one whose interpreter is missing"
+	SYSCALL SYS_lseek, 50, 0, 0
+	SYSCALL SYS_write, 50, bad_interpreter, 192
+	SYSCALL SYS_execve, memory, child_argv, child_envp
+	{
+		addd %db[0], 0, %dr0
+	}
+	CHECK_EQ %dr0, ELIBBAD, "one whose interpreter is no e2k file"
 	SYSCALL SYS_fork
 	{
 		addd %db[0], 0, %dr8
