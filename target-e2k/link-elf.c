@@ -6,6 +6,9 @@
 #include <elf.h>
 #include <string.h>
 
+/* Largest alignment of a file that is loaded anywhere. */
+enum { MAX_LOAD_ALIGN = 2 << 20 };
+
 typedef struct Output {
     Link *link;
     GByteArray *bytes;
@@ -15,6 +18,7 @@ typedef struct Output {
     GString *strings;
     GByteArray *symtab;
     unsigned n_local;
+    uint64_t align; /* of segments, in memory and in the file */
 } Output;
 
 static uint32_t segment_flags(const ObjSection *section)
@@ -44,23 +48,22 @@ static void add_to_segment(Output *o, ObjSection *section)
                   section->type == SHT_NOBITS);
 
     if (!joins) {
-        uint64_t in_page = section->address & (LINK_PAGE - 1);
+        uint64_t inside = section->address & (o->align - 1);
+        uint64_t gap;
 
         elf_pad(o->bytes, 8);
-        /* The file offset agrees with the address modulo the page. */
-        while (section->type != SHT_NOBITS &&
-               (o->bytes->len & (LINK_PAGE - 1)) != in_page) {
-            uint64_t gap = (in_page - o->bytes->len) & (LINK_PAGE - 1);
-
+        /* The file offset agrees with the address modulo the alignment. */
+        gap = (inside - o->bytes->len) & (o->align - 1);
+        if (section->type != SHT_NOBITS && gap) {
             g_byte_array_set_size(o->bytes, o->bytes->len + gap);
             memset(o->bytes->data + o->bytes->len - gap, 0, gap);
         }
         ElfSegment segment = {
             .type = PT_LOAD, .flags = flags, .offset = o->bytes->len,
-            .vaddr = section->address, .align = LINK_PAGE,
+            .vaddr = section->address, .align = o->align,
         };
         if (section->type == SHT_NOBITS) {
-            segment.offset = (o->bytes->len & ~(LINK_PAGE - 1ull)) + in_page;
+            segment.offset = (o->bytes->len & ~(o->align - 1)) + inside;
         }
         g_array_append_val(o->segments, segment);
         last = &g_array_index(o->segments, ElfSegment, o->segments->len - 1);
@@ -300,6 +303,25 @@ static void put_segments(Output *o)
 }
 
 /*
+ * A program at fixed addresses is right where it is; what is loaded anywhere
+ * has to say what its sections need.
+ */
+static void find_align(Output *o)
+{
+    o->align = LINK_PAGE;
+    for (unsigned i = 0; o->link->pic && i < o->link->order->len; i++) {
+        const ObjSection *section = o->link->order->pdata[i];
+
+        if (section->align > MAX_LOAD_ALIGN) {
+            link_error(o->link, "alignment of section '%s' is too large for "
+                       "a file that is loaded anywhere", section->name);
+            return;
+        }
+        o->align = MAX(o->align, section->align);
+    }
+}
+
+/*
  * Where the layout left room for them, the headers belong to the first
  * segment, so that a loader can hand them to the program.
  */
@@ -309,9 +331,12 @@ static void include_headers(Output *o)
                          ? &g_array_index(o->segments, ElfSegment, 0)
                          : NULL;
 
-    if (first && first->type == PT_LOAD && first->offset < LINK_PAGE &&
-        first->offset == (first->vaddr & (LINK_PAGE - 1)) &&
-        first->file_size) {
+    uint64_t base = o->link->pic ? 0 : LINK_BASE;
+
+    if (first && first->type == PT_LOAD && first->file_size &&
+        (first->vaddr - first->offset == base ||
+         (first->offset < LINK_PAGE &&
+          first->offset == (first->vaddr & (LINK_PAGE - 1))))) {
         uint64_t room = first->offset;
 
         first->offset = 0;
@@ -366,6 +391,7 @@ GByteArray *link_write_elf(Link *link)
                           link->sizes->header +
                               LINK_SEGMENTS * link->sizes->segment);
     memset(o.bytes->data, 0, o.bytes->len);
+    find_align(&o);
     write_sections(&o);
     include_headers(&o);
     add_special_segment(&o, PT_INTERP, PF_R, ".interp");

@@ -148,6 +148,28 @@ pick:   return  %ctpr3
 """
 
 
+# Exits with the low bits of an address that is aligned to 64 KiB, in 8 KiB.
+ALIGNED = """
+        .text
+        .align  65536
+        .global _start
+_start: { setwd wsz = 24, nfx = 1
+          setbn rbs = 16, rsz = 7, rcur = 0
+          rrd %ip, %dr0 }
+        { addd,0 %dr0, _f32s,_lts0 v - _start, %dr0 }
+        { andd,0 %dr0, 0xffff, %dr0 }
+        { shrd,0 %dr0, 12, %db[1]
+          addd,1 0, 1, %db[0]
+          sdisp %ctpr1, ENTRY }
+        nop 5
+        call %ctpr1, wbs = 16
+        .data
+        .byte   1
+        .align  65536
+v:      .byte   2
+"""
+
+
 class Elf:
     """Sections, dynamic symbols, dynamic relocations and entries by name."""
 
@@ -359,6 +381,25 @@ class Linking(unittest.TestCase):
                     "addd 0, f@GOTOFF, %dr0", "-mptr32")
         self.refuse("ends beyond the last address", NARROW, "-mptr32",
                     "--static", "-Tdata=0xfffffffe")
+
+    def test_alignment(self):
+        """What is loaded anywhere is loaded where its sections fit."""
+        for narrow in [], ["-mptr32"]:
+            path = self.build("p", ALIGNED, "--pie", *narrow,
+                              f"--defsym=ENTRY={1 if narrow else 3}")
+            done = subprocess.run([USER, path], capture_output=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        elf = Elf(self.build("p", ALIGNED, "--pie", "--defsym=ENTRY=3"))
+        phnum, = struct.unpack_from("<H", elf.data, 56)
+        loads = [s for s in (struct.unpack_from("<IIQQQQQQ", elf.data,
+                                                64 + 56 * i)
+                             for i in range(phnum)) if s[0] == 1]
+        for _, _, offset, address, _, _, _, align in loads:
+            self.assertEqual(align, 65536)
+            self.assertEqual((offset - address) % align, 0)
+        self.assertEqual(loads[0][2:4], (0, 0), "the headers are loaded")
+        self.refuse("is too large for a file that is loaded anywhere",
+                    "\t.data\n\t.align 4194304\n\t.byte 1\n", "--pie")
 
     def test_indirect_dynamic(self):
         """The loader resolves them, after everything else."""
