@@ -9,7 +9,10 @@ One line per measurement, of KEY=VALUE words:
            the same file on e2k-user.  CPU seconds, the median of interleaved
            runs; the outputs must agree, or the exit status is 1.
   boot     wall milliseconds from the start of e2k-system to the guest's first
-           line, the median
+           line, the median, and as a multiple of what starting and ending an
+           empty program (true) takes here and now
+  idle     CPU time that a machine needs which sleeps but for 100 ticks a
+           second, as a part of the time that it runs
   smp      four guest CPUs that count for themselves: the least and the most
            that one got done, as parts of the mean
 """
@@ -89,21 +92,43 @@ def bench_programs(build, runs, only):
     return failed
 
 
+def first_line_ms(argv):
+    """Wall time to a program's first line of output, or to its end."""
+    began = time.perf_counter()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL) as guest:
+        guest.stdout.readline()
+        took = time.perf_counter() - began
+        guest.stdout.read()
+    return 1e3 * took
+
+
 def bench_boot(build, runs):
     argv = [os.path.join(build, 'tools', 'e2k-system'), '-M', 'virt',
             '-nographic', '-kernel',
             os.path.join(build, 'tests', 'guest', 'mmu.elf')]
-    times = []
+    boots, empty = [], []
     for _ in range(5 * runs):
-        began = time.perf_counter()
-        guest = subprocess.Popen(argv, stdout=subprocess.PIPE,
-                                 stdin=subprocess.DEVNULL)
-        guest.stdout.readline()
-        times.append(1e3 * (time.perf_counter() - began))
-        guest.stdout.read()
-        guest.wait()
-    print(f'system-bench boot_ms={statistics.median(times):.1f} '
-          f'best_ms={min(times):.1f}')
+        boots.append(first_line_ms(argv))
+        empty.append(first_line_ms(['true']))
+    print(f'system-bench boot_ms={statistics.median(boots):.1f} '
+          f'best_ms={min(boots):.1f} true_ms={statistics.median(empty):.1f} '
+          f'x_true={statistics.median(boots) / statistics.median(empty):.1f}')
+
+
+def bench_idle(build):
+    began = time.perf_counter()
+    seconds, result = spent([os.path.join(build, 'tools', 'e2k-system'), '-M',
+                             'virt', '-nographic', '-kernel',
+                             os.path.join(build, 'tests', 'guest',
+                                          'idle.elf')])
+    took = time.perf_counter() - began
+    if result != (b'idle passed\n', 0):
+        print(f'system-bench idle error={result}')
+        return True
+    print(f'system-bench idle cpu_s={seconds:.3f} wall_s={took:.2f} '
+          f'part={seconds / took:.3f}')
+    return False
 
 
 def bench_smp(build):
@@ -133,6 +158,7 @@ def main():
     failed = bench_programs(args.build, args.runs, only)
     if not only:
         bench_boot(args.build, args.runs)
+        failed |= bench_idle(args.build)
         failed |= bench_smp(args.build)
     return 1 if failed else 0
 
