@@ -76,6 +76,7 @@ struct Machine {
     bool no_reboot;          /* a guest reset ends the run */
     bool no_shutdown;        /* a guest power-off pauses */
     const char *accel;       /* "jit" or "interp" */
+    bool slow_spills;        /* stacks.c may not use the TLB, to measure it */
     struct MachineDebug *debug; /* under a debugger, or NULL (debug.h) */
 
     /* Any thread, under lock. */

@@ -61,6 +61,50 @@ static Exception stack_fault(SysCpu *sys, bool chain, bool store)
     return EXC_DATA_PAGE;
 }
 
+/*
+ * Where 32 bytes of a stack are, when the TLB knows; NULL: ask the page tables.
+ * Pages that need care - with tags, code, watched - are not open to stores.
+ */
+static uint8_t *stack_host(SysCpu *sys, uint64_t address, bool store)
+{
+    const SoftTlbEntry *entry = soft_tlb_entry(&sys->context->tlb[1], address);
+    uint64_t page = store ? entry->write : entry->read;
+
+    if (((address + PAIR_BYTES - 1) & SOFT_TLB_PAGE_MASK) != page ||
+        (address & 7) || sys->machine->slow_spills) {
+        return NULL;
+    }
+    return (uint8_t *)(entry->host + address);
+}
+
+static bool has_tags(SysCpu *sys, const uint8_t *host)
+{
+    return __atomic_load_n(physmem_page_flags(sys->machine->mem, host),
+                           __ATOMIC_RELAXED) & PHYS_PAGE_TAGGED;
+}
+
+static bool write_stack(SysCpu *sys, uint64_t address, const uint8_t *image)
+{
+    uint8_t *host = stack_host(sys, address, true);
+
+    if (!host) {
+        return sys_memory_write(sys, address, image, PAIR_BYTES);
+    }
+    memcpy(host, image, PAIR_BYTES);
+    return true;
+}
+
+static bool read_stack(SysCpu *sys, uint64_t address, uint8_t *image)
+{
+    const uint8_t *host = stack_host(sys, address, false);
+
+    if (!host) {
+        return sys_memory_read(sys, address, image, PAIR_BYTES);
+    }
+    memcpy(image, host, PAIR_BYTES);
+    return true;
+}
+
 static bool store_pair(SysCpu *sys, uint64_t address, const RegSlot *regs,
                        const uint8_t *tags)
 {
@@ -74,6 +118,10 @@ static bool store_pair(SysCpu *sys, uint64_t address, const RegSlot *regs,
         image_tags[layout->lo[i]] = tags[i] & 15;
         image_tags[layout->ext[i]] = tags[i] >> 4;
     }
+    /* A page that the TLB lets stores into has no tags; numbers have none. */
+    if (!tags[0] && !tags[1] && stack_host(sys, address, true)) {
+        return write_stack(sys, address, image);
+    }
     return sys_memory_write(sys, address, image, sizeof(image)) &&
            tag_memory_set(sys, address, image_tags, 4);
 }
@@ -83,10 +131,12 @@ static bool load_pair(SysCpu *sys, uint64_t address, RegSlot *regs,
 {
     const PairLayout *layout = layout_of(sys->cpu);
     uint8_t image[PAIR_BYTES];
-    uint8_t image_tags[4];
+    uint8_t image_tags[4] = { 0 };
+    const uint8_t *host = stack_host(sys, address, false);
 
-    if (!sys_memory_read(sys, address, image, sizeof(image)) ||
-        !tag_memory_get(sys, address, image_tags, 4)) {
+    if (!read_stack(sys, address, image) ||
+        (!(host && !has_tags(sys, host)) &&
+         !tag_memory_get(sys, address, image_tags, 4))) {
         return false;
     }
     for (unsigned i = 0; i < 2; i++) {
@@ -128,8 +178,7 @@ static Exception spill_frames_to(SysCpu *sys, ChainFrame *up_to)
         stq_le_p(image + 8, frame->cr0_hi);
         stq_le_p(image + 16, frame->cr1_lo);
         stq_le_p(image + 24, frame->cr1_hi);
-        if (!sys_memory_write(sys, cpu->pcsp_base + cpu->pcsp_ind_bottom,
-                              image, sizeof(image))) {
+        if (!write_stack(sys, cpu->pcsp_base + cpu->pcsp_ind_bottom, image)) {
             return stack_fault(sys, true, true);
         }
         cpu->frames_bottom++;
@@ -309,10 +358,10 @@ static Exception fill_frames(SysCpu *sys)
     if (cpu->pcsp_ind_bottom < FRAME_BYTES && (cpu->psr & PSR_SGE)) {
         return EXC_CHAIN_STACK_BOUNDS;
     }
-    if (!sys_memory_read(sys,
-                         cpu->pcsp_base + (int32_t)(cpu->pcsp_ind_bottom -
-                                                    FRAME_BYTES),
-                         image, sizeof(image))) {
+    if (!read_stack(sys,
+                    cpu->pcsp_base + (int32_t)(cpu->pcsp_ind_bottom -
+                                               FRAME_BYTES),
+                    image)) {
         return stack_fault(sys, true, false);
     }
     if (cpu->frames_bottom == cpu->frames) {

@@ -27,6 +27,7 @@
     X(ENTRIES, "entries", "jumps past entry tests that cannot fail") \
     X(RESULTS, "results", "callees say whether their results have tags") \
     X(LICM, "licm", "tests that do not change in a loop, out of it") \
+    X(SPILL, "spill", "machines: register windows go to memory by the TLB") \
     X(GUARD, "guard", "guest addresses are checked where one could be the "\
                       "emulator's: for measuring the cost only") \
     X(TAGS, "tags", "register tags: for measuring their cost only, guests "\

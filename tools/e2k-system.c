@@ -21,6 +21,7 @@
 #include "monitor/monitor.h"
 #include "system/debug.h"
 #include "tools/e2k-io-int.h"
+#include "tcg/opt.h"
 #include "util/log.h"
 
 static int fail(const GError *error)
@@ -127,6 +128,7 @@ static Machine *build(const SystemOptions *o, GError **error)
     machine->trap_exit = o->trap_exit;
     machine->lms = o->lms;
     machine->accel = o->engine == ENGINE_JIT ? "jit" : "interp";
+    machine->slow_spills = o->engine_config.disabled & OPT_SPILL;
     if (o->board->build(machine, &o->config, error) &&
         system_devices_plug(o, machine, error) &&
         o->board->finish(machine, error)) {
