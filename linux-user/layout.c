@@ -26,6 +26,10 @@ static unsigned member_size(char kind, bool narrow)
     switch (kind) {
     case 'h':
         return 2;
+    case 'D':
+        return narrow ? 2 : 8;
+    case 'x':
+        return narrow ? 0 : 8;
     case 'i':
         return 4;
     case 'q':
@@ -37,7 +41,7 @@ static unsigned member_size(char kind, bool narrow)
 
 static unsigned place(unsigned *end, unsigned *align, unsigned size)
 {
-    unsigned at = (*end + size - 1) & ~(size - 1);
+    unsigned at = size ? (*end + size - 1) & ~(size - 1) : *end;
 
     *end = at + size;
     *align = MAX(*align, size);
@@ -120,4 +124,18 @@ void layout_narrow(const char *layout, const uint8_t *wide, uint8_t *narrow)
         }
         stl_le_p(narrow + m.narrow_at, (uint32_t)value);
     }
+}
+
+bool layout_pointers_below(const char *layout, const uint8_t *wide,
+                           uint64_t limit)
+{
+    Walk walk = { .text = layout, .narrow_align = 1, .wide_align = 1 };
+    Member m;
+
+    while (next_member(&walk, &m)) {
+        if (m.kind == 'p' && ldq_le_p(wide + m.wide_at) >= limit) {
+            return false;
+        }
+    }
+    return true;
 }

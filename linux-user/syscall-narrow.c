@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -202,6 +203,70 @@ static int64_t n_futex(UserThread *thread, const uint64_t *args)
     }
 }
 
+/* Options of sockets with a time or a filter in them. */
+static const char *option_layout(const uint64_t *args)
+{
+    if (args[1] != SOL_SOCKET) {
+        return NULL;
+    }
+    switch (args[2]) {
+    case SO_RCVTIMEO: case SO_SNDTIMEO:
+        return "ll";
+    case SO_ATTACH_FILTER: case SO_ATTACH_REUSEPORT_CBPF:
+        return "hp";
+    default:
+        return NULL;
+    }
+}
+
+static int64_t n_setsockopt(UserThread *thread, const uint64_t *args)
+{
+    const char *layout = option_layout(args);
+    uint8_t narrow[LAYOUT_MOST];
+    uint8_t wide[LAYOUT_MOST] __attribute__((aligned(16)));
+
+    if (!layout) {
+        return safe_syscall(SYS_setsockopt, args[0], args[1], args[2],
+                            args[3], args[4], 0);
+    }
+    if (args[4] < layout_size(layout, true)) {
+        return -EINVAL;
+    }
+    if (!guest_read(args[3], narrow, layout_size(layout, true))) {
+        return -EFAULT;
+    }
+    layout_widen(layout, narrow, wide);
+    return safe_syscall(SYS_setsockopt, args[0], args[1], args[2],
+                        (uint64_t)wide, layout_size(layout, false), 0);
+}
+
+static int64_t n_getsockopt(UserThread *thread, const uint64_t *args)
+{
+    const char *layout = option_layout(args);
+    uint8_t narrow[LAYOUT_MOST];
+    uint8_t wide[LAYOUT_MOST] __attribute__((aligned(16)));
+    uint32_t host_size = layout ? layout_size(layout, false) : 0;
+    uint32_t size;
+    int64_t result;
+
+    if (!layout) {
+        return safe_syscall(SYS_getsockopt, args[0], args[1], args[2],
+                            args[3], args[4], 0);
+    }
+    if (!guest_read(args[4], &size, 4)) {
+        return -EFAULT;
+    }
+    result = safe_syscall(SYS_getsockopt, args[0], args[1], args[2],
+                          (uint64_t)wide, (uint64_t)&host_size, 0);
+    if (result < 0) {
+        return result;
+    }
+    layout_narrow(layout, wide, narrow);
+    size = MIN(size, layout_size(layout, true));
+    return guest_write(args[3], narrow, size) && guest_write(args[4], &size, 4)
+               ? 0 : -EFAULT;
+}
+
 /* ------------------------------------------------------------------ */
 /* The rows */
 
@@ -262,6 +327,7 @@ static const NarrowEntry narrow_table[] = {
     [367] = { n_pselect6 },     [368] = { n_ppoll },
     [374] = { NULL, { ".", ".", "J", ".", "." } },
     [376] = { NULL, { ".", "=" TIMEX } },
+    [415] = { n_setsockopt },   [416] = { n_getsockopt },
 };
 
 bool syscall_narrow(UserThread *thread, uint64_t number, const uint64_t *args,

@@ -24,6 +24,8 @@
 	.equ	SYS_memfd_create, 386
 	.equ	SYS_socketpair, 414
 	.equ	SYS_sendmsg, 408
+	.equ	SYS_setsockopt, 415
+	.equ	SYS_getsockopt, 416
 	.equ	SYS_recvmsg, 409
 	.equ	SYS_fstat64, 197
 
@@ -46,6 +48,8 @@ short:
 	.word	0, 1000000
 limit:
 	.word	64, 64
+option:
+	.word	3, 500000
 message:
 	.word	0, 0, vector, 2, control, 16, 0
 control:
@@ -342,6 +346,14 @@ alternate:
 		subd %dr13, %dr21, %dr13
 	}
 	CHECK %dr13, "a new descriptor came along"
+
+	! options of sockets
+	ANSWERS 0, "a time to wait", SYS_setsockopt, %dr20, 1, 20, option, 8
+	PUT w, ends, 0, 100
+	ANSWERS 0, "asked for", SYS_getsockopt, %dr20, 1, 20, buffer, ends
+	HOLDS 8, "has 8 bytes", w, ends
+	HOLDS 3, "seconds", w, buffer
+	HOLDS 500000, "and microseconds", w, buffer, 4
 
 	! signals
 	SYSCALL SYS_rt_sigaction, 14, action, 0, 8
