@@ -32,6 +32,7 @@ const ElfSizes *elf_sizes(bool narrow);
 typedef struct ElfHeader {
     uint16_t type;
     uint16_t machine;
+    uint8_t semantic;   /* e_ident[7]: the mode, with the old machine number */
     uint32_t version;
     uint32_t flags;
     uint64_t entry;
@@ -118,6 +119,9 @@ void elf_put_rela(uint8_t *p, bool narrow, const ElfRela *rela);
 void elf_add_section(GByteArray *out, bool narrow, const ElfSection *section);
 void elf_add_symbol(GByteArray *out, bool narrow, const ElfSymbol *symbol);
 void elf_add_rela(GByteArray *out, bool narrow, const ElfRela *rela);
+
+/* Whether the file is one of 128-bit (protected) mode. */
+bool elf_is_protected(const ElfHeader *header);
 
 /* Instruction set that a header's flags ask for, 1..7; 0: none in particular. */
 unsigned elf_isa(const ElfHeader *header);

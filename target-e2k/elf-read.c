@@ -52,6 +52,9 @@ static bool read_header(Reader *r)
         return fail(r, "neither a relocatable object file nor a shared "
                     "library");
     }
+    if (elf_is_protected(&h)) {
+        return fail(r, "protected (128-bit pointer) mode is not supported");
+    }
     r->file->shared = h.type == ET_DYN;
     r->file->narrow = r->narrow;
     r->file->isa = elf_isa(&h);

@@ -98,6 +98,7 @@ bool elf_get_header(const uint8_t *b, uint64_t size, bool *narrow,
     }
     h->type = ldw_le_p(b + 16);
     h->machine = ldw_le_p(b + 18);
+    h->semantic = b[7];
     if (h->machine != EM_MCST_ELBRUS && h->machine != EM_E2K_OLD) {
         return fail(error, "not a file of the e2k architecture");
     }
@@ -266,6 +267,12 @@ void elf_add_rela(GByteArray *out, bool narrow, const ElfRela *r)
 
     elf_put_rela(b, narrow, r);
     g_byte_array_append(out, b, sizes[narrow].rela);
+}
+
+bool elf_is_protected(const ElfHeader *h)
+{
+    return h->machine == EM_E2K_OLD ? h->semantic == 5 || h->semantic == 6
+                                    : (h->flags & 0x20) != 0;
 }
 
 unsigned elf_isa(const ElfHeader *h)

@@ -382,6 +382,38 @@ class Linking(unittest.TestCase):
         self.refuse("ends beyond the last address", NARROW, "-mptr32",
                     "--static", "-Tdata=0xfffffffe")
 
+    def test_machine_numbers(self):
+        """Objects of the old number link; their flags are read as its own."""
+        obj = self.build("n.o", "\tnop\n\t.global _start\n_start: nop\n",
+                         "-march=e2kv3")
+        with open(obj, "rb") as f:
+            data = f.read()
+        cases = ((175, 4 << 24, 0, 4), (175, 19 << 24, 0, 4),
+                 (175, 23 << 24, 0, 6), (175, 25 << 24, 0, 7),
+                 (49, 3 << 28, 2, 3), (49, 5 << 28 | 0x20, 2, 5),
+                 (175, 3 << 24 | 0x20, 0, None), (49, 3 << 28, 5, None),
+                 (49, 3 << 28, 6, None))
+        for machine, flags, semantic, isa in cases:
+            changed = bytearray(data)
+            changed[7] = semantic
+            struct.pack_into("<H", changed, 18, machine)
+            struct.pack_into("<I", changed, 48, flags)
+            with open(self.path("m.o"), "wb") as f:
+                f.write(changed)
+            done = self.run_as("--static", "-o", self.path("m"),
+                               self.path("m.o"))
+            case = (machine, hex(flags), semantic)
+            if not isa:
+                self.assertEqual(done.returncode, 1, case)
+                self.assertIn("protected", done.stderr)
+                continue
+            self.assertEqual(done.returncode, 0, (case, done.stderr))
+            with open(self.path("m"), "rb") as f:
+                out = f.read(64)
+            self.assertEqual((struct.unpack_from("<H", out, 18)[0],
+                              struct.unpack_from("<I", out, 48)[0]),
+                             (175, isa << 24), case)
+
     def test_alignment(self):
         """What is loaded anywhere is loaded where its sections fit."""
         for narrow in [], ["-mptr32"]:
