@@ -28,6 +28,7 @@ typedef struct BackupState {
     bool success;
     unsigned workers; /* 1..BLOCK_PARALLEL_MAX */
     uint64_t chunk;
+    uint64_t left; /* to copy, when progress was last noted */
 } BackupState;
 
 /* Pieces that are copied at the same time. */
@@ -100,18 +101,23 @@ static int after_batch(BlockJob *job, Batch *batch, uint64_t *at)
     return 0;
 }
 
+/* Guest writes make progress for us, too. */
+static void note_progress(BlockJob *job, BackupState *s)
+{
+    uint64_t now = block_copy_left(block_cbw_copy(s->filter));
+
+    block_job_add_progress(job, s->left - MIN(now, s->left));
+    s->left = MIN(now, s->left);
+}
+
 /* One pass over what is to do. */
 static int copy_all(BlockJob *job, BackupState *s)
 {
-    BlockCopy *copy = block_cbw_copy(s->filter);
-    uint64_t left = block_copy_left(copy);
     uint64_t at = 0;
     Batch batch = { .s = s };
 
-    block_job_set_total(job, left);
     for (;;) {
         uint64_t copied = 0;
-        uint64_t now;
         int ret;
 
         fill_batch(&batch, at, block_job_limited(job) ? 1 : s->workers);
@@ -129,10 +135,7 @@ static int copy_all(BlockJob *job, BackupState *s)
         if (ret < 0) {
             return ret;
         }
-        /* Guest writes make progress for us, too. */
-        now = block_copy_left(copy);
-        block_job_add_progress(job, left - MIN(now, left));
-        left = MIN(now, left);
+        note_progress(job, s);
         block_job_throttle(job, copied);
     }
 }
@@ -144,7 +147,9 @@ static int backup_run(BlockJob *job)
 
     if (s->sync == BLOCK_SYNC_NONE) {
         while (!block_job_sleep(job, G_USEC_PER_SEC)) {
+            note_progress(job, s);
         }
+        note_progress(job, s);
         return -ECANCELED;
     }
     ret = copy_all(job, s);
@@ -337,6 +342,8 @@ BlockJob *block_backup_new(const BlockBackupParams *p, GError **error)
         s->on_source_error = p->on_source_error;
         s->on_target_error = p->on_target_error;
         setup_copy(p, block_cbw_copy(filter));
+        s->left = block_copy_left(block_cbw_copy(filter));
+        block_job_set_total(job, s->left);
         block_job_take_node(job, p->source);
         block_job_take_node(job, p->target);
     }

@@ -513,9 +513,10 @@ void block_job_set_total(BlockJob *job, uint64_t total)
     __atomic_store_n(&job->total, total, __ATOMIC_RELAXED);
 }
 
-void block_job_add_total(BlockJob *job, uint64_t more)
+void block_job_set_left(BlockJob *job, uint64_t left)
 {
-    __atomic_fetch_add(&job->total, more, __ATOMIC_RELAXED);
+    block_job_set_total(job, left + __atomic_load_n(&job->done,
+                                                    __ATOMIC_RELAXED));
 }
 
 void block_job_add_progress(BlockJob *job, uint64_t bytes)

@@ -96,7 +96,8 @@ bool block_job_cancelled_hard(BlockJob *job);  /* not just a soft end */
 bool block_job_completing(BlockJob *job);      /* block-job-complete came */
 void block_job_ready(BlockJob *job);           /* emits BLOCK_JOB_READY */
 void block_job_set_total(BlockJob *job, uint64_t total);
-void block_job_add_total(BlockJob *job, uint64_t more);
+/* ... as what is done plus this.  Not while others add progress. */
+void block_job_set_left(BlockJob *job, uint64_t left);
 void block_job_add_progress(BlockJob *job, uint64_t bytes);
 /* A message for the error that run() returns. */
 void block_job_set_error(BlockJob *job, const GError *error);

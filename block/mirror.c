@@ -20,6 +20,7 @@
 #include "block/range-lock.h"
 
 #define CHUNK (1024 * 1024)
+#define LIMITED_CHUNK 65536 /* of a job that is to go slowly */
 #define DEFAULT_BUF (10 * CHUNK) /* bytes in flight */
 #define ZERO_CHUNK (UINT64_C(1) << 30) /* of known zeroes at once */
 #define IDLE_US 100000 /* between looks at the bitmap when in step */
@@ -228,10 +229,10 @@ static void copy_area(void *opaque, unsigned index)
 
 /*
  * Takes the next dirty area from *at on: whole granules, whose bits are
- * cleared, long if it looks like zeroes and at most CHUNK otherwise.  False
+ * cleared, long if it looks like zeroes and at most `max` otherwise.  False
  * when there is none up to the end.
  */
-static bool take_area(MirrorState *s, uint64_t *at, Area *a)
+static bool take_area(MirrorState *s, uint64_t max, uint64_t *at, Area *a)
 {
     uint64_t granule = block_dirty_bitmap_granularity(s->dirty);
     uint64_t size = block_dirty_bitmap_size(s->dirty);
@@ -247,7 +248,7 @@ static bool take_area(MirrorState *s, uint64_t *at, Area *a)
     a->bytes = MIN(ROUND_UP_TO(a->bytes, granule), size - a->offset);
     if (block_status(s->source, a->offset, a->bytes, &status) < 0 ||
         !(status.flags & BLOCK_STATUS_ZERO)) {
-        a->bytes = MIN(a->bytes, MAX(granule, CHUNK));
+        a->bytes = MIN(a->bytes, MAX(granule, max));
     } else {
         a->bytes = MIN(a->bytes, ROUND_UP_TO(status.bytes, granule));
     }
@@ -268,23 +269,24 @@ static void give_area(MirrorState *s, Area *a)
 }
 
 /*
- * Copies some dirty areas, up to `workers` at the same time.  *copied 0:
+ * Copies some dirty areas of up to `max`, `workers` of them at a time.  *copied 0:
  * nothing was dirty.  The first error, if any; others are met again.
  */
-static int copy_next(MirrorState *s, unsigned workers, uint64_t *at,
-                     uint64_t *copied, bool *is_read)
+static int copy_next(MirrorState *s, unsigned workers, uint64_t max,
+                     uint64_t *at, uint64_t *copied, bool *is_read)
 {
     Batch batch = { .s = s };
     uint64_t from = *at;
     int ret = 0;
 
     *copied = 0;
-    while (batch.n < workers && take_area(s, &from, &batch.area[batch.n])) {
+    while (batch.n < workers &&
+           take_area(s, max, &from, &batch.area[batch.n])) {
         batch.n++;
     }
     if (batch.n == 0 && *at) {
         from = 0;
-        batch.n = take_area(s, &from, &batch.area[0]);
+        batch.n = take_area(s, max, &from, &batch.area[0]);
     }
     if (batch.n == 0) {
         return 0;
@@ -324,19 +326,22 @@ static int mirror_run(BlockJob *job)
     if (ret < 0) {
         return ret;
     }
-    block_job_set_total(job, block_dirty_bitmap_count(s->dirty));
     for (;;) {
         uint64_t copied;
         bool is_read = false;
+        bool limited;
         bool asked = block_job_completing(job) ||
                      (ready && block_job_cancelled(job));
 
+        block_job_set_left(job, block_dirty_bitmap_count(s->dirty));
         block_job_pause_point(job);
         if (block_job_cancelled_hard(job)) {
             return -ECANCELED;
         }
-        ret = copy_next(s, block_job_limited(job) ? 1 : s->workers, &at,
-                        &copied, &is_read);
+        limited = block_job_limited(job);
+        ret = copy_next(s, limited ? 1 : s->workers,
+                        limited ? LIMITED_CHUNK : CHUNK, &at, &copied,
+                        &is_read);
         if (ret < 0) {
             block_job_add_progress(job, copied);
             if (!handle_error(job, s, ret, is_read)) {
@@ -346,9 +351,6 @@ static int mirror_run(BlockJob *job)
             continue;
         }
         block_job_add_progress(job, copied);
-        if (ready) {
-            block_job_add_total(job, copied);
-        }
         if (copied) {
             block_job_throttle(job, copied);
             continue;
@@ -371,7 +373,7 @@ static int mirror_run(BlockJob *job)
 /* ---- The end (graph lock) ------------------------------------------------ */
 
 /* In a drained section, which other threads could not enter. */
-static int copy_rest(MirrorState *s)
+static int copy_rest(BlockJob *job, MirrorState *s)
 {
     uint64_t at = 0;
     uint64_t copied;
@@ -379,8 +381,10 @@ static int copy_rest(MirrorState *s)
     int ret;
 
     do {
-        ret = copy_next(s, 1, &at, &copied, &is_read);
+        ret = copy_next(s, 1, CHUNK, &at, &copied, &is_read);
+        block_job_add_progress(job, copied);
     } while (ret == 0 && copied);
+    block_job_set_left(job, block_dirty_bitmap_count(s->dirty));
     return ret == 0 ? block_flush(s->target) : ret;
 }
 
@@ -410,7 +414,7 @@ static bool mirror_prepare(BlockJob *job, GError **error)
     int ret;
 
     block_node_drain_begin(s->source);
-    ret = copy_rest(s);
+    ret = copy_rest(job, s);
     if (ret < 0) {
         block_error_set_errno(error, ret, "Could not bring '%s' up to date",
                               s->target->name);
@@ -612,6 +616,9 @@ BlockJob *block_mirror_new(const BlockMirrorParams *p, GError **error)
     if (p->commit) {
         block_chain_freeze(s->source, s->target);
         s->frozen = true;
+    }
+    if (p->sync == BLOCK_SYNC_FULL) {
+        block_job_set_total(job, MAX(block_length(s->source), 0));
     }
     block_job_take_chain(job, s->source, p->commit
                                              ? s->target
