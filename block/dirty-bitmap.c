@@ -17,13 +17,14 @@
 #include "block/node-int.h"
 
 struct BlockDirtyBitmap {
-    BlockDirtyBitmap *next; /* in the node's list, oldest first */
+    BlockDirtyBitmap *next, *prev; /* in the node's list, oldest first */
     BlockNode *node;
     char *name; /* NULL: anonymous */
     HBitmap *bits;
     unsigned shift; /* log2 of the granularity */
     uint64_t size;  /* bytes of the node */
     BlockDirtyBitmap *successor; /* not in the list */
+    bool recorded, refuses; /* what the node's summary counts of it */
     bool disabled, busy, read_only, inconsistent, persistent, skip_store;
 };
 
@@ -87,20 +88,19 @@ static void changed(BlockNode *node)
                        __ATOMIC_SEQ_CST);
 }
 
-/* After any change: the summaries that the write path looks at. */
-static void update_summary(BlockNode *node)
+/* After any change: the summaries that the write path looks at.  A node may
+ * have tens of thousands of bitmaps, so only what this one adds changes. */
+static void update_summary(BlockDirtyBitmap *bitmap, bool listed)
 {
-    BlockNodeCore *core = block_core(node);
-    int recording = 0;
-    int read_only = 0;
+    BlockNodeCore *core = block_core(bitmap->node);
+    bool recorded = listed && recorder(bitmap) != NULL;
+    bool refuses = listed && bitmap->read_only;
 
-    changed(node);
-    for (BlockDirtyBitmap *b = core->bitmaps; b; b = b->next) {
-        recording += recorder(b) != NULL;
-        read_only += b->read_only;
-    }
-    core->recording = recording;
-    core->readonly_bitmaps = read_only;
+    changed(bitmap->node);
+    core->recording += recorded - bitmap->recorded;
+    core->readonly_bitmaps += refuses - bitmap->refuses;
+    bitmap->recorded = recorded;
+    bitmap->refuses = refuses;
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -143,13 +143,39 @@ static void bitmap_free(BlockDirtyBitmap *bitmap)
     g_free(bitmap);
 }
 
+/* The node's list, oldest first, and its index by name. */
+static void list_append(BlockDirtyBitmap *bitmap)
+{
+    BlockNodeCore *core = block_core(bitmap->node);
+
+    bitmap->prev = core->last_bitmap;
+    *(bitmap->prev ? &bitmap->prev->next : &core->bitmaps) = bitmap;
+    core->last_bitmap = bitmap;
+    if (bitmap->name) {
+        if (!core->bitmap_names) {
+            core->bitmap_names = g_hash_table_new(g_str_hash, g_str_equal);
+        }
+        g_hash_table_insert(core->bitmap_names, bitmap->name, bitmap);
+    }
+}
+
+static void list_remove(BlockDirtyBitmap *bitmap)
+{
+    BlockNodeCore *core = block_core(bitmap->node);
+
+    *(bitmap->prev ? &bitmap->prev->next : &core->bitmaps) = bitmap->next;
+    *(bitmap->next ? &bitmap->next->prev : &core->last_bitmap) = bitmap->prev;
+    if (bitmap->name) {
+        g_hash_table_remove(core->bitmap_names, bitmap->name);
+    }
+}
+
 BlockDirtyBitmap *block_dirty_bitmap_new(BlockNode *node, const char *name,
                                          uint32_t granularity,
                                          GError **error)
 {
     int64_t size = block_length(node);
     BlockDirtyBitmap *bitmap;
-    BlockDirtyBitmap **tail;
 
     if (granularity < BLOCK_BITMAP_MIN_GRANULARITY ||
         (granularity & (granularity - 1))) {
@@ -178,12 +204,8 @@ BlockDirtyBitmap *block_dirty_bitmap_new(BlockNode *node, const char *name,
         return NULL;
     }
     block_node_drain_begin(node);
-    tail = &block_core(node)->bitmaps;
-    while (*tail) {
-        tail = &(*tail)->next;
-    }
-    *tail = bitmap;
-    update_summary(node);
+    list_append(bitmap);
+    update_summary(bitmap, true);
     block_node_drain_end(node);
     return bitmap;
 }
@@ -191,15 +213,10 @@ BlockDirtyBitmap *block_dirty_bitmap_new(BlockNode *node, const char *name,
 void block_dirty_bitmap_release(BlockDirtyBitmap *bitmap)
 {
     BlockNode *node = bitmap->node;
-    BlockDirtyBitmap **at;
 
     block_node_drain_begin(node);
-    at = &block_core(node)->bitmaps;
-    while (*at != bitmap) {
-        at = &(*at)->next;
-    }
-    *at = bitmap->next;
-    update_summary(node);
+    list_remove(bitmap);
+    update_summary(bitmap, false);
     block_node_drain_end(node);
     bitmap_free(bitmap);
 }
@@ -214,18 +231,17 @@ void block_bitmaps_release_all(BlockNode *node)
         core->bitmaps = bitmap->next;
         bitmap_free(bitmap);
     }
+    core->last_bitmap = NULL;
     core->recording = 0;
     core->readonly_bitmaps = 0;
+    g_clear_pointer(&core->bitmap_names, g_hash_table_unref);
 }
 
 BlockDirtyBitmap *block_dirty_bitmap_find(BlockNode *node, const char *name)
 {
-    BlockDirtyBitmap *b = block_core(node)->bitmaps;
+    GHashTable *names = block_core(node)->bitmap_names;
 
-    while (b && (!b->name || strcmp(b->name, name) != 0)) {
-        b = b->next;
-    }
-    return b;
+    return names ? g_hash_table_lookup(names, name) : NULL;
 }
 
 BlockDirtyBitmap *block_dirty_bitmap_next(BlockNode *node,
@@ -321,7 +337,7 @@ static void set_flag(BlockDirtyBitmap *bitmap, bool *flag, bool value)
 {
     block_node_drain_begin(bitmap->node);
     *flag = value;
-    update_summary(bitmap->node);
+    update_summary(bitmap, true);
     block_node_drain_end(bitmap->node);
 }
 
@@ -580,7 +596,7 @@ bool block_dirty_bitmap_create_successor(BlockDirtyBitmap *bitmap,
     bitmap->disabled = true;
     bitmap->busy = true;
     bitmap->successor = child;
-    update_summary(bitmap->node);
+    update_summary(bitmap, true);
     block_node_drain_end(bitmap->node);
     return true;
 }
@@ -598,7 +614,7 @@ BlockDirtyBitmap *block_dirty_bitmap_abdicate(BlockDirtyBitmap *bitmap)
     bitmap->busy = false;
     bitmap->successor = NULL;
     child->bits = old;
-    update_summary(bitmap->node);
+    update_summary(bitmap, true);
     block_node_drain_end(bitmap->node);
     bitmap_free(child);
     return bitmap;
@@ -616,7 +632,7 @@ void block_dirty_bitmap_reclaim(BlockDirtyBitmap *bitmap)
     bitmap->disabled = child->disabled;
     bitmap->busy = false;
     bitmap->successor = NULL;
-    update_summary(bitmap->node);
+    update_summary(bitmap, true);
     block_node_drain_end(bitmap->node);
     bitmap_free(child);
 }

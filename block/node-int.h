@@ -110,7 +110,8 @@ typedef struct BlockNodeCore {
     int drained;
 
     /* Bitmaps: the list changes only while drained. */
-    struct BlockDirtyBitmap *bitmaps;
+    struct BlockDirtyBitmap *bitmaps, *last_bitmap;
+    GHashTable *bitmap_names; /* name -> bitmap; NULL: none yet */
     int recording;  /* how many of them record: 0 lets writes skip it all */
     int readonly_bitmaps; /* such a bitmap forbids writing the node */
     bool eager_bitmaps;   /* the driver records before the write */

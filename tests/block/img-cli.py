@@ -8,6 +8,7 @@ its output must contain.
 """
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ failures = 0
 
 def run(program, *args):
     p = subprocess.run([program, *args], text=True, stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT)
+                       stderr=subprocess.STDOUT, timeout=60)
     return p.returncode, p.stdout
 
 
@@ -223,6 +224,31 @@ def compressing():
        '--image-opts', opts.replace('qcow2', 'raw') + 'comp.raw')
 
 
+def many_bitmaps():
+    """An image may have tens of thousands of bitmaps: opening and closing stay quick."""
+    cluster = 65536
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'many.qcow2', '1M')
+    directory = b''
+    for i in range(40000):
+        name = b'b%05d' % i
+        directory += struct.pack('>QIIBBHI', 8 * cluster, 1, 2, 1, 16,
+                                 len(name), 0) + name + bytes(2)
+    with open('many.qcow2', 'r+b') as f:
+        head = bytearray(f.read(1024))
+        f.seek(8 * cluster)
+        f.write(bytes(cluster))                 # the table of all of them
+        f.seek(16 * cluster)
+        f.write(directory)
+        f.truncate((16 + 48) * cluster)
+        head[112:112] = struct.pack('>IIIIQQ', 0x23852875, 24, 40000, 0,
+                                    len(directory), 16 * cluster)
+        head[88:96] = struct.pack('>Q', 1)      # autoclear: bitmaps
+        f.seek(0)
+        f.write(head[:1024])
+    img(0, ['b00000', 'b39999'], 'info', 'many.qcow2')
+    img(0, ['b00000', 'b39999'], 'info', '--output=json', 'many.qcow2')
+
+
 def damage():
     img(0, [], 'create', '-q', '-f', 'qcow2', 'bad.qcow2', '1M')
     io(0, [], '-c', 'write -q 0 64k', 'bad.qcow2')
@@ -257,7 +283,8 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, engines, opening, compressing, damage):
+                 asynchronous, engines, opening, compressing,
+                 many_bitmaps, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)
