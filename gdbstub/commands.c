@@ -531,10 +531,10 @@ static void cmd_current_thread(GdbStub *stub, const char *args, size_t size)
 static void cmd_supported(GdbStub *stub, const char *args, size_t size)
 {
     g_autofree char *text = g_strdup_printf(
-        "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;"
-        "qXfer:auxv:read+;qXfer:exec-file:read+;swbreak+;hwbreak+;"
-        "vContSupported+;multiprocess+",
-        GDB_PACKET_MOST - 16);
+        "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;%sswbreak+;"
+        "hwbreak+;vContSupported+;multiprocess+",
+        GDB_PACKET_MOST - 16,
+        stub->target->object ? "qXfer:auxv:read+;qXfer:exec-file:read+;" : "");
 
     stub->multiprocess = strstr(args, "multiprocess+") != NULL;
     gdb_stub_send_text(stub, text);

@@ -14,7 +14,7 @@
 #include <signal.h>
 
 #include "gdbstub/gdbstub.h"
-#include "target-e2k/debug-regs.h"
+#include "system/debug-regs.h"
 
 enum {
     MOST_POINTS = 256,
@@ -210,7 +210,7 @@ static bool target_read_register(void *opaque, uint64_t thread,
 {
     SysCpu *sys = cpu_of(opaque, thread);
 
-    return sys && debug_reg_read(sys->cpu, number, bytes);
+    return sys && sys_debug_reg_read(sys, number, bytes);
 }
 
 static bool target_write_register(void *opaque, uint64_t thread,
@@ -218,7 +218,7 @@ static bool target_write_register(void *opaque, uint64_t thread,
 {
     SysCpu *sys = cpu_of(opaque, thread);
 
-    return sys && debug_reg_write(sys->cpu, number, bytes);
+    return sys && sys_debug_reg_write(sys, number, bytes);
 }
 
 static bool target_read_memory(void *opaque, uint64_t address, uint8_t *bytes,
@@ -306,9 +306,9 @@ static void target_kill(void *opaque)
 
 static GdbTarget machine_target = { /* n_registers: when opened */
     .architecture = "e2k",
-    .register_name = debug_reg_name,
-    .register_bytes = debug_reg_bytes,
-    .register_type = debug_reg_type,
+    .register_name = sys_debug_reg_name,
+    .register_bytes = sys_debug_reg_bytes,
+    .register_type = sys_debug_reg_type,
     .read_register = target_read_register,
     .write_register = target_write_register,
     .read_memory = target_read_memory,
@@ -337,7 +337,7 @@ bool debug_open(Machine *machine, const char *where, bool stopped,
     machine->debug = debug;
     unsigned port = 0;
 
-    machine_target.n_registers = debug_reg_count();
+    machine_target.n_registers = sys_debug_reg_count();
     machine_target.starts_stopped = stopped;
     debug->stub = gdb_stub_new(where, &machine_target, machine, &port, error);
     if (!debug->stub) {

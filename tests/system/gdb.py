@@ -100,6 +100,7 @@ def talk(gdb):
     check("at its address", gdb.register("ip") == count_up)
     code = gdb.ask(f"m{count_up:x},8")
     check("code is readable", len(code) == 16, code)
+    registers(gdb)
     count = gdb.ask(f"m{counter:x},8") # other CPUs may have begun
     check("memory can be written",
           gdb.ask(f"M{counter:x},8:{count}") == "OK")
@@ -111,6 +112,38 @@ def talk(gdb):
     check("it sees the store", "watch:" in reply, reply)
     check("the watchpoint goes", gdb.ask(f"z2,{counter:x},8") == "OK")
     gdb.send("D")
+
+
+def set_register(gdb, name, value):
+    number, size = gdb.registers[name]
+    return gdb.ask(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
+
+
+def registers(gdb):
+    """Privileged registers can be read, without a change, and written."""
+    missing = [name for name in (
+        "psr", "oscud_lo", "osem", "pshtp", "pcshtp", "psp_hi", "cr1_lo",
+        "core_mode", "tir0_hi", "tir18_lo", "ext_r0", "ext_g31", "mmu_cr",
+        "mmu_cont", "mmu_u_pptb", "mmu_trap_point", "mmu_trap_count")
+               if name not in gdb.registers]
+    check("the description has the system's registers", not missing, missing)
+    before = gdb.ask("g")
+    check("reading changes nothing", gdb.register("psp_hi") is not None and
+          gdb.register("pshtp") is not None and
+          [gdb.register(n) for n in ("psp_hi", "pcsp_hi")] ==
+          [gdb.register(n) for n in ("psp_hi", "pcsp_hi")])
+    check("all registers at once", len(before) > 2000, len(before))
+    for name, value in (("osem", 0x5a), ("mmu_cont", 0x12),
+                        ("mmu_trap_point", 0x7000), ("ext_g5", 0x123456789),
+                        ("psr", 0x05), ("cr0_hi", 0x12340)):
+        old = gdb.register(name)
+        reply = set_register(gdb, name, value)
+        check(f"{name} is written", reply == "OK" and
+              gdb.register(name) == value, reply)
+        check(f"{name} is put back", set_register(gdb, name, old) == "OK" and
+              gdb.register(name) == old)
+    check("a trap's record is not written",
+          set_register(gdb, "tir0_hi", 1).startswith("E"))
 
 
 if __name__ == "__main__":
