@@ -257,9 +257,13 @@ def test_mirror(where):
                      target="target", sync="full")
         live.wait_job("move", "BLOCK_JOB_READY")
         live.guest.goes_on()
+        live.command("stop")
         live.command("block-job-complete", device="move")
         live.wait_job("move")
         old = live.pull("disk0")
+        check("mirror: both are the same at the pivot",
+              content(target.image) == old)
+        live.command("cont")
         live.guest.goes_on()
         check("mirror: the guest is on the other server",
               live.pull("disk0") == old)
@@ -268,6 +272,8 @@ def test_mirror(where):
         live.command("cont")
         live.guest.goes_on()
         live.guest.finish()
+        check("mirror: the server has what the guest's disk has",
+              live.pull("target") == content(target.image))
         live.guest.quit()
         versions = check_image(content(target.image))
         check("mirror: and writes there", max(versions) > 1)
