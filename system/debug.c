@@ -224,7 +224,7 @@ static bool target_write_register(void *opaque, uint64_t thread,
 static bool target_read_memory(void *opaque, uint64_t address, uint8_t *bytes,
                                size_t size)
 {
-    return sys_memory_read(cpu_of(opaque, 0), address, bytes, size);
+    return sys_memory_peek(cpu_of(opaque, 0), address, bytes, size);
 }
 
 static bool target_write_memory(void *opaque, uint64_t address,

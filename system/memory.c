@@ -644,6 +644,26 @@ bool sys_memory_write(SysCpu *sys, uint64_t address, const void *from,
     return access_bytes(sys, address, (void *)from, size, true);
 }
 
+bool sys_memory_peek(SysCpu *sys, uint64_t address, void *to, size_t size)
+{
+    uint8_t *at = to;
+
+    while (size) {
+        size_t n = MIN(size, PHYS_PAGE_BYTES -
+                                 (address & (PHYS_PAGE_BYTES - 1)));
+        MmuResult result;
+
+        if (!mmu_translate(sys, address, ACCESS_LOAD, true, false, &result) ||
+            !physmem_read(sys->machine->mem, result.physical, at, n)) {
+            return false;
+        }
+        address += n;
+        at += n;
+        size -= n;
+    }
+    return true;
+}
+
 const CpuOps sys_cpu_ops = {
     .load = op_load,
     .store = op_store,

@@ -219,6 +219,8 @@ extern const CpuOps sys_cpu_ops;
 bool sys_memory_read(SysCpu *sys, uint64_t address, void *to, size_t size);
 bool sys_memory_write(SysCpu *sys, uint64_t address, const void *from,
                       size_t size);
+/* Reads as debuggers do: RAM alone, and nothing in the guest changes. */
+bool sys_memory_peek(SysCpu *sys, uint64_t address, void *to, size_t size);
 
 /* ---- Traps (trap.c) -------------------------------------------------------- */
 

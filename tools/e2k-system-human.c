@@ -11,7 +11,9 @@
 
 #include "block/backend.h"
 #include "block/options.h"
+#include "system/debug-regs.h"
 #include "system/sys-cpu.h"
+#include "util/bytes.h"
 #include "tools/e2k-io-int.h"
 
 typedef struct HumanCommand {
@@ -171,29 +173,102 @@ static bool run_info(Machine *machine, char **words, FILE *to, GError **error)
                            "cpus, pci, qtree, snapshots or migrate");
 }
 
+/* A number, or a register of CPU 0 as $NAME. */
+static bool parse_term(Machine *machine, const char *term, uint64_t *value,
+                       GError **error)
+{
+    char *end;
+
+    *value = g_ascii_strtoull(term, &end, 0);
+    if (*term != '$' && end != term && !*end) {
+        return true;
+    }
+    for (unsigned i = 0; *term == '$' && machine->n_cpus &&
+                         i < sys_debug_reg_count(); i++) {
+        uint8_t bytes[16] = { 0 };
+
+        if (!strcmp(term + 1, sys_debug_reg_name(i)) &&
+            sys_debug_reg_read(machine->cpus[0], i, bytes)) {
+            *value = ldq_le_p(bytes);
+            return true;
+        }
+    }
+    g_set_error(error, TOOL_ERROR, 0, "'%s' is neither a number nor a "
+                "register ($ip)", term);
+    return false;
+}
+
+/* Terms with + and - between them. */
+static bool parse_value(Machine *machine, const char *text, uint64_t *value,
+                        GError **error)
+{
+    bool minus = false;
+
+    *value = 0;
+    do {
+        size_t length = strcspn(text, "+-");
+        g_autofree char *term = g_strndup(text, length);
+        uint64_t part;
+
+        if (!parse_term(machine, term, &part, error)) {
+            return false;
+        }
+        *value += minus ? -part : part;
+        minus = text[length] == '-';
+        text += length;
+    } while (*text++);
+    return true;
+}
+
+/* [/COUNT] ADDRESS of x and xp. */
+static bool parse_words(Machine *machine, char **words, const char *usage,
+                        unsigned *count, uint64_t *address, GError **error)
+{
+    *count = 1;
+    if (words[1] && words[1][0] == '/') {
+        *count = CLAMP(atoi(words[1] + 1), 1, 1024);
+        words++;
+    }
+    return words[1] ? parse_value(machine, words[1], address, error)
+                    : complain(error, usage);
+}
+
 /* x [/COUNT] ADDRESS: 64-bit words as CPU 0 sees them. */
 static bool run_x(Machine *machine, char **words, FILE *to, GError **error)
 {
-    unsigned count = 1;
+    unsigned count;
+    uint64_t address;
 
-    if (words[1] && words[1][0] == '/') {
-        count = CLAMP(atoi(words[1] + 1), 1, 1024);
-        words++;
-    }
-    if (!words[1] || !machine->n_cpus) {
+    if (!machine->n_cpus) {
         return complain(error, "x [/COUNT] ADDRESS");
     }
-    uint64_t address = g_ascii_strtoull(words[1], NULL, 0);
-
+    if (!parse_words(machine, words, "x [/COUNT] ADDRESS", &count, &address,
+                     error)) {
+        return false;
+    }
     for (unsigned i = 0; i < count; i++, address += 8) {
         uint64_t value;
 
-        if (!sys_memory_read(machine->cpus[0], address, &value, 8)) {
+        if (!sys_memory_peek(machine->cpus[0], address, &value, 8)) {
             fprintf(to, "0x%012" PRIx64 ": cannot be read\n", address);
             break;
         }
         fprintf(to, "0x%012" PRIx64 ": 0x%016" PRIx64 "\n", address, value);
     }
+    return true;
+}
+
+static bool run_p(Machine *machine, char **words, FILE *to, GError **error)
+{
+    uint64_t value;
+
+    if (!words[1]) {
+        return complain(error, "p EXPRESSION");
+    }
+    if (!parse_value(machine, words[1], &value, error)) {
+        return false;
+    }
+    fprintf(to, "0x%" PRIx64 "\n", value);
     return true;
 }
 
@@ -305,17 +380,13 @@ static bool run_quit(Machine *machine, char **words, FILE *to, GError **error)
 /* xp [/COUNT] ADDRESS: 64-bit words of physical memory. */
 static bool run_xp(Machine *machine, char **words, FILE *to, GError **error)
 {
-    unsigned count = 1;
+    unsigned count;
+    uint64_t address;
 
-    if (words[1] && words[1][0] == '/') {
-        count = CLAMP(atoi(words[1] + 1), 1, 1024);
-        words++;
+    if (!parse_words(machine, words, "xp [/COUNT] ADDRESS", &count, &address,
+                     error)) {
+        return false;
     }
-    if (!words[1]) {
-        return complain(error, "xp [/COUNT] ADDRESS");
-    }
-    uint64_t address = g_ascii_strtoull(words[1], NULL, 0);
-
     for (unsigned i = 0; i < count; i++, address += 8) {
         uint64_t value;
 
@@ -401,6 +472,7 @@ static const HumanCommand commands[] = {
     { "info", "TOPIC", "'info' lists the topics", run_info },
     { "x", "[/COUNT] ADDRESS", "memory as CPU 0 sees it", run_x },
     { "xp", "[/COUNT] ADDRESS", "physical memory", run_xp },
+    { "p", "EXPRESSION", "a value: numbers and $REGISTERS, + and -", run_p },
     { "savevm", "NAME", "keeps machine and disks as a snapshot", run_savevm,
       .live = true },
     { "loadvm", "NAME", "goes back to it", run_loadvm, .live = true },

@@ -1,6 +1,6 @@
 """QMP control of a running machine, and the human monitor's commands.
 
-usage: monitor.py E2K-SYSTEM SMP-ELF
+usage: monitor.py E2K-SYSTEM SMP-ELF KERNEL-ELF
 """
 import os
 import subprocess
@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 from qmp import Qmp, QmpError  # noqa: E402
 
-SYSTEM, GUEST = sys.argv[1:3]
+SYSTEM, GUEST, KERNEL = sys.argv[1:4]
 FAILED = 0
 
 
@@ -38,7 +38,11 @@ def talk(qmp):
     check("words", human("x /2 0x10000").count("\n") == 2)
     check("no such memory", "cannot" not in human("x 0x100") and
           "0x" in human("x 0x100"))
-    for line in "frobnicate", "info", "info nothing", "x":
+    check("an expression", human("p 0x10+0x20-1").strip() == "0x2f")
+    check("a register", human("p $ip") == human("p $ip+0") and
+          human("x $ip").startswith("0x"))
+    for line in ("frobnicate", "info", "info nothing", "x", "x 12z", "xp $no",
+                 "p", "p 1+"):
         try:
             human(line)
             check(f"'{line}' is refused", False)
@@ -59,7 +63,49 @@ def talk(qmp):
     qmp.command("quit", {})
 
 
+def processes(qmp):
+    """A kernel with its MMU on, stopped at its end."""
+    def human(line):
+        return qmp.command("human-monitor-command", {"command-line": line})
+
+    qmp.command("cont", {})
+    qmp.event("SHUTDOWN")
+    tlb = human("info tlb")
+    check("TLB entries", "translation off" not in tlb and
+          len(tlb.splitlines()) > 4, tlb)
+    root = int(human("p $mmu_u_pptb"), 16)
+    entry = human(f"xp {root:#x}").split()[-1]
+    check("its page table", root and int(entry, 16) & 1, entry)
+    check("code where it runs", "cannot" not in human("x /4 $ip"))
+    check("a hole in its memory", "cannot" in human("x 0x7ff000000000"))
+    same = human(f"xp {root:#x}").split()[-1]
+    check("looking changes nothing", same == entry)
+    traps = human("info traps")
+    check("page faults were counted", "data_page" in traps, traps)
+    qmp.command("quit", {})
+
+
+def console(log):
+    """Logging of each kind, with the kernel as its guest."""
+    done = subprocess.run(
+        [SYSTEM, "-kernel", KERNEL, "-nographic", "-d", log],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=60, check=False)
+    return done.stdout.decode(errors="replace")
+
+
+def logs():
+    for log, wanted in (("int", ("trap data_page at 0x", "system call entry",
+                                 "interrupt vector")),
+                        ("mmu", ("MMU register 0x04", "faults: type 0x400")),
+                        ("device", ("serial0: write", "lapic"))):
+        text = console(log)
+        missing = [word for word in wanted if word not in text]
+        check(f"-d {log}", not missing, missing)
+
+
 def main():
+    logs()
     with tempfile.TemporaryDirectory() as where:
         path = os.path.join(where, "qmp.sock")
         machine = subprocess.Popen(
@@ -72,6 +118,12 @@ def main():
             check("exit status", machine.returncode == 0 and
                   output.endswith("smp passed\n"), output)
             check("the socket is gone", not os.path.exists(path))
+            machine = subprocess.Popen(
+                [SYSTEM, "-kernel", KERNEL, "-S", "-no-shutdown",
+                 "-qmp", f"unix:{path},server=on,wait=off"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            processes(Qmp(path))
+            machine.communicate(timeout=20)
         finally:
             machine.kill()
             machine.wait()
