@@ -335,8 +335,15 @@ static void remember_command(char **argv, int program)
 
     g_ptr_array_add(prefix, self ? self : g_strdup(argv[0]));
     for (int i = 1; i < program; i++) {
-        if (strcmp(argv[i], "-0") == 0 || strcmp(argv[i], "--") == 0) {
-            i += argv[i][1] == '0';
+        const char *word = argv[i];
+
+        word += word[0] == '-' && word[1] == '-' && word[2];
+        /* argv[0] is each program's own; the debugger is with this one. */
+        if (strcmp(word, "-0") == 0 || strcmp(word, "-g") == 0) {
+            i++;
+            continue;
+        }
+        if (strcmp(word, "--") == 0) {
             continue;
         }
         g_ptr_array_add(prefix, g_strdup(argv[i]));
@@ -362,6 +369,10 @@ int main(int argc, char **argv)
         if (g_str_has_prefix(*variable, PTRACE_VARIABLE "=")) {
             s.user.traced = strchr(*variable, '=') + 1;
             continue;
+        }
+        if (g_str_has_prefix(*variable, "QEMU_GDB=") ||
+            g_str_has_prefix(*variable, "QEMU_ARGV0=")) {
+            continue; /* for this program, not for what it executes */
         }
         g_ptr_array_add(s.environment, g_strdup(*variable));
     }
