@@ -15,7 +15,9 @@
 #include "linux-user/syscall.h"
 #include "util/bytes.h"
 
-enum { MAX_ARGS = 1 << 16, SCRIPT_LINE = 256, MAX_SCRIPT_DEPTH = 4 };
+#define BLANKS " \t"
+
+enum { MAX_ARGS = 1 << 16, SCRIPT_LINE = 256, MAX_SCRIPT_DEPTH = 6 };
 
 char **exec_prefix;
 
@@ -55,28 +57,32 @@ static bool is_e2k(const uint8_t *head, ssize_t size)
            (ldw_le_p(head + 18) == EM_E2K || ldw_le_p(head + 18) == EM_E2K_OLD);
 }
 
-/* "#! interpreter [argument]": puts both before the script's name. */
-static bool add_interpreter(GPtrArray *argv, char *line, const char *script)
+/*
+ * "#! interpreter [argument]": puts both before the script's name.  head holds
+ * the first SCRIPT_LINE bytes and a NUL.  As the kernel does it: only blanks
+ * and tabs separate, the rest of the line is one argument, the line may be cut
+ * off behind the interpreter's name but not in it.
+ */
+static bool add_interpreter(GPtrArray *argv, const char *head,
+                            const char *script)
 {
-    char *end = strpbrk(line, "\n");
-    char *argument;
+    const char *name = head + 2 + strspn(head + 2, BLANKS);
+    const char *end = name + strcspn(name, "\n");
+    const char *name_end = name + strcspn(name, BLANKS "\n");
+    const char *argument = name_end + strspn(name_end, BLANKS);
 
-    if (!end) {
+    if (name == name_end || name_end == head + SCRIPT_LINE) {
         return false;
     }
-    *end = '\0';
-    line = g_strstrip(line + 2);
-    if (!*line) {
-        return false;
+    while (end > argument && strchr(BLANKS, end[-1])) {
+        end--;
     }
-    argument = strpbrk(line, " \t");
     g_free(g_ptr_array_index(argv, 0));
     argv->pdata[0] = g_strdup(script);
-    if (argument) {
-        *argument++ = '\0';
-        g_ptr_array_insert(argv, 0, g_strdup(g_strchug(argument)));
+    if (end > argument) {
+        g_ptr_array_insert(argv, 0, g_strndup(argument, end - argument));
     }
-    g_ptr_array_insert(argv, 0, g_strdup(line));
+    g_ptr_array_insert(argv, 0, g_strndup(name, name_end - name));
     return true;
 }
 
@@ -182,7 +188,7 @@ int64_t process_exec(UserThread *thread, int dirfd, const char *path,
         if (!args->len) {
             g_ptr_array_add(args, g_strdup(at));
         }
-        if (!add_interpreter(args, (char *)head, at)) {
+        if (!add_interpreter(args, (const char *)head, at)) {
             return -ENOEXEC;
         }
         g_free(at);
