@@ -1,8 +1,8 @@
 /*
  * The readers of ELF files and the linker, with damaged files.
  *
- *   linker SEED COUNT [TIMES]    COUNT damaged files from the seed on, or
- *                                until so many seconds have passed
+ *   linker SEED COUNT [SECONDS]    COUNT damaged files from the seed on, or
+ *                                  as many as so many seconds allow
  *
  * Objects and linked files of both classes are made from source, a few of
  * their words are changed, most often in the header, the tables and the
