@@ -381,6 +381,12 @@ static void apply(Link *link, ObjSection *section, const ObjReloc *r,
                    section->name);
         return;
     }
+    if (info->value == VALUE_TPOFF && link->options->kind == LINK_SHARED) {
+        link_error(link, "%s of '%s' in section '%s': only a program knows "
+                   "where its thread-local storage is", e2k_reloc_name(r->type),
+                   symbol_text(r), section->name);
+        return;
+    }
     if (r->symbol && !link_binds_locally(link, r->symbol) &&
         dynamic == R_E2K_NONE && info->got < 0 &&
         !needs_plt(link, section, r, info) &&

@@ -293,6 +293,12 @@ class Linking(unittest.TestCase):
     def test_refused(self):
         self.refuse("a static program cannot use a shared library", PROGRAM,
                     "--static", self.lib)
+        for reloc in "_f32s x@TLS_LE", "x@TLS_LE":
+            self.refuse("only a program knows", f"""
+                    addd %dg13, {reloc}, %dr0
+                    .section .tdata, "awT"
+            x:      .word 1
+            """, "--shared")
         self.refuse("'none' is not defined", "\tdisp %ctpr1, none\n",
                     "--dynamic-linker=/lib/ld.so", self.lib)
 
