@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from qmp import Daemon, Skip, run_tests
@@ -314,6 +315,54 @@ def test_server_and_exports(program):
         d.qmp.event("BLOCK_EXPORT_DELETED", id="x")
         assert d.cmd("query-block-exports") == []
         d.cmd("blockdev-del", node_name="n")
+
+
+def test_names_and_credentials(program):
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        d.cmd("object-add", qom_type="authz-simple", id="io0",
+              identity="CN=a")
+        address = {"type": "unix", "data": {"path": d.nbd}}
+        d.fails("No TLS credentials with id 'x'", "nbd-server-start",
+                addr=address, tls_creds="x")
+        d.fails("Object with id 'io0' is not TLS credentials",
+                "nbd-server-start", addr=address, tls_creds="io0")
+        d.nbd_start()
+        long = "x" * 4097
+        # The message shows the beginning of what is too long.
+        for what, args in (("export name", {"name": long}),
+                           ("description", {"description": long})):
+            text = d.error("block-export-add", type="nbd", id="e",
+                           node_name="n", **args)
+            assert text.startswith(f"{what} 'xxx"), text
+            assert text.endswith("xxx' too long"), text
+        assert d.cmd("query-block-exports") == []
+        d.cmd("block-export-add", type="nbd", id="e", node_name="n",
+              name=long[1:], description=long[1:])
+
+
+def test_hard_removal_waits_for_no_request(program):
+    """An export goes though a request of its client is not done yet."""
+    need_peers()
+    with Daemon(program) as d:
+        d.raw("n", MIB)
+        d.cmd("object-add", qom_type="throttle-group", id="g",
+              limits={"bps-total": 1000})
+        d.cmd("blockdev-add", driver="throttle", node_name="slow",
+              throttle_group="g", file="n")
+        d.nbd_start()
+        d.cmd("block-export-add", type="nbd", id="e", node_name="slow")
+        client = subprocess.Popen(
+            [shutil.which("qemu-io"), "-f", "raw", "-r", "-c", "read 0 64k",
+             "-c", "read 0 4k", d.uri("slow")], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        assert client.stdout.readline().startswith(b"read 65536/65536")
+        time.sleep(0.2)  # the second read waits a minute for its turn
+        d.cmd("block-export-del", id="e", mode="hard")
+        d.qmp.event("BLOCK_EXPORT_DELETED", id="e")
+        assert d.cmd("query-block-exports") == []
+        client.kill()
+        client.communicate()
 
 
 def connect(d, export):

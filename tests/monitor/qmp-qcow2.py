@@ -185,6 +185,40 @@ def test_transaction_internal_snapshot(program):
         check(path)
 
 
+def test_too_large_to_store(program):
+    """One bit for 512 bytes of 1 PiB is more than an image may hold."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "a.qcow2")
+        with Daemon(program) as d:
+            create(d, path, 1 << 50, **{"cluster-size": 2 * MIB})
+            add(d, path)
+            d.fails("Can't make bitmap 'b' persistent in 'n': Too much space "
+                    "will be occupied by the bitmap. Use larger granularity",
+                    "block-dirty-bitmap-add", node="n", name="b",
+                    persistent=True, granularity=512)
+            assert d.bitmaps("n") == {}
+            d.cmd("block-dirty-bitmap-add", node="n", name="b",
+                  persistent=True, granularity=1 << 31)
+
+
+def test_overlay_with_backing(program):
+    with tempfile.TemporaryDirectory() as tmp:
+        with Daemon(program) as d:
+            paths = [os.path.join(tmp, c + ".qcow2") for c in "abc"]
+            for path in paths:
+                create(d, path)
+            add(d, paths[0], "low", read_only=True)
+            add(d, paths[1], "over", backing="low")
+            add(d, paths[2], "n")
+            d.fails("The overlay already has a backing image",
+                    "blockdev-snapshot", node="n", overlay="over")
+            d.nbd_start()
+            d.cmd("block-export-add", type="nbd", id="x", node_name="over")
+            for overlay in ("over", "low"):
+                d.fails("The overlay is already in use", "blockdev-snapshot",
+                        node="n", overlay=overlay)
+
+
 def test_transaction_keeps_stored(program):
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, "a.qcow2")
