@@ -18,7 +18,7 @@ for anything; in JSON, the string "..." for any value, and the member
 guide's first comment names as <!-- needs: TOOL... --> must be there, else the
 test is skipped (exit 77).  Folders of the source tree that it names as
 <!-- source: FOLDER... --> are linked into the directory.  Every wait has a
-limit.
+limit: 60 seconds, or those of REPLAY_TIMEOUT.
 """
 import json
 import os
@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 
-TIMEOUT = 60
+TIMEOUT = float(os.environ.get("REPLAY_TIMEOUT", 60))
 
 
 class Mismatch(Exception):
