@@ -1,8 +1,7 @@
 /*
  * virtio block device: requests of the guest become calls of the block layer.
  *
- *   bell --> wake a worker --> pop --> wake another if there is more
- *                               \--> preadv/pwritev/... --> push
+ *   bell --> worker (virtio-workers.h) --> preadv/pwritev/... --> push
  *
  * The block layer's functions block, so each request in flight has a worker
  * thread of the device; data moves between guest memory and the block layer
@@ -16,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hw/virtio-workers.h"
 #include "system/machine.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -73,15 +73,7 @@ typedef struct VirtioBlk {
     VirtioDevice vdev;
     BlockBackend *backend;
     char serial[ID_BYTES];
-    GPtrArray *threads;
-    /* Under lock. */
-    GMutex lock;
-    GCond work;     /* wanted or quit changed */
-    GCond idle;     /* busy became 0 */
-    unsigned wanted; /* workers that should look at the queues */
-    unsigned busy;  /* workers with a request */
-    bool quit;
-    bool quiescing;
+    VirtioWorkers *workers;
 } VirtioBlk;
 
 /* ---- One request --------------------------------------------------------------- */
@@ -205,8 +197,9 @@ static int do_request(VirtioBlk *blk, const VirtioRequest *r,
     }
 }
 
-static void handle(VirtioBlk *blk, VirtioRequest *r)
+static void handle(VirtioDevice *vdev, VirtioRequest *r)
 {
+    VirtioBlk *blk = (VirtioBlk *)vdev;
     uint32_t written = 0;
 
     if (r->out_bytes < HEADER_BYTES || r->in_bytes < 1) {
@@ -227,97 +220,25 @@ static void handle(VirtioBlk *blk, VirtioRequest *r)
     virtio_push(r, written + 1);
 }
 
-/* ---- Workers ------------------------------------------------------------------- */
-
-static VirtioRequest *pop_any(VirtioBlk *blk)
-{
-    VirtioRequest *r = NULL;
-
-    for (unsigned i = 0; i < blk->vdev.n_queues && !r; i++) {
-        r = virtio_pop(&blk->vdev.queues[i]);
-    }
-    return r;
-}
-
-static void want_worker_locked(VirtioBlk *blk)
-{
-    if (blk->wanted < blk->threads->len) {
-        blk->wanted++;
-        g_cond_signal(&blk->work);
-    }
-}
-
-static void *worker(void *opaque)
-{
-    VirtioBlk *blk = opaque;
-
-    g_mutex_lock(&blk->lock);
-    while (!blk->quit) {
-        if (!blk->wanted || blk->quiescing) {
-            g_cond_wait(&blk->work, &blk->lock);
-            continue;
-        }
-        blk->wanted--;
-        blk->busy++;
-        g_mutex_unlock(&blk->lock);
-        VirtioRequest *r = pop_any(blk);
-
-        if (r) {
-            g_mutex_lock(&blk->lock);
-            want_worker_locked(blk); /* there may be more */
-            g_mutex_unlock(&blk->lock);
-            handle(blk, r);
-        }
-        g_mutex_lock(&blk->lock);
-        if (--blk->busy == 0) {
-            g_cond_broadcast(&blk->idle);
-        }
-    }
-    g_mutex_unlock(&blk->lock);
-    return NULL;
-}
+/* ---- Life ----------------------------------------------------------------------- */
 
 static void blk_notify(VirtioDevice *vdev, unsigned queue)
 {
-    VirtioBlk *blk = (VirtioBlk *)vdev;
-
-    g_mutex_lock(&blk->lock);
-    want_worker_locked(blk);
-    g_mutex_unlock(&blk->lock);
+    virtio_workers_notify(((VirtioBlk *)vdev)->workers);
 }
 
-/* Waits until every request that was taken is answered. */
 static void blk_quiesce(VirtioDevice *vdev)
 {
-    VirtioBlk *blk = (VirtioBlk *)vdev;
-
-    g_mutex_lock(&blk->lock);
-    blk->quiescing = true;
-    while (blk->busy) {
-        g_cond_wait(&blk->idle, &blk->lock);
-    }
-    blk->wanted = 0; /* what is still in the rings waits for a bell */
-    blk->quiescing = false;
-    g_mutex_unlock(&blk->lock);
+    virtio_workers_quiesce(((VirtioBlk *)vdev)->workers);
 }
 
 static void blk_free(VirtioDevice *vdev)
 {
     VirtioBlk *blk = (VirtioBlk *)vdev;
 
-    g_mutex_lock(&blk->lock);
-    blk->quit = true;
-    g_cond_broadcast(&blk->work);
-    g_mutex_unlock(&blk->lock);
-    for (guint i = 0; i < blk->threads->len; i++) {
-        g_thread_join(g_ptr_array_index(blk->threads, i));
-    }
-    g_ptr_array_free(blk->threads, TRUE);
+    virtio_workers_free(blk->workers);
     block_backend_set_ops(blk->backend, NULL, NULL);
     block_backend_unref(blk->backend);
-    g_mutex_clear(&blk->lock);
-    g_cond_clear(&blk->work);
-    g_cond_clear(&blk->idle);
     virtio_clear(vdev);
     g_free(blk);
 }
@@ -388,16 +309,11 @@ VirtioDevice *virtio_blk_new(const char *id, PhysMem *mem,
         memcpy(blk->serial, options->serial,
                MIN(strlen(options->serial), ID_BYTES));
     }
-    g_mutex_init(&blk->lock);
-    g_cond_init(&blk->work);
-    g_cond_init(&blk->idle);
     block_backend_ref(backend);
     blk->backend = backend;
     fill_config(blk, size);
     block_backend_set_ops(backend, &backend_ops, blk);
-    blk->threads = g_ptr_array_new();
-    for (unsigned i = 0; i < MIN(n_workers, MAX_WORKERS); i++) {
-        g_ptr_array_add(blk->threads, g_thread_new("virtio-blk", worker, blk));
-    }
+    blk->workers = virtio_workers_new(vdev, 0, MIN(n_workers, MAX_WORKERS),
+                                      handle);
     return vdev;
 }
