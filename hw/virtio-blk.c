@@ -78,28 +78,6 @@ typedef struct VirtioBlk {
 
 /* ---- One request --------------------------------------------------------------- */
 
-/* The part of iov after skip bytes, without the last cut bytes. */
-static struct iovec *slice(const struct iovec *iov, unsigned n, size_t skip,
-                           size_t bytes, unsigned *n_out)
-{
-    struct iovec *part = g_new(struct iovec, n + 1);
-
-    *n_out = 0;
-    for (unsigned i = 0; i < n && bytes; i++) {
-        if (skip >= iov[i].iov_len) {
-            skip -= iov[i].iov_len;
-            continue;
-        }
-        size_t len = MIN(iov[i].iov_len - skip, bytes);
-
-        part[*n_out].iov_base = (uint8_t *)iov[i].iov_base + skip;
-        part[(*n_out)++].iov_len = len;
-        bytes -= len;
-        skip = 0;
-    }
-    return part;
-}
-
 static int do_read(VirtioBlk *blk, const VirtioRequest *r, uint64_t sector,
                    uint32_t *written)
 {
@@ -109,7 +87,7 @@ static int do_read(VirtioBlk *blk, const VirtioRequest *r, uint64_t sector,
     if (bytes % SECTOR_BYTES) {
         return -EINVAL;
     }
-    g_autofree struct iovec *iov = slice(r->in, r->n_in, 0, bytes, &n);
+    g_autofree struct iovec *iov = virtio_slice(r->in, r->n_in, 0, bytes, &n);
     int ret = block_backend_preadv(blk->backend, sector * SECTOR_BYTES, bytes,
                                    iov, n, 0);
 
@@ -126,7 +104,7 @@ static int do_write(VirtioBlk *blk, const VirtioRequest *r, uint64_t sector)
         return -EINVAL;
     }
     g_autofree struct iovec *iov =
-        slice(r->out, r->n_out, HEADER_BYTES, bytes, &n);
+        virtio_slice(r->out, r->n_out, HEADER_BYTES, bytes, &n);
 
     return block_backend_pwritev(blk->backend, sector * SECTOR_BYTES, bytes,
                                  iov, n, 0);

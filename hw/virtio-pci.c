@@ -397,6 +397,7 @@ static uint32_t class_code(unsigned id)
     case VIRTIO_ID_NET:
         return 0x020000;
     case VIRTIO_ID_BLOCK:
+    case VIRTIO_ID_SCSI:
         return 0x010000;
     case VIRTIO_ID_CONSOLE:
         return 0x078000;

@@ -483,3 +483,24 @@ size_t virtio_copy_in(const VirtioRequest *request, size_t skip,
     return copy_iov(request->in, request->n_in, skip, (uint8_t *)from, size,
                     true);
 }
+
+struct iovec *virtio_slice(const struct iovec *iov, unsigned n, size_t skip,
+                           size_t bytes, unsigned *n_out)
+{
+    struct iovec *part = g_new(struct iovec, n + 1);
+
+    *n_out = 0;
+    for (unsigned i = 0; i < n && bytes; i++) {
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        size_t len = MIN(iov[i].iov_len - skip, bytes);
+
+        part[*n_out].iov_base = (uint8_t *)iov[i].iov_base + skip;
+        part[(*n_out)++].iov_len = len;
+        bytes -= len;
+        skip = 0;
+    }
+    return part;
+}

@@ -35,6 +35,7 @@ enum {
     VIRTIO_ID_BLOCK = 2,
     VIRTIO_ID_CONSOLE = 3,
     VIRTIO_ID_RNG = 4,
+    VIRTIO_ID_SCSI = 8,
 };
 
 enum {
@@ -148,6 +149,10 @@ size_t virtio_copy_out(const VirtioRequest *request, size_t skip, void *to,
                        size_t size);
 size_t virtio_copy_in(const VirtioRequest *request, size_t skip,
                       const void *from, size_t size);
+
+/* The part of iov behind skip bytes, of bytes bytes; to be freed. */
+struct iovec *virtio_slice(const struct iovec *iov, unsigned n, size_t skip,
+                           size_t bytes, unsigned *n_out);
 
 /* ---- Transports ----------------------------------------------------------- */
 

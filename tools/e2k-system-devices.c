@@ -10,8 +10,8 @@
  */
 #include "tools/e2k-system.h"
 
+#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "block/options.h"
@@ -22,6 +22,7 @@
 #include "hw/virtio-net.h"
 #include "hw/virtio-pci.h"
 #include "hw/virtio-rng.h"
+#include "hw/virtio-scsi.h"
 #include "monitor/monitor.h"
 
 /* Something that was plugged. */
@@ -32,6 +33,7 @@ typedef struct Plugged {
     BlockBackend *drive;   /* of a -drive, which outlives the device */
     PciFunction *function; /* its own, or NULL */
     PciFunction *controller; /* AHCI disks: where it is */
+    VirtioDevice *adapter;   /* a SCSI host adapter, or where its disk is */
     bool on_memory_bus;
 } Plugged;
 
@@ -227,6 +229,64 @@ static bool plug_sata_disk(json_t *options, Plugged *p, GError **error)
     }
     block_backend_set_device(backend, disk.id);
     p->controller = controller;
+    return true;
+}
+
+/* ---- SCSI ---------------------------------------------------------------------- */
+
+static VirtioDevice *make_scsi(json_t *options, Plugged *p, GError **error)
+{
+    p->adapter = virtio_scsi_new(p->id ? p->id : "scsi", machine->mem);
+    return p->adapter;
+}
+
+/* The adapter of a bus "NAME.0" or "NAME"; NULL: the first one. */
+static VirtioDevice *find_adapter(const char *bus, GError **error)
+{
+    g_autofree char *name =
+        bus ? g_strndup(bus, strcspn(bus, ".")) : NULL;
+
+    for (guint i = 0; i < plugged->len; i++) {
+        const Plugged *p = g_ptr_array_index(plugged, i);
+
+        if (p->adapter && (p->function || p->on_memory_bus) &&
+            (!name || !g_strcmp0(p->adapter->id, name))) {
+            return p->adapter;
+        }
+    }
+    g_set_error(error, TOOL_ERROR, 0, "there is no SCSI adapter%s%s: add "
+                "-device virtio-scsi,id=NAME and say bus=NAME.0",
+                name ? " " : "", name ? name : "");
+    return NULL;
+}
+
+static bool plug_scsi_disk(json_t *options, Plugged *p, GError **error)
+{
+    DiskOptions o = { 0 };
+    int64_t target = -1, lun = -1;
+
+    if (!parse_disk(options, &o, error) ||
+        !block_options_int(options, "scsi-id", &target, error) ||
+        !block_options_int(options, "lun", &lun, error)) {
+        return false;
+    }
+    VirtioDevice *adapter = find_adapter(o.bus, error);
+    ScsiDiskOptions disk = {
+        .id = p->id ? p->id : o.drive,
+        .serial = o.serial,
+        .read_only = disk_is_read_only(o.drive),
+        .target = CLAMP(target, -1, INT_MAX),
+        .lun = CLAMP(lun, -1, INT_MAX),
+    };
+    BlockBackend *backend =
+        adapter ? find_disk(o.drive, disk.read_only, o.share_rw, p, error)
+                : NULL;
+
+    if (!backend || !virtio_scsi_attach(adapter, backend, &disk, error)) {
+        return false;
+    }
+    block_backend_set_device(backend, disk.id);
+    p->adapter = adapter;
     return true;
 }
 
@@ -428,6 +488,10 @@ static const char *const disk_keys[] = { "drive", "id", "serial",
 static const char *const sata_keys[] = { "drive", "id", "serial", "share-rw",
                                          "bootindex", "write-cache", "bus",
                                          NULL };
+static const char *const scsi_keys[] = { "drive", "id", "serial", "share-rw",
+                                         "bootindex", "write-cache", "bus",
+                                         "scsi-id", "lun", "channel", NULL };
+static const char *const adapter_keys[] = { "id", "bus", "iothread", NULL };
 static const char *const ahci_keys[] = { "id", "ports", "bus", "addr", NULL };
 static const char *const plain_keys[] = { "id", "bus", NULL };
 static const char *const net_keys[] = { "id", "bus", "netdev", "mac", NULL };
@@ -444,6 +508,9 @@ static const DeviceSpec specs[] = {
     { "virtio-console", "console: path=file:PATH or unix:PATH", console_keys,
       .make = make_console },
     { "virtio-9p", "a folder of the host", p9_keys, .make = make_9p },
+    { "virtio-scsi", "SCSI host adapter", adapter_keys, .make = make_scsi },
+    { "scsi-hd", "SCSI disk: bus=ADAPTER.0,scsi-id=N,lun=N", scsi_keys,
+      .plug = plug_scsi_disk },
     { "ahci", "SATA controller", ahci_keys, .plug = plug_ahci },
     { "ide-hd", "SATA disk: bus=CONTROLLER.PORT", sata_keys,
       .plug = plug_sata_disk },
@@ -674,7 +741,11 @@ bool system_device_add(json_t *options, GError **error)
 /* Takes the device out of the machine; its requests end first. */
 static void unplug(Plugged *p)
 {
-    if (p->controller) {
+    bool is_scsi_disk = p->adapter && !p->function && !p->on_memory_bus;
+
+    if (is_scsi_disk) {
+        virtio_scsi_detach(p->adapter, p->id);
+    } else if (p->controller) {
         ahci_detach(p->controller, p->id);
     } else if (p->on_memory_bus) {
         VirtioDevice *vdev = board->unplug_virtio(machine, p->id);
@@ -701,7 +772,9 @@ bool system_device_del(const char *id, GError **error)
     for (guint i = 0; i < plugged->len; i++) {
         const Plugged *other = g_ptr_array_index(plugged, i);
 
-        if (p->function && other->controller == p->function) {
+        if ((p->function && other->controller == p->function) ||
+            (p->adapter && other != p && other->adapter == p->adapter &&
+             (p->function || p->on_memory_bus))) {
             g_set_error(error, TOOL_ERROR, 0, "device '%s' has a disk: "
                         "remove '%s' first", id, other->id);
             return false;

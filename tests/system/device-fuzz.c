@@ -40,6 +40,7 @@
 #include "hw/virtio-net.h"
 #include "hw/virtio-pci.h"
 #include "hw/virtio-rng.h"
+#include "hw/virtio-scsi.h"
 #include "system/machine.h"
 #include "tests/system/fuzz-state.h"
 #include "util/bytes.h"
@@ -216,8 +217,8 @@ static void send_frames(void)
     }
 }
 
-/* Both queues, with the features that are on offer. */
-static void drive_both(Machine *machine, uint64_t slot)
+/* The first queues, with the features that are on offer; rings a bell. */
+static void drive_queues(Machine *machine, uint64_t slot, unsigned queues)
 {
     PhysMem *mem = machine->mem;
 
@@ -232,7 +233,7 @@ static void drive_both(Machine *machine, uint64_t slot)
                          physmem_io_read(mem, slot + 0x10, 4));
     }
     physmem_io_write(mem, slot + 0x70, 4, 11);
-    for (unsigned queue = 0; queue < 2; queue++) {
+    for (unsigned queue = 0; queue < queues; queue++) {
         physmem_io_write(mem, slot + 0x30, 4, queue);
         physmem_io_write(mem, slot + 0x38, 4, 8);
         physmem_io_write(mem, slot + 0x80, 4, RING_AREA);
@@ -241,9 +242,42 @@ static void drive_both(Machine *machine, uint64_t slot)
         physmem_io_write(mem, slot + 0x44, 4, 1);
     }
     physmem_io_write(mem, slot + 0x70, 4, 15);
-    physmem_io_write(mem, slot + 0x50, 4, 0);
-    physmem_io_write(mem, slot + 0x50, 4, 1);
+    for (unsigned queue = 0; queue < queues; queue++) {
+        physmem_io_write(mem, slot + 0x50, 4, queue);
+    }
+}
+
+static void drive_both(Machine *machine, uint64_t slot)
+{
+    drive_queues(machine, slot, 2);
     send_frames();
+}
+
+/* Commands that are nearly right. */
+static void drive_scsi(Machine *machine, uint64_t slot)
+{
+    static const uint8_t opcodes[] = { 0x00, 0x03, 0x08, 0x0a, 0x12, 0x1a,
+                                       0x25, 0x28, 0x2a, 0x35, 0x42, 0x5a,
+                                       0x88, 0x8a, 0x9e, 0xa0, 0xa8, 0xaa };
+
+    drive_queues(machine, slot, 3);
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t *request = physmem_host(machine->mem,
+                                        RING_AREA + 0x3000 + 0x400 * i, 64);
+        uint8_t *desc = physmem_host(machine->mem, RING_AREA + 16 * i, 16);
+
+        memset(request, 0, 64);
+        request[0] = 1;
+        request[1] = g_rand_int_range(rnd, 0, 2);
+        request[2] = 0x40;
+        for (unsigned k = 20; k < 51; k++) {
+            request[k] = g_rand_int_range(rnd, 0, 4);
+        }
+        request[19] = opcodes[g_rand_int_range(rnd, 0,
+                                               G_N_ELEMENTS(opcodes))];
+        stl_le_p(desc + 8, i % 2 ? 51 : 128);
+    }
+    physmem_io_write(machine->mem, slot + 0x50, 4, 2);
 }
 
 /* Messages that are nearly right. */
@@ -401,6 +435,8 @@ static const Target targets[] = {
       { { VIRT_VIRTIO + 3 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_both },
     { "virtio-9p", VIRT,
       { { VIRT_VIRTIO + 4 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_9p },
+    { "virtio-scsi", VIRT,
+      { { VIRT_VIRTIO + 5 * VIRT_VIRTIO_STRIDE, 0x140 } }, NULL, drive_scsi },
     { "virtio-blk-pci", VIRT, { { 0 } }, find_virtio_disk, drive_pci },
     { "virtio-rng-pci", VIRT, { { 0 } }, find_virtio_rng, drive_pci },
     { "msix", VIRT, { { 0 } }, find_msix },
@@ -436,7 +472,8 @@ static bool open_wire(GError **error)
                            sizeof(address)) == 0;
 }
 
-static bool plug_others(Machine *machine, GError **error)
+static bool plug_others(Machine *machine, BlockBackend *backend,
+                        GError **error)
 {
     static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
     g_autofree char *shared = g_build_filename(folder, "shared", NULL);
@@ -451,9 +488,14 @@ static bool plug_others(Machine *machine, GError **error)
                                                "tag", false, error)
                                : NULL;
 
-    return p9 && board_virt.plug_virtio(machine, card, error) &&
+    VirtioDevice *scsi = virtio_scsi_new("scsi", machine->mem);
+    ScsiDiskOptions disk = { .id = "sd", .target = -1, .lun = -1 };
+
+    return p9 && virtio_scsi_attach(scsi, backend, &disk, error) &&
+           board_virt.plug_virtio(machine, card, error) &&
            board_virt.plug_virtio(machine, console, error) &&
-           board_virt.plug_virtio(machine, p9, error);
+           board_virt.plug_virtio(machine, p9, error) &&
+           board_virt.plug_virtio(machine, scsi, error);
 }
 
 static bool plug_virt(Machine *machine, BlockBackend *backend,
@@ -469,7 +511,7 @@ static bool plug_virt(Machine *machine, BlockBackend *backend,
     if (!mmio || !on_pci || !board_virt.plug_virtio(machine, mmio, error) ||
         !board_virt.plug_virtio(machine, virtio_rng_new("rng", machine->mem),
                                 error) ||
-        !plug_others(machine, error)) {
+        !plug_others(machine, backend, error)) {
         return false;
     }
     virtio_pci_new(pci->host, NULL, on_pci, pci_devfn(0, 0), 4);
