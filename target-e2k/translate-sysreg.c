@@ -15,6 +15,12 @@
 #include "target-e2k/sem.h"
 
 enum {
+    REG_PSP_HI = 0x07,
+    REG_PSHTP = 0x0b,
+    REG_PCSP_HI = 0x0d,
+    REG_PCSHTP = 0x13,
+    REG_TIR_HI = 0x9c,
+    REG_TIR_LO = 0x9d,
     REG_CR1_HI = 0x55,
     REG_CR1_LO = 0x57,
     REG_UPSR = 0x80,
@@ -47,19 +53,25 @@ void trans_rr(Trans *t, TransOp *o)
 }
 
 /*
- * In privileged code reading a register may do something, and with registers
- * that are not in their places: stack registers spill, TIRs advance.  CR1 of
- * a lazy frame is complete when code has been left only.
+ * Reading what tells how far the hardware stacks have been spilled spills, in
+ * a machine, and that wants all registers and tags in their places; TIRs
+ * advance, and are not worth it.  CR1 of a lazy frame is complete when code
+ * has been left only.
  */
 bool trans_rr_supported(const Node *node, const AlcOp *op)
 {
     if (!node) {
         return true;
     }
-    unsigned number = op->src1.index;
-    bool lazy = number == REG_CR1_HI || number == REG_CR1_LO;
-    return !(lazy && tcg_opt_enabled(OPT_FRAMES)) &&
-           !(node->at.geo.psr & PSR_PM);
+    switch (op->src1.index) {
+    case REG_PSP_HI: case REG_PSHTP: case REG_PCSP_HI: case REG_PCSHTP:
+    case REG_TIR_HI: case REG_TIR_LO:
+        return false;
+    case REG_CR1_HI: case REG_CR1_LO:
+        return !tcg_opt_enabled(OPT_FRAMES);
+    default:
+        return true;
+    }
 }
 
 /*

@@ -319,9 +319,18 @@ static void set_stacks(Fuzz *f)
     stacks_update_limits(cpu);
 }
 
-/* Registers that only the system writes, where the program writes one. */
-static void spoil_writes(Fuzz *f, Program *p)
+/*
+ * Registers that only the system writes, where the program writes one, and
+ * those of the system where it reads one: not the ones that tell how far the
+ * stacks are spilled, nor clocks.
+ */
+static void spoil_registers(Fuzz *f, Program *p)
 {
+    static const uint8_t readable[] = {
+        0x00, 0x01, 0x04, 0x06, 0x09, 0x0f, 0x15, 0x17, 0x1e, 0x25, 0x26,
+        0x27, 0x2a, 0x2c, 0x2d, 0x30, 0x31, 0x33, 0x51, 0x53, 0x55, 0x57,
+        0x80, 0x82, 0x88, 0x89, 0x8a, 0x9c, 0x9d, 0xa1, 0xc3,
+    };
     static const uint8_t registers[] = {
         0x00, 0x01, 0x04, 0x07, 0x09, 0x0b, 0x0d, 0x0f, 0x13, 0x15, 0x16,
         0x17, 0x1e, 0x26, 0x27, 0x2a, 0x2c, 0x2d, 0x30, 0x31, 0x51, 0x53,
@@ -333,6 +342,10 @@ static void spoil_writes(Fuzz *f, Program *p)
             AlcOp *op = &p->bundles[i].alc[k];
             uint8_t bytes[64], old = op->dst.byte;
 
+            if (op->present && insn_rows[op->row].src1 == WIDTH_STATE) {
+                op->src1.byte = readable[rng_below(&f->rng,
+                                                   G_N_ELEMENTS(readable))];
+            }
             if (!op->present || insn_rows[op->row].dst != WIDTH_STATE ||
                 rng_chance(&f->rng, 30)) {
                 continue;
@@ -416,11 +429,11 @@ static void set_up(Fuzz *f, uint64_t seed, unsigned isa)
     }
     random_program(&f->program, &f->rng, isa, 1 + rng_below(&f->rng, 11),
                    rng_chance(&f->rng, 25));
-    spoil_writes(f, &f->program);
+    spoil_registers(f, &f->program);
     put_program(f, HANDLERS, &f->program); /* another one than at CODE */
     random_program(&f->program, &f->rng, isa, 1 + rng_below(&f->rng, 11),
                    rng_chance(&f->rng, 25));
-    spoil_writes(f, &f->program);
+    spoil_registers(f, &f->program);
     put_program(f, CODE_ADDRESS, &f->program);
     set_mmu(f);
     set_stacks(f);
