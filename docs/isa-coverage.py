@@ -68,7 +68,8 @@ NOT_INTERPRETED = (
 # Why an operation that is interpreted is not translated.
 NOT_TRANSLATED = (
     (r"ldrd|ldrqp|strd|strqp",
-     "privileged; a trap handler makes a few of them for each trap"),
+     "privileged; they move tags between registers and memory, a few for "
+     "each trap, and ordinary code keeps no tags in memory"),
     (r"qpkuz(ebgn|ltr)",
      "version 7; no known program, and the interpreter's form is as long as "
      "a call"),
