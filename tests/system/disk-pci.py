@@ -1,7 +1,7 @@
 """Disks behind PCI: virtio-blk-pci under the disk exerciser, hot plug of SATA
 and PCI disks, snapshots of machines with PCI functions.
 
-usage: disk-pci.py E2K-SYSTEM E2K-IMG DISK-PCI-ELF E8C-DEVICES-ELF
+usage: disk-pci.py E2K-SYSTEM E2K-IMG DISK-PCI-ELF [MACHINE WALK-DEVICES-ELF]...
 """
 import os
 import subprocess
@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from disk_guest import Failed, Guest  # noqa: E402
 from qmp import QmpError  # noqa: E402
 
-SYSTEM, IMG, ELF, E8C = sys.argv[1:5]
+SYSTEM, IMG, ELF = sys.argv[1:4]
+MACHINES = sys.argv[4:]
 
 
 def check(what, good, details=""):
@@ -66,18 +67,27 @@ def exerciser(where, engine):
         g.quit()
 
 
-def e8c(where):
-    """Put back to a moment of the walk through the e8c board."""
+def real_machine(where, machine, guest):
+    """Put back to a moment of the walk through a real machine; one with root
+    ports has a function below the second of them."""
     raw = os.path.join(where, "root.raw")
-    image = os.path.join(where, "root.qcow2")
+    image = os.path.join(where, f"root-{machine}.qcow2")
     subprocess.run([sys.executable,
                     os.path.join(HERE, "..", "guest", "system",
                                  "make-root.py"), raw, str(8 << 20),
                     "65536:4"], check=True)
     subprocess.run([IMG, "convert", "-O", "qcow2", raw, image], check=True)
-    with Guest(SYSTEM, E8C, where, "-M", "e8c", "-cpu", "e8c", "-drive",
-               f"file={image},format=qcow2", name="e8c",
+    port = [] if machine == "e2s" else ["-device",
+                                        "virtio-rng-pci,id=r,bus=port1"]
+    with Guest(SYSTEM, guest, where, "-M", machine, "-cpu", machine, "-drive",
+               f"file={image},format=qcow2", *port, name=machine,
                started=False) as g:
+        functions = {words[2]: words[0] for words in
+                     map(str.split, g.human("info pci").splitlines())}
+        if port:
+            check(f"{machine}: a function below a root port",
+                  int(functions["r"].split(":")[0]) >
+                  int(functions["port1"].split(":")[0]) > 0)
         g.command("cont")
         time.sleep(0.02)
         g.human("savevm here")
@@ -87,14 +97,15 @@ def e8c(where):
             g.command("cont")
         g.wait_text("walk-devices passed")
         g.quit()
-    check("e8c: put back to a moment of its walk", True)
+    check(f"{machine}: put back to a moment of its walk", True)
 
 
 def main():
     with tempfile.TemporaryDirectory() as where:
         for engine in ("jit", "interp"):
             exerciser(where, engine)
-        e8c(where)
+        for machine, guest in zip(MACHINES[::2], MACHINES[1::2]):
+            real_machine(where, machine, guest)
     print("disk-pci passed")
 
 
