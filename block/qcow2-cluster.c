@@ -470,8 +470,7 @@ static int write_in_place(Qcow2 *s, uint64_t host, uint64_t bytes,
     return ret;
 }
 
-/* A broken entry may point into metadata: never write there. */
-static int check_in_place(Qcow2 *s, const Qcow2Extent *e)
+int qcow2_check_in_place(Qcow2 *s, const Qcow2Extent *e)
 {
     int ret;
 
@@ -500,7 +499,7 @@ int qcow2_write_range(Qcow2 *s, uint64_t offset, uint64_t bytes,
         }
         if (e.type == QCOW2_NORMAL && e.copied) {
             n = e.bytes;
-            ret = check_in_place(s, &e);
+            ret = qcow2_check_in_place(s, &e);
             if (ret == 0) {
                 ret = write_in_place(s, e.host, n, iov, niov, done);
             }

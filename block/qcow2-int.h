@@ -324,8 +324,15 @@ int qcow2_check_overlap(Qcow2 *s, uint64_t offset, uint64_t bytes,
 /* False: no metadata there for sure.  Any thread, no lock. */
 bool qcow2_maybe_meta(const Qcow2 *s, uint64_t offset, uint64_t bytes);
 
+/* ---- qcow2-batch.c: BlockDriver.batch and .batches ----------------------- */
+
+bool qcow2_batches(BlockNode *node);
+void qcow2_batch(BlockNode *node, BlockBatchItem *items, unsigned n);
+
 /* ---- qcow2-cluster.c: writing guest data --------------------------------- */
 
+/* A broken entry may point into metadata: never write there.  0 or -errno. */
+int qcow2_check_in_place(Qcow2 *s, const Qcow2Extent *e);
 int qcow2_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
                   const struct iovec *iov, int niov, unsigned flags);
 /* Uncompressed guest data, within a section. */
