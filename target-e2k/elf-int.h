@@ -14,6 +14,8 @@
 
 #include <glib.h>
 
+#include "target-e2k/elf-view.h"
+
 enum { EM_E2K_OLD = 49, ELF_HEADER_MAX = 64 };
 
 /* Bytes of each record. */
@@ -46,16 +48,7 @@ typedef struct ElfHeader {
     uint16_t shstrndx;
 } ElfHeader;
 
-typedef struct ElfSegment {
-    uint32_t type;
-    uint32_t flags;
-    uint64_t offset;
-    uint64_t vaddr;
-    uint64_t paddr;
-    uint64_t file_size;
-    uint64_t memory_size;
-    uint64_t align;
-} ElfSegment;
+typedef ElfViewSegment ElfSegment;
 
 typedef struct ElfSection {
     uint32_t name;

@@ -59,15 +59,8 @@ static bool view_segments(ElfView *view, Input *in)
     view->n_segments = h->phnum;
     view->segments = g_new(ElfViewSegment, view->n_segments);
     for (unsigned i = 0; i < view->n_segments; i++) {
-        ElfSegment s;
-
         elf_get_segment(in->bytes + h->phoff + in->sizes->segment * i,
-                        view->narrow, &s);
-        view->segments[i] = (ElfViewSegment){
-            .type = s.type, .flags = s.flags, .offset = s.offset,
-            .vaddr = s.vaddr, .paddr = s.paddr, .file_size = s.file_size,
-            .memory_size = s.memory_size, .align = s.align,
-        };
+                        view->narrow, &view->segments[i]);
     }
     return true;
 }

@@ -187,29 +187,6 @@ enter_system:
 	}
 	RETURN
 
-	PROC strcmp			! two texts
-	EXTEND_POINTER 0
-	EXTEND_POINTER 1
-1:
-	{
-		ldb %dr0, 0, %dr2
-		ldb %dr1, 0, %dr3
-		addd %dr0, 1, %dr0
-		addd %dr1, 1, %dr1
-	}
-	{
-		subd %dr2, %dr3, %dr4
-		cmpedb %dr2, 0, %pred1
-		cmpedb %dr2, %dr3, %pred2
-	}
-	GOTO_IF_NOT %pred2, 2f
-	GOTO_IF_NOT %pred1, 1b
-2:
-	{
-		addd %dr4, 0, %dr0
-	}
-	RETURN
-
 ! ---------------------------------------------------------------------------
 ! Output
 
