@@ -269,8 +269,9 @@ static void give_area(MirrorState *s, Area *a)
 }
 
 /*
- * Copies some dirty areas of up to `max`, `workers` of them at a time.  *copied 0:
- * nothing was dirty.  The first error, if any; others are met again.
+ * Copies dirty areas of up to `max`, `workers` of them at the same time.
+ * *copied 0: nothing was dirty.  The first error, if any; others are met
+ * again.
  */
 static int copy_next(MirrorState *s, unsigned workers, uint64_t max,
                      uint64_t *at, uint64_t *copied, bool *is_read)

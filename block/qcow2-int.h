@@ -240,16 +240,21 @@ int qcow2_update_incompat(Qcow2 *s, uint64_t set, uint64_t clear);
 int qcow2_corrupt(Qcow2 *s, bool fatal, uint64_t offset, uint64_t size,
                   const char *format, ...) G_GNUC_PRINTF(5, 6);
 
-/* Section of a request that uses host offsets; cheap, nests not. */
-unsigned qcow2_enter(Qcow2 *s);
-void qcow2_leave(Qcow2 *s, unsigned token);
+/* Applies geometry from s->header to the derived fields. */
+void qcow2_set_geometry(Qcow2 *s);
+
+/* ---- qcow2-read.c --------------------------------------------------------- */
 
 /* Reads guest bytes as mapped now; in a section or drained. */
 int qcow2_read_range(Qcow2 *s, uint64_t offset, uint64_t bytes,
                      const struct iovec *iov, int niov, unsigned flags);
-
-/* Applies geometry from s->header to the derived fields. */
-void qcow2_set_geometry(Qcow2 *s);
+int qcow2_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
+                 const struct iovec *iov, int niov, unsigned flags);
+int qcow2_status(BlockNode *node, uint64_t offset, uint64_t bytes,
+                 BlockStatus *status);
+int qcow2_map_fd(BlockNode *node, uint64_t offset, uint64_t bytes, int *fd,
+                 uint64_t *fd_offset, uint64_t *n);
+int qcow2_flush(BlockNode *node);
 
 /* ---- qcow2-l2.c: L1, L2 cache, lookup ------------------------------------ */
 
@@ -298,6 +303,17 @@ int qcow2_alloc_exact(Qcow2 *s, uint64_t bytes, Qcow2MetaKind kind,
 int qcow2_alloc_at(Qcow2 *s, uint64_t offset, uint64_t want, uint64_t *got);
 /* Room for one compressed cluster of `size` bytes. */
 int qcow2_alloc_bytes(Qcow2 *s, uint64_t size, uint64_t *offset);
+int qcow2_write_refblocks(Qcow2 *s, bool *wrote);
+bool qcow2_refblocks_dirty(Qcow2 *s);
+uint64_t qcow2_refblock_load(const uint8_t *data, unsigned order, uint64_t i);
+void qcow2_refblock_store(uint8_t *data, unsigned order, uint64_t i,
+                          uint64_t value);
+
+/* ---- qcow2-free.c --------------------------------------------------------- */
+
+/* Section of a request that uses host offsets; cheap, nests not. */
+unsigned qcow2_enter(Qcow2 *s);
+void qcow2_leave(Qcow2 *s, unsigned token);
 /* Drops references after the next durable commit. */
 void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes,
                       bool discard);
@@ -305,13 +321,11 @@ void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes,
 int qcow2_apply_frees(Qcow2 *s);
 /* Keeps the list of pending frees short. */
 void qcow2_trim_frees(Qcow2 *s);
-int qcow2_write_refblocks(Qcow2 *s, bool *wrote);
-bool qcow2_refblocks_dirty(Qcow2 *s);
 /* Commits, flushes and applies all frees; nothing is in flight. */
 int qcow2_settle(Qcow2 *s);
-uint64_t qcow2_refblock_load(const uint8_t *data, unsigned order, uint64_t i);
-void qcow2_refblock_store(uint8_t *data, unsigned order, uint64_t i,
-                          uint64_t value);
+
+/* ---- qcow2-overlap.c ------------------------------------------------------ */
+
 /* Host clusters of metadata, for overlap checks.  Lock. */
 void qcow2_meta_add(Qcow2 *s, uint64_t offset, uint64_t bytes,
                     Qcow2MetaKind kind);
@@ -321,6 +335,7 @@ void qcow2_meta_drop(Qcow2 *s);
 /* 0, or -EIO after reporting a write of kind `own` onto other metadata. */
 int qcow2_check_overlap(Qcow2 *s, uint64_t offset, uint64_t bytes,
                         Qcow2MetaKind own);
+const char *qcow2_meta_name(Qcow2MetaKind kind);
 /* False: no metadata there for sure.  Any thread, no lock. */
 bool qcow2_maybe_meta(const Qcow2 *s, uint64_t offset, uint64_t bytes);
 
@@ -338,11 +353,6 @@ int qcow2_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
 /* Uncompressed guest data, within a section. */
 int qcow2_write_range(Qcow2 *s, uint64_t offset, uint64_t bytes,
                       const struct iovec *iov, int niov);
-int qcow2_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
-                        unsigned flags);
-int qcow2_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes);
-/* Drops all clusters in [offset, end); entries become 0.  Drained. */
-int qcow2_discard_all(Qcow2 *s, uint64_t offset, uint64_t bytes);
 /* Gives every cluster in the range a host cluster that reads as zeroes. */
 int qcow2_preallocate(Qcow2 *s, uint64_t offset, uint64_t new_size,
                       BlockPreallocation mode, GError **error);
@@ -356,6 +366,21 @@ void qcow2_free_entry(Qcow2 *s, uint64_t word, bool discard);
 /* Host range of a compressed entry. */
 void qcow2_compressed_range(const Qcow2 *s, uint64_t word, uint64_t *offset,
                             uint64_t *bytes);
+
+/* The words of an entry; word2 is 0 without extended L2. */
+void qcow2_entry_at(const Qcow2 *s, const Qcow2Slot *slot, unsigned index,
+                    uint64_t *word, uint64_t *word2);
+/* Whether guest bytes read as zeroes without reading them. */
+bool qcow2_reads_as_zero(Qcow2 *s, uint64_t offset, uint64_t bytes,
+                         bool locked);
+
+/* ---- qcow2-zero.c --------------------------------------------------------- */
+
+int qcow2_pwrite_zeroes(BlockNode *node, uint64_t offset, uint64_t bytes,
+                        unsigned flags);
+int qcow2_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes);
+/* Drops all clusters in [offset, end); entries become 0.  Drained. */
+int qcow2_discard_all(Qcow2 *s, uint64_t offset, uint64_t bytes);
 
 /* ---- qcow2-compress.c ---------------------------------------------------- */
 

@@ -5,7 +5,7 @@
  *
  * The table is kept whole, blocks in a hash table of bounded size.  A block
  * may be written at any time: counts go up before a reference is written and
- * down only after it is gone from the disk (qcow2_free_later), so an early
+ * down only after it is gone from the disk (qcow2-free.c), so an early
  * write can only leak.
  *
  * Allocation is next-fit: free_hint is at or below every free cluster.
@@ -24,12 +24,6 @@
 
 #define REFBLOCK_CACHE_BYTES (8u << 20)
 #define REFBLOCK_CACHE_MIN 4u
-#define FREES_MAX 4096u
-/* Tables of one kind that overlap checks know: bounds their memory. */
-#define META_TABLES_MAX (256u << 10)
-#define META_ENTRIES_MAX (2u << 20)
-#define META_BYTES_MAX (128u << 20) /* no sane structure is larger */
-#define META_FILTER_BITS 20
 
 /* ---- Entries of a block --------------------------------------------------- */
 
@@ -541,20 +535,6 @@ static int cover(Qcow2 *s, uint64_t c, uint64_t n, uint64_t *placed)
 
 /* ---- Allocation ----------------------------------------------------------- */
 
-static const char *const kind_names[] = {
-    [QCOW2_META_NONE] = "data cluster",
-    [QCOW2_META_HEADER] = "qcow2_header",
-    [QCOW2_META_ACTIVE_L1] = "active L1 table",
-    [QCOW2_META_ACTIVE_L2] = "active L2 table",
-    [QCOW2_META_REFBLOCK] = "refcount block",
-    [QCOW2_META_REFTABLE] = "refcount table",
-    [QCOW2_META_SNAPSHOT_TABLE] = "snapshot table",
-    [QCOW2_META_INACTIVE_L1] = "inactive L1 table",
-    [QCOW2_META_INACTIVE_L2] = "inactive L2 table",
-    [QCOW2_META_BITMAP_DIR] = "bitmap directory",
-    [QCOW2_META_COMPRESSED] = "compressed cluster",
-};
-
 /* The first free cluster at or after the hint whose block exists. */
 static int find_free(Qcow2 *s, uint64_t *cluster)
 {
@@ -596,10 +576,11 @@ static int take(Qcow2 *s, uint64_t cluster, uint64_t n, Qcow2MetaKind kind)
     int ret;
 
     if (cluster == 0) {
-        return qcow2_corrupt(s, true, UINT64_MAX, 0,
-                             "Preventing invalid allocation of %s at offset 0",
-                             kind == QCOW2_META_ACTIVE_L2 ? "L2 table"
-                                                          : kind_names[kind]);
+        const char *what = kind == QCOW2_META_ACTIVE_L2
+                               ? "L2 table" : qcow2_meta_name(kind);
+
+        return qcow2_corrupt(s, true, UINT64_MAX, 0, "Preventing invalid "
+                             "allocation of %s at offset 0", what);
     }
     ret = qcow2_check_overlap(s, offset, n << s->cluster_bits,
                               QCOW2_META_NONE);
@@ -762,265 +743,4 @@ int qcow2_alloc_bytes(Qcow2 *s, uint64_t size, uint64_t *offset)
         s->free_byte = size == s->cluster_size ? 0 : cluster + size;
     }
     return ret;
-}
-
-/* ---- Freeing -------------------------------------------------------------- */
-
-void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes, bool discard)
-{
-    uint64_t start = offset >> s->cluster_bits;
-    uint64_t end = qcow2_clusters(s, offset + bytes);
-    uint64_t epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED);
-    Qcow2Free entry = { start, end - start, epoch, s->commit_seq + 1,
-                        discard };
-
-    block_debug_event(qcow2_file(s), "cluster_free");
-    if (s->frees->len) {
-        Qcow2Free *last =
-            &g_array_index(s->frees, Qcow2Free, s->frees->len - 1);
-
-        if (last->epoch == epoch && last->commit == entry.commit &&
-            last->discard == discard &&
-            last->start + last->clusters == start) {
-            last->clusters += end - start;
-            return;
-        }
-    }
-    g_array_append_val(s->frees, entry);
-}
-
-/* Moves the epoch on when no request of the set to be reused is running. */
-static void advance_epoch(Qcow2 *s)
-{
-    uint64_t epoch = __atomic_load_n(&s->epoch, __ATOMIC_SEQ_CST);
-    unsigned other = (epoch + 1) & 1;
-    uint64_t running = 0;
-
-    for (unsigned i = 0; i < QCOW2_STRIPES; i++) {
-        running +=
-            __atomic_load_n(&s->stripes[i].count[other], __ATOMIC_SEQ_CST);
-    }
-    if (running == 0) {
-        __atomic_store_n(&s->epoch, epoch + 1, __ATOMIC_SEQ_CST);
-    }
-}
-
-static int apply_one(Qcow2 *s, const Qcow2Free *f)
-{
-    int ret = 0;
-
-    for (uint64_t c = f->start; c < f->start + f->clusters; c++) {
-        uint64_t count;
-
-        ret = qcow2_refcount_add(s, c, 1, -1);
-        if (ret == -EINVAL) {
-            /* The image counted too low all along: a check will say so. */
-            ret = 0;
-            continue;
-        }
-        if (ret == 0) {
-            ret = qcow2_refcount_get(s, c, &count);
-        }
-        if (ret < 0) {
-            break;
-        }
-        if (f->discard && count == 0) {
-            (void)block_pdiscard(qcow2_file(s), c << s->cluster_bits,
-                                 s->cluster_size);
-        }
-    }
-    return ret;
-}
-
-int qcow2_apply_frees(Qcow2 *s)
-{
-    guint done = 0;
-    int ret = 0;
-
-    if (s->frees->len == 0) {
-        return 0;
-    }
-    advance_epoch(s);
-    advance_epoch(s);
-    for (; done < s->frees->len && ret == 0; done++) {
-        Qcow2Free *f = &g_array_index(s->frees, Qcow2Free, done);
-
-        if (f->commit > s->synced_seq ||
-            f->epoch + 2 > __atomic_load_n(&s->epoch, __ATOMIC_RELAXED)) {
-            break;
-        }
-        ret = apply_one(s, f);
-    }
-    if (done) {
-        g_array_remove_range(s->frees, 0, done);
-    }
-    return ret;
-}
-
-int qcow2_settle(Qcow2 *s)
-{
-    int ret = qcow2_commit(s);
-
-    if (ret == 0) {
-        ret = block_flush(qcow2_file(s));
-    }
-    if (ret == 0) {
-        s->meta_unsynced = false;
-        s->synced_seq = s->commit_seq;
-        ret = qcow2_apply_frees(s);
-    }
-    return ret;
-}
-
-void qcow2_trim_frees(Qcow2 *s)
-{
-    if (s->frees->len > MAX(s->frees_limit, FREES_MAX)) {
-        /* A failure shows again at the next flush, which reports it. */
-        (void)qcow2_settle(s);
-        s->frees_limit = s->frees->len * 2;
-    }
-}
-
-/* ---- Overlap checks ------------------------------------------------------- */
-
-/* Bit of a cluster in the filter; clusters are adjacent, so no hash needed. */
-static uint64_t filter_bit(uint64_t cluster)
-{
-    return (cluster ^ cluster >> META_FILTER_BITS) &
-           ((UINT64_C(1) << META_FILTER_BITS) - 1);
-}
-
-static void filter_add(uint64_t *filter, uint64_t cluster)
-{
-    uint64_t bit = filter_bit(cluster);
-
-    __atomic_fetch_or(&filter[bit >> 6], UINT64_C(1) << (bit & 63),
-                      __ATOMIC_RELEASE);
-}
-
-bool qcow2_maybe_meta(const Qcow2 *s, uint64_t offset, uint64_t bytes)
-{
-    const uint64_t *filter =
-        __atomic_load_n(&s->meta_filter, __ATOMIC_ACQUIRE);
-    uint64_t end = (offset + bytes - 1) >> s->cluster_bits;
-
-    if (!s->overlap) {
-        return false;
-    }
-    if (!filter) {
-        return true;
-    }
-    for (uint64_t c = offset >> s->cluster_bits; c <= end; c++) {
-        uint64_t bit = filter_bit(c);
-
-        if (__atomic_load_n(&filter[bit >> 6], __ATOMIC_RELAXED) >>
-                (bit & 63) & 1) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void qcow2_meta_add(Qcow2 *s, uint64_t offset, uint64_t bytes,
-                    Qcow2MetaKind kind)
-{
-    if (!s->meta || bytes > META_BYTES_MAX) {
-        return;
-    }
-    for (uint64_t c = offset >> s->cluster_bits;
-         c < qcow2_clusters(s, offset + bytes) &&
-         g_hash_table_size(s->meta) < META_ENTRIES_MAX; c++) {
-        gint64 *key = g_new(gint64, 1);
-
-        *key = c;
-        if (g_hash_table_contains(s->meta, key)) {
-            g_free(key); /* the first owner is the one to protect */
-        } else {
-            g_hash_table_insert(s->meta, key, GINT_TO_POINTER(kind));
-            if (s->meta_filter) {
-                filter_add(s->meta_filter, c);
-            }
-        }
-    }
-}
-
-void qcow2_meta_remove(Qcow2 *s, uint64_t offset, uint64_t bytes)
-{
-    if (!s->meta || bytes > META_BYTES_MAX) {
-        return;
-    }
-    for (uint64_t c = offset >> s->cluster_bits;
-         c < qcow2_clusters(s, offset + bytes); c++) {
-        gint64 key = c;
-
-        g_hash_table_remove(s->meta, &key);
-    }
-}
-
-void qcow2_meta_drop(Qcow2 *s)
-{
-    g_clear_pointer(&s->meta, g_hash_table_unref);
-    g_clear_pointer(&s->meta_filter, g_free);
-}
-
-/* Built by the first write: reading alone never needs it. */
-static void build_meta(Qcow2 *s)
-{
-    uint64_t *filter = g_new0(uint64_t, 1 << (META_FILTER_BITS - 6));
-    GHashTableIter iter;
-    gpointer key;
-
-    s->meta = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-    qcow2_meta_add(s, 0, 1, QCOW2_META_HEADER);
-    qcow2_meta_add(s, s->header.l1_offset, s->l1_size * 8ull,
-                   QCOW2_META_ACTIVE_L1);
-    qcow2_meta_add(s, s->header.reftable_offset, s->reftable_size * 8,
-                   QCOW2_META_REFTABLE);
-    for (uint64_t i = 0; i < MIN(s->reftable_size, META_TABLES_MAX); i++) {
-        if (s->reftable[i] & ~511ull) {
-            qcow2_meta_add(s, s->reftable[i] & ~511ull, 1,
-                           QCOW2_META_REFBLOCK);
-        }
-    }
-    for (guint i = 0; s->snapshots && i < s->snapshots->len; i++) {
-        Qcow2Snapshot *sn = &g_array_index(s->snapshots, Qcow2Snapshot, i);
-
-        qcow2_meta_add(s, sn->l1_offset, sn->l1_size * 8ull,
-                       QCOW2_META_INACTIVE_L1);
-    }
-    for (uint32_t i = 0; i < MIN(s->l1_size, META_TABLES_MAX); i++) {
-        if (s->l1[i] & QCOW2_OFFSET_MASK) {
-            qcow2_meta_add(s, s->l1[i] & QCOW2_OFFSET_MASK, 1,
-                           QCOW2_META_ACTIVE_L2);
-        }
-    }
-    g_hash_table_iter_init(&iter, s->meta);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        filter_add(filter, *(gint64 *)key);
-    }
-    __atomic_store_n(&s->meta_filter, filter, __ATOMIC_RELEASE);
-}
-
-int qcow2_check_overlap(Qcow2 *s, uint64_t offset, uint64_t bytes,
-                        Qcow2MetaKind own)
-{
-    if (!s->overlap) {
-        return 0;
-    }
-    if (!s->meta) {
-        build_meta(s);
-    }
-    for (uint64_t c = offset >> s->cluster_bits;
-         c < qcow2_clusters(s, offset + bytes); c++) {
-        gint64 key = c;
-        int kind =
-            GPOINTER_TO_INT(g_hash_table_lookup(s->meta, &key));
-
-        if (s->overlap & 1u << kind && kind != (int)own) {
-            return qcow2_corrupt(s, true, offset, bytes,
-                                 "Preventing invalid write on metadata "
-                                 "(overlaps with %s)", kind_names[kind]);
-        }
-    }
-    return 0;
 }
