@@ -343,6 +343,11 @@ static void add_reloc(Asm *as, const Fixup *f, int type, AsmSymbol *symbol,
         reloc.symbol = obj_section_symbol(as->file, symbol->obj->section);
         reloc.addend += symbol->obj->value;
     }
+    if (as->options->narrow && !fits(reloc.addend, 32)) {
+        asm_error_at(as, f->place, "offset 0x%" G_GINT64_MODIFIER "x does not "
+                     "fit a 32-bit file", reloc.addend);
+        return;
+    }
     reloc.symbol->used = true;
     g_array_append_val(f->section->relocs, reloc);
 }
@@ -439,6 +444,15 @@ static void finish_equated(Asm *as, AsmSymbol *symbol)
         value.reloc || (value.symbol && !value.symbol->placed)) {
         asm_error(as, 0, "'%s' is set to an expression that cannot be "
                   "computed", obj->name);
+        return;
+    }
+    if (as->options->narrow && !fits(value.number, 32)) {
+        if (obj->bind == STB_LOCAL) {
+            symbol->temporary = true; /* a number of the source's own */
+            return;
+        }
+        asm_error(as, 0, "value 0x%" G_GINT64_MODIFIER "x of '%s' does not "
+                  "fit a 32-bit file", value.number, obj->name);
         return;
     }
     obj->defined = true;

@@ -385,6 +385,10 @@ class Linking(unittest.TestCase):
         self.assertIn("is a 32-bit file", done.stderr)
         self.refuse("in this place of a 32-bit file",
                     "addd 0, f@GOTOFF, %dr0", "-mptr32")
+        self.refuse("does not fit a 32-bit file",
+                    "\t.data\n\t.dword f + 0x100000000\n", "-mptr32")
+        self.refuse("of 'x' does not fit a 32-bit file",
+                    "\t.global x\n\t.equ x, 0x123456789\n", "-mptr32")
         self.refuse("ends beyond the last address", NARROW, "-mptr32",
                     "--static", "-Tdata=0xfffffffe")
 

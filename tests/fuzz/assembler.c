@@ -1,7 +1,7 @@
 /*
  * Fuzz target: the assembler, the object writer and reader, the linker.
  *
- * Input: one byte of options (ISA version, -g, kind of output), then source
+ * Input: one byte of options (version, -g, kind of output, class), then source
  * text.  What assembles is written as an object file, read back and linked.
  */
 #include <stdint.h>
@@ -48,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GString) messages = g_string_new(NULL);
     AsmOptions options = {
         .isa = 1 + data[0] % 7,
+        .narrow = data[0] & 0x80,
         .debug_lines = data[0] & 8,
         .max_section = 1 << 16,
         .max_statements = 5000,
