@@ -87,7 +87,7 @@ A bundle is executed by the interpreter, whatever its operations, when
 | uses an invalid predicate | the same; one that nobody uses costs nothing |
 | raises an exception, or completes one that was late | the interpreter has the one description of what is kept |
 | has `bap` | the array program it starts is what regions are compiled for |
-| has two operations that write one register or predicate | compilers do not make them; the last one would do, at the price of an order in every bundle |
+| writes one register by half of a pair, `puttag*` or an advanced or check load and by another operation | compilers do not make them |
 | has floating point with `UPSR.fe` off, or with underflow unmasked | the first always traps; of the second the host, whose exceptions are masked, does not tell results that are tiny and exact |
 | reads or writes a privileged state register, or `BGR` is rotated | a few for each trap; no compiler rotates globals |
 | has `ibranchd`, `icalld`, `icall`, `done` | targets or effects that end a region; calls through `%ctprN` are what compilers use |

@@ -38,6 +38,7 @@ void interp_getsp(Interp *in, InterpOp *c)
     int64_t delta = (int32_t)c->s2.lo & ~15;
 
     c->d.lo = (cpu->usd_base + delta) & CTPR_BASE_MASK;
+    c->d.hi = cpu->usd_size + delta; /* not part of the result */
     if (c->poison) {
         return;
     }
@@ -58,9 +59,9 @@ void interp_state_commit(Interp *in, InterpOp *c)
     E2kCpu *cpu = in->cpu;
 
     if (c->defer == DEFER_GETSP) {
-        int64_t delta = (int32_t)c->s2.lo & ~15;
-        cpu->usd_base = (cpu->usd_base + delta) & CTPR_BASE_MASK;
-        cpu->usd_size += delta;
+        /* From the size before the bundle: of two, the last one stays. */
+        cpu->usd_base = c->d.lo;
+        cpu->usd_size = c->d.hi;
         return;
     }
     Exception e = cpu_write_state(cpu, c->op->dst.index, c->s2.lo);

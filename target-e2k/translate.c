@@ -74,6 +74,16 @@ static bool read_by_others(const TransOp *ops, unsigned n, unsigned skip,
     return false;
 }
 
+static bool written_by_others(const TransOp *ops, unsigned n, unsigned skip)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (i != skip && ops[i].dst == ops[skip].dst) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static unsigned pair_distance(const InsnRow *row)
 {
     return row->flags & F_PAIR01_34 ? 1 : row->flags & F_PAIR02_35 ? 2 : 3;
@@ -146,7 +156,8 @@ static void choose_outputs(Trans *t, TransOp *ops, unsigned n)
         o->direct = o->dst >= 0 && whole && !o->qualified && !o->early &&
                     !o->passive && !o->pair &&
                     (!trans_is_access(o->row) || n == 1) &&
-                    !read_by_others(ops, n, i, t->node->at.geo, o->dst);
+                    !read_by_others(ops, n, i, t->node->at.geo, o->dst) &&
+                    !written_by_others(ops, n, i);
         o->out = o->direct ? trans_reg(t, o->dst)
                  : o->wide ? ir_temp_v128(t->ir)
                            : ir_temp(t->ir);
@@ -487,6 +498,18 @@ static bool operand_in_window(Geometry geo, const Operand *o, unsigned wsz)
     }
 }
 
+/*
+ * Results are assigned in the order of the channels, so that the last of
+ * several for one register stays.  Not so the halves of a pair, a tag that is
+ * data, and what a check load does not write.
+ */
+static bool written_in_order(Geometry geo, const AlcOp *op)
+{
+    return !(insn_rows[op->row].flags & F_PAIR) &&
+           insn_sem(op->insn) != SEM_puttag &&
+           trans_dam_use(geo.isa, op) == DAM_NOT;
+}
+
 static bool operands_supported(const Node *node)
 {
     const Bundle *b = &node->bundle;
@@ -504,21 +527,11 @@ static bool operands_supported(const Node *node)
             !operand_in_window(geo, &op->dst, new_wsz)) {
             return false;
         }
-        /* One writer for each register and predicate. */
-        for (int k = 0; k < i; k++) {
+        int reg = trans_guest_reg(geo, &op->dst);
+        for (int k = 0; k < i && reg >= 0; k++) {
             const AlcOp *other = &b->alc[k];
-            if (!other->present || other->dst.kind == OPERAND_NONE ||
-                other->dst.kind == OPERAND_EMPTY) {
-                continue;
-            }
-            bool pred = op->dst.kind == OPERAND_PRED;
-            if (pred != (other->dst.kind == OPERAND_PRED)) {
-                continue;
-            }
-            if (pred ? op->dst.index == other->dst.index
-                     : trans_guest_reg(geo, &op->dst) >= 0 &&
-                           trans_guest_reg(geo, &op->dst) ==
-                               trans_guest_reg(geo, &other->dst)) {
+            if (other->present && trans_guest_reg(geo, &other->dst) == reg &&
+                !(written_in_order(geo, op) && written_in_order(geo, other))) {
                 return false;
             }
         }
