@@ -282,11 +282,15 @@ static void opt_help(Settings *s, const char *value)
     exit(EXIT_SUCCESS);
 }
 
+/*
+ * A caller whose rights are not ours (a set-id program by way of binfmt_misc's
+ * flag C) must not choose, say, where the program's libraries come from.
+ */
 static void parse_variables(Settings *s)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
         const char *value =
-            options[i].variable ? g_getenv(options[i].variable) : NULL;
+            options[i].variable ? secure_getenv(options[i].variable) : NULL;
 
         if (value) {
             options[i].apply(s, value);

@@ -5,6 +5,7 @@ interpreter; AT_SECURE of set-id files.
 usage: start.py E2K-AS E2K-USER GUEST-DIR ENGINE
 """
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,9 @@ class World:
         if bits == 32:
             self.run_as += ["-mptr32", "--defsym=NARROW=1"]
         self.run_user = [user, "-accel", engine, "-L", root]
+        self.nosuid = os.statvfs(root).f_flag & os.ST_NOSUID
+        with open("/proc/self/status", encoding="ascii") as f:
+            self.nosuid |= "NoNewPrivs:\t1" in f.read()
         self.program = self.build("program", os.path.join(guests, "start.s"),
                                   "--static", "-e", "first")
         interpreter = self.build("ld.so", os.path.join(guests, "start.s"),
@@ -176,10 +180,7 @@ def set_id(world, name):
     groups = set(os.getgroups()) - {os.getgid()}
     if groups:
         others.append((0o2755, -1, min(groups)))
-    nosuid = os.statvfs(world.root).f_flag & os.ST_NOSUID
-    with open("/proc/self/status", encoding="ascii") as f:
-        nosuid |= "NoNewPrivs:\t1" in f.read()
-    for wanted, cases in (0, mine), (0 if nosuid else 1, others):
+    for wanted, cases in (0, mine), (0 if world.nosuid else 1, others):
         for mode, user, group in cases:
             os.chown(path, user, group)
             os.chmod(path, mode)
@@ -191,6 +192,27 @@ def set_id(world, name):
         os.chmod(path, 0o2744)
         check(world.run(path).aux[AT_SECURE] == 0,
               f"{name}: AT_SECURE of mode 2744")
+
+
+def set_id_emulator(world, user, engine):
+    """As with binfmt_misc's flag C: the program is told, and the variables of
+    the caller do not count."""
+    if os.getuid() != 0:
+        check(True, "a set-id emulator # SKIP only root can make one")
+        return
+    copy = shutil.copy(user, os.path.join(world.root, "emulator"))
+    os.chown(copy, 12345, -1)
+    for directory in (world.root, os.path.dirname(world.root)):
+        os.chmod(directory, 0o755)
+    found = []
+    for mode in (0o755, 0o4755):
+        os.chmod(copy, mode)
+        run = subprocess.run([copy, "-accel", engine, world.program],
+                             capture_output=True, text=True, timeout=60,
+                             check=True, env={"QEMU_STRACE": "1"})
+        found.append((Start(run.stdout).aux[AT_SECURE], bool(run.stderr)))
+    wanted = [(0, True), (0, True) if world.nosuid else (1, False)]
+    check(found == wanted, "a set-id emulator ignores variables", found)
 
 
 def main():
@@ -215,6 +237,7 @@ def main():
                 auxiliary(start, what, world, path, True)
             set_id(world, name)
         other_class(worlds)
+        set_id_emulator(worlds[0], user, engine)
     print(f"1..{tests}")
     sys.exit(1 if failed else 0)
 
