@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "block/copy-on-read.h"
 #include "block/iov.h"
@@ -66,11 +67,29 @@ static void cor_child_perm(BlockNode *node, const BlockEdge *edge,
     }
 }
 
+/* The image that copies go into: below filters, and below raw nodes that show
+ * all of theirs. */
+static BlockNode *image_below(BlockNode *node)
+{
+    BlockNode *below;
+
+    for (;;) {
+        node = block_node_skip_filters(node);
+        below = strcmp(node->driver->name, "raw") ? NULL
+                                                  : block_edge_node(node->file);
+        if (!below || block_length(below) != block_length(node) ||
+            (below->driver->flags & BLOCK_DRIVER_PROTOCOL)) {
+            return node;
+        }
+        node = below;
+    }
+}
+
 /* Is this extent the image's own (or nobody's)? */
 static int needs_copy(BlockNode *node, uint64_t offset, uint64_t bytes,
                       uint64_t *n)
 {
-    BlockNode *file = block_node_skip_filters(node->file->node);
+    BlockNode *file = image_below(node->file->node);
     CorState *s = node->state;
     BlockNode *backing = block_node_backing(file);
     BlockStatus status;

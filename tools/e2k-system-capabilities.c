@@ -1,6 +1,6 @@
 /*
  * What a migration takes along: QMP's capabilities and parameters of which
- * this program has "dirty-bitmaps" and "block-bitmap-mapping".
+ * this program has "dirty-bitmaps", "events" and "block-bitmap-mapping".
  */
 #include "tools/e2k-system.h"
 
@@ -10,6 +10,7 @@
 
 static struct {
     bool dirty_bitmaps;
+    bool events; /* accepted: MIGRATION events are always sent */
     json_t *mapping; /* or NULL */
 } travel;
 
@@ -38,6 +39,7 @@ static const QmpArg set_capabilities_args[] = {
 static json_t *set_capabilities(void *opaque, json_t *args, GError **error)
 {
     bool bitmaps = travel.dirty_bitmaps;
+    bool events = travel.events;
     size_t index;
     json_t *item;
 
@@ -47,6 +49,8 @@ static json_t *set_capabilities(void *opaque, json_t *args, GError **error)
 
         if (!strcmp(name, "dirty-bitmaps")) {
             bitmaps = on;
+        } else if (!strcmp(name, "events")) {
+            events = on;
         } else if (on) {
             g_set_error(error, MONITOR_ERROR, 0, "Migration capability '%s' "
                         "is not supported", name);
@@ -54,13 +58,15 @@ static json_t *set_capabilities(void *opaque, json_t *args, GError **error)
         }
     }
     travel.dirty_bitmaps = bitmaps;
+    travel.events = events;
     return NULL;
 }
 
 static json_t *query_capabilities(void *opaque, json_t *args, GError **error)
 {
-    return json_pack("[{s:s, s:b}]", "capability", "dirty-bitmaps", "state",
-                     travel.dirty_bitmaps);
+    return json_pack("[{s:s, s:b}, {s:s, s:b}]", "capability", "events",
+                     "state", travel.events, "capability", "dirty-bitmaps",
+                     "state", travel.dirty_bitmaps);
 }
 
 static const QmpArg set_parameters_args[] = {

@@ -36,7 +36,7 @@ static void remove_keys(json_t *options, const char *const *keys)
 /* The drive's own options; what remains is the node's. */
 typedef struct Drive {
     char *file, *format, *interface, *id, *serial;
-    bool read_only, empty;
+    bool read_only, empty, snapshot;
     unsigned flags; /* BlockOpenFlags of cache=, aio=, discard= */
 } Drive;
 
@@ -58,10 +58,10 @@ static void drive_clear(Drive *drive)
     g_free(drive->serial);
 }
 
-static BlockNode *open_drive_node(Drive *drive, json_t *options,
-                                  GError **error)
+static BlockNode *open_image(Drive *drive, json_t *options, GError **error)
 {
-    unsigned flags = drive->flags | (drive->read_only ? 0 : BLOCK_OPEN_RDWR);
+    bool writes = !drive->read_only && !drive->snapshot;
+    unsigned flags = drive->flags | (writes ? BLOCK_OPEN_RDWR : 0);
 
     if (drive->file) {
         return block_node_open_filename(drive->file, drive->format, options,
@@ -71,6 +71,21 @@ static BlockNode *open_drive_node(Drive *drive, json_t *options,
         json_object_set_new(options, "driver", json_string(drive->format));
     }
     return block_node_open(options, flags, error);
+}
+
+static BlockNode *open_drive_node(Drive *drive, json_t *options,
+                                  GError **error)
+{
+    BlockNode *image = open_image(drive, options, error);
+    BlockNode *overlay;
+
+    if (!image || !drive->snapshot) {
+        return image;
+    }
+    overlay = block_node_open_temporary(image, drive->flags | BLOCK_OPEN_RDWR,
+                                        error);
+    block_node_unref(image);
+    return overlay;
 }
 
 /* cache=, aio=, discard=: words that other emulators' scripts use. */
@@ -104,7 +119,7 @@ static bool parse_drive_modes(json_t *flat, Drive *drive, GError **error)
 /* Takes the drive's own options out of the object. */
 static bool parse_drive(json_t *flat, Drive *drive, GError **error)
 {
-    static const char *const done[] = { "readonly", "read-only", "media",
+    static const char *const done[] = { "snapshot", "readonly", "read-only", "media",
                                         "index", "bus", "unit", "werror",
                                         "rerror", NULL };
     static const char *const interfaces[] = { "virtio", "ide", "none", NULL };
@@ -121,11 +136,12 @@ static bool parse_drive(json_t *flat, Drive *drive, GError **error)
     count++;
     if (drive->interface &&
         !g_strv_contains(interfaces, drive->interface)) {
-        g_set_error(error, TOOL_ERROR, 0, "-drive: unknown interface '%s'; "
+        g_set_error(error, TOOL_ERROR, 0, "unknown interface '%s'; "
                     "there are: virtio, ide, none", drive->interface);
         return false;
     }
-    if (!block_options_bool(flat, "readonly", &drive->read_only, error) ||
+    if (!block_options_bool(flat, "snapshot", &drive->snapshot, error) ||
+        !block_options_bool(flat, "readonly", &drive->read_only, error) ||
         !block_options_bool(flat, "read-only", &drive->read_only, error) ||
         !parse_drive_modes(flat, drive, error)) {
         return false;
@@ -175,7 +191,7 @@ static bool add_drive(const SystemOptions *o, const char *text,
                       GError **error)
 {
     json_t *flat = block_options_parse(text, NULL, error);
-    Drive drive = { 0 };
+    Drive drive = { .snapshot = o->snapshot };
     bool ok = flat && parse_drive(flat, &drive, error) &&
               open_drive(&drive, flat, error);
 
@@ -190,6 +206,9 @@ static bool add_drive(const SystemOptions *o, const char *text,
                                         drive.id, drive.id,
                                         drive.serial ? ",serial=" : "",
                                         drive.serial ? drive.serial : ""));
+    }
+    if (!ok) {
+        g_prefix_error(error, "-drive %s: ", text);
     }
     json_decref(flat);
     drive_clear(&drive);

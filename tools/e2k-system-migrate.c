@@ -313,6 +313,7 @@ bool system_migrate(Machine *machine, const char *uri, bool wait,
     migration.was_running = machine_is_running(machine);
     migration.bytes = 0;
     migration.began_us = g_get_monotonic_time();
+    set_status("setup", NULL);
     set_status("active", NULL);
     migration.thread = g_thread_new("migration", send_thread, NULL);
     if (!wait) {

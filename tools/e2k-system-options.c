@@ -294,6 +294,7 @@ TEXT(dump_dtb)
 FLAG(paused)
 FLAG(no_reboot)
 FLAG(no_shutdown)
+FLAG(snapshot)
 FLAG(trap_exit)
 LIST(blockdevs)
 LIST(netdevs)
@@ -411,6 +412,8 @@ static const OptionSpec specs[] = {
       "file:PATH" },
     { "no-reboot", NULL, set_no_reboot, "a reset ends the run" },
     { "no-shutdown", NULL, set_no_shutdown, "a power-off pauses" },
+    { "snapshot", NULL, set_snapshot,
+      "what is written to drives is lost at the end" },
     { "trap-exit", NULL, set_trap_exit,
       "a trap ends the run with a register dump" },
     { "d", "ITEM,...", set_log, "log items; 'help' lists them" },

@@ -24,12 +24,13 @@
 #include "tcg/opt.h"
 #include "util/log.h"
 
+/* Scripts know the program by the name they started it under. */
+static const char *program = "e2k-system";
+
 static int fail(const GError *error)
 {
-    const char *text = error ? error->message : "unknown error";
-
-    /* Hints after a newline are for monitors and tools of the block layer. */
-    fprintf(stderr, "e2k-system: %.*s\n", (int)strcspn(text, "\n"), text);
+    fprintf(stderr, "%s: %s\n", program,
+            error ? error->message : "unknown error");
     return EXIT_FAILURE;
 }
 
@@ -205,6 +206,9 @@ int main(int argc, char **argv)
     Machine *machine = NULL;
     int status;
 
+    if (argc > 0) {
+        program = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
+    }
     block_signals(&watched_signals);
     monitor_init("e2k-emu " E2K_VERSION);
     monitor_register_block();

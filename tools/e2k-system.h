@@ -39,6 +39,7 @@ typedef struct SystemOptions {
     bool accel_qtest;        /* build, but execute nothing */
     bool paused;             /* -S */
     bool no_reboot, no_shutdown, trap_exit, lms;
+    bool snapshot; /* drives keep nothing of what is written */
     GPtrArray *blockdevs;    /* texts, in order */
     GPtrArray *drives;
     GPtrArray *devices;

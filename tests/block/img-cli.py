@@ -208,6 +208,19 @@ def opening():
        'open.qcow2', '-c', 'read -q -P 0xcd 0 512')
 
 
+def copy_on_read():
+    """Copies reach the image below a raw node that shows all of it."""
+    img(0, [], 'create', '-q', '-f', 'raw', 'cor.raw', '1M')
+    io(0, [], '-f', 'raw', '-c', 'write -q -P 3 0 64k', 'cor.raw')
+    img(0, [], 'create', '-q', '-f', 'qcow2', '-b', 'cor.raw', '-F', 'raw',
+        'cor.qcow2')
+    io(0, [], '-c', 'read -q -P 3 0 64k', '--image-opts',
+       'driver=copy-on-read,file.driver=raw,file.file.driver=qcow2,'
+       'file.file.file.filename=cor.qcow2')
+    img(0, [], 'rebase', '-u', '-b', '', 'cor.qcow2')
+    io(0, [], '-c', 'read -q -P 3 0 64k', 'cor.qcow2')
+
+
 def compressing():
     """The filter stores whole clusters compressed, parts of them too."""
     opts = ('driver=compress,file.driver=qcow2,file.file.driver=file,'
@@ -283,8 +296,8 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, engines, opening, compressing,
-                 many_bitmaps, damage):
+                 asynchronous, engines, opening, copy_on_read,
+                 compressing, many_bitmaps, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)

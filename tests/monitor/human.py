@@ -71,6 +71,32 @@ def test_drive_modes(program):
         assert code == 0 and "No medium found" in out, (out, err)
 
 
+def test_temporary_drives(program):
+    """-snapshot, and snapshot=on of one drive: the image stays as it is."""
+    with tempfile.TemporaryDirectory() as d:
+        path = image(d)
+        with open(path, "rb") as f:
+            before = f.read()
+        drive = f"file={path},format=raw,if=none,id=d"
+        write = ('qemu-io d "write -P 0x77 0 4k"\n'
+                 'qemu-io d "read -P 0x77 0 4k"\nquit\n')
+        for args in (["-drive", drive + ",snapshot=on"],
+                     ["-snapshot", "-drive", drive]):
+            out, err, code = run(program, ["-monitor", "stdio", *args], write)
+            assert code == 0 and "read 4096/4096" in out, (out, err)
+            assert "verification failed" not in out, out
+            with open(path, "rb") as f:
+                assert f.read() == before, args
+        out, err, code = run(program, ["-monitor", "stdio", "-snapshot",
+                                       "-drive", drive + ",snapshot=off"],
+                             write)
+        with open(path, "rb") as f:
+            assert code == 0 and f.read() != before, (out, err)
+        _, err, code = run(program, ["-drive", drive + ",nosuch=1"], "")
+        assert code == 1 and err.startswith(
+            f"{os.path.basename(program)}: -drive {drive},nosuch=1: "), err
+
+
 def test_events_after_end_of_input(program):
     out, _, code = run(program, ["-qmp", "stdio"],
                        '{"execute": "qmp_capabilities"}{"execute": "quit"}')
