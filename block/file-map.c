@@ -23,8 +23,11 @@
 #define REGION   (2u << 20)   /* the largest folio */
 #define REGIONS  (WINDOW / REGION)
 #define ENOUGH   (REGION / PAGE / 4) /* pages written: a region is mapped */
+#define WORDS    (WINDOW / PAGE / 64)
+#define PER_REGION (REGION / PAGE / 64) /* words */
 #define LONGEST  (1u << 20)
 #define SLOW_NS  8000         /* for a page: it was a fault */
+#define READ_NS  100000       /* it was read from the disk: not cached */
 #define ZAP_MS   1000         /* between two looks for what is slow */
 #define PATIENCE 4096 /* writes elsewhere before a window is given away */
 
@@ -38,7 +41,9 @@ typedef struct Window {
     uint64_t size;      /* mapped */
     int patience;       /* atomic */
     uint32_t zapped_ms[REGIONS]; /* atomic: when its pages were taken out */
-    uint16_t written[REGIONS]; /* atomic: pages, at most about ENOUGH */
+    /* Atomic: pages written since the last flush, and their number. */
+    uint64_t *written; /* WORDS */
+    uint16_t counts[REGIONS];
 } Window;
 
 struct FileMap {
@@ -95,15 +100,27 @@ void file_map_free(FileMap *map)
     }
     for (int i = 0; i < SLOTS; i++) {
         unmap(&map->windows[i]);
+        g_free(map->windows[i].written);
     }
     g_rw_lock_clear(&map->lock);
     g_free(map);
 }
 
+static void forget_region(Window *w, unsigned region)
+{
+    __atomic_store_n(&w->counts[region], 0, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < PER_REGION; i++) {
+        __atomic_store_n(&w->written[region * PER_REGION + i], 0,
+                         __ATOMIC_RELAXED);
+    }
+}
+
 static void forget_writes(Window *w)
 {
     for (unsigned i = 0; i < REGIONS; i++) {
-        __atomic_store_n(&w->written[i], 0, __ATOMIC_RELAXED);
+        if (__atomic_load_n(&w->counts[i], __ATOMIC_RELAXED)) {
+            forget_region(w, i);
+        }
     }
 }
 
@@ -116,6 +133,9 @@ static void take_slot(FileMap *map, Window *w, uint64_t start)
     unmap(w);
     w->start = start;
     w->patience = PATIENCE;
+    if (!w->written) {
+        w->written = g_new0(uint64_t, WORDS);
+    }
     forget_writes(w);
     g_rw_lock_writer_unlock(&map->lock);
 }
@@ -146,22 +166,32 @@ static void map_window(FileMap *map, Window *w, uint64_t start,
     g_rw_lock_writer_unlock(&map->lock);
 }
 
-/* Counts a write; true when all of it lies in regions written enough. */
+/*
+ * Counts a write; true when all its pages were written before, so that they
+ * are in the page cache, and lie in regions written enough.
+ */
 static bool count_write(Window *w, uint64_t at, uint64_t bytes)
 {
+    uint64_t page = at / PAGE;
+    uint64_t end = (at + bytes - 1) / PAGE + 1;
     bool enough = true;
 
-    while (bytes > 0) {
-        uint16_t *written = &w->written[at / REGION];
-        uint64_t n = MIN(bytes, REGION - at % REGION);
+    while (page < end) {
+        unsigned bit = page % 64;
+        unsigned n = MIN(64 - bit, end - page);
+        uint64_t mask = (UINT64_MAX >> (64 - n)) << bit;
+        uint64_t *word = &w->written[page / 64];
+        uint16_t *count = &w->counts[page / 64 / PER_REGION];
 
-        if (__atomic_load_n(written, __ATOMIC_RELAXED) < ENOUGH) {
-            __atomic_fetch_add(written, (n + PAGE - 1) / PAGE,
+        if (~__atomic_load_n(word, __ATOMIC_RELAXED) & mask) {
+            uint64_t old = __atomic_fetch_or(word, mask, __ATOMIC_RELAXED);
+
+            __atomic_fetch_add(count, __builtin_popcountll(mask & ~old),
                                __ATOMIC_RELAXED);
             enough = false;
         }
-        at += n;
-        bytes -= n;
+        enough = enough && __atomic_load_n(count, __ATOMIC_RELAXED) >= ENOUGH;
+        page += n;
     }
     return enough;
 }
@@ -177,9 +207,10 @@ static int64_t now_ns(void)
 /*
  * The copy to `at` was slow: if that may be because the region was written
  * back, its pages leave the page table, to come back by folios.  Whoever uses
- * them meanwhile takes a fault, as after any reclaim.
+ * them meanwhile takes a fault, as after any reclaim.  Very slow: they are
+ * not even cached any more, and pwrite() does not have to read them.
  */
-static void zap_region(Window *w, uint64_t at, int64_t now)
+static void find_remedy(Window *w, uint64_t at, int64_t now, int64_t took)
 {
     uint64_t first = at & ~(uint64_t)(REGION - 1);
     uint32_t *zapped = &w->zapped_ms[at / REGION];
@@ -189,6 +220,9 @@ static void zap_region(Window *w, uint64_t at, int64_t now)
         __atomic_store_n(zapped, ms, __ATOMIC_RELAXED);
         madvise(w->base + first, MIN(REGION, w->size - first),
                 MADV_DONTNEED);
+    }
+    if (took > READ_NS) {
+        forget_region(w, at / REGION);
     }
 }
 
@@ -200,7 +234,7 @@ static bool copy_page(Window *w, uint64_t at, const void *from, size_t bytes)
     int64_t end = now_ns();
 
     if (G_UNLIKELY(end - start > SLOW_NS)) {
-        zap_region(w, at, end);
+        find_remedy(w, at, end, end - start);
     }
     return ok;
 }

@@ -6,15 +6,17 @@
  * and then copies only.  But the kernel takes the whole folio (up to 2 MiB)
  * for dirty when one page of it is written by a mapping, and pwrite() tells
  * it exactly.  So a region of a folio's size is written by system calls until
- * a quarter of it has been written since the last flush; from then on it is
- * mapped.  A disk that is flushed often is never mapped and pays nothing, and
- * no flush has to write more than four times as much as was written.
+ * a quarter of its pages have been written since the last flush.  A disk that
+ * is flushed often is never mapped and pays nothing, and no flush has to write
+ * more than four times as much as was written.  And a page must have been
+ * written before: then it is in the page cache, where others would have to be
+ * read from the disk to be mapped, only to be overwritten.
  *
  *     file   |--- 1 GiB ---|--- 1 GiB ---|--- ...
  *                   \             \
  *     windows   [ slot 0 ]    [ slot 1 ] ... [ slot 7 ]   the busiest ones:
  *               base: the mapping, once a region is to be mapped
- *               pages written since the last flush, per region
+ *               bits: pages written since the last flush
  *
  * Data is as safe as after pwrite(): it is in the page cache when the copy
  * ends, outlives the process, and fdatasync() writes it.  What a mapping

@@ -155,15 +155,27 @@ static void test_when(void)
 {
     g_autoptr(BlockBackend) backend = fresh(0);
 
-    for (int i = 0; i < 200; i++) {
-        put(backend, 0, 4096, i);
-        if (i % 50 == 0) {
+    for (int i = 0; i < 1000; i++) {
+        put(backend, i % 128 * 4096, 4096, i);
+        if (i % 100 == 0) {
             g_assert_cmpint(block_backend_flush(backend), ==, 0);
         }
     }
     g_assert_false(is_mapped()); /* flushed too often */
-    for (int i = 0; i < 200; i++) {
-        put(backend, 8192, 4096, i);
+    for (uint64_t at = 0; at < SIZE; at += MIB) {
+        put(backend, at, MIN(MIB, SIZE - at), 3);
+    }
+    g_assert_cmpint(block_backend_flush(backend), ==, 0);
+    for (int i = 0; i < 1000; i++) {
+        put(backend, i % 100 * 4096, 4096, i);
+    }
+    g_assert_false(is_mapped()); /* a large folio, few pages of it */
+    for (unsigned i = 128; i < 512; i++) {
+        put(backend, i * 4096, 4096, i);
+    }
+    g_assert_false(is_mapped()); /* enough, but each for the first time */
+    for (unsigned i = 128; i < 512; i += 100) {
+        put(backend, i * 4096, 4096, i);
     }
     g_assert_true(is_mapped());
     check_file(SIZE);
