@@ -30,6 +30,7 @@
 enum {
     SLOTS = 32,
     MAX_REGIONS = 2048,
+    MAX_PIECES = 1 << 14, /* of a command's data, after translation */
     BAR_REGS = 5,
     REGS_BYTES = 0x1000,
     PORTS_AT = 0x100,
@@ -136,7 +137,7 @@ static void put_fis(Port *port, unsigned at, const uint8_t *fis, size_t bytes)
     uint64_t base = port->reg[PORT_FB] | (uint64_t)port->reg[PORT_FBU] << 32;
 
     if (port->reg[PORT_CMD] & CMD_FIS_ON) {
-        physmem_write(mem_of(port->ahci), base + at, fis, bytes);
+        pci_dma_write(&port->ahci->fn, base + at, fis, bytes);
     }
 }
 
@@ -182,23 +183,42 @@ static void put_bits(Port *port, const AtaCommand *c, uint32_t mask)
 
 /* ---- Commands ------------------------------------------------------------------------ */
 
+/* Adds the memory of a region to a command's data. */
+static bool map_region(const Ahci *ahci, uint64_t address, uint64_t bytes,
+                       bool writes, GArray *data)
+{
+    while (bytes) {
+        uint64_t n = bytes;
+        void *host = pci_dma_map(&ahci->fn, address, &n, writes);
+        struct iovec piece = { host, n };
+
+        if (!host || data->len == MAX_PIECES) {
+            return false;
+        }
+        g_array_append_val(data, piece);
+        address += n;
+        bytes -= n;
+    }
+    return true;
+}
+
 /* Regions of a command's data; false when they are not all RAM. */
 static bool map_regions(const Ahci *ahci, const uint8_t *table, unsigned n,
                         AtaCommand *c)
 {
-    c->data = g_new0(struct iovec, n + 1);
-    for (unsigned i = 0; i < n; i++) {
+    GArray *data = g_array_new(FALSE, FALSE, sizeof(struct iovec));
+    bool good = true;
+
+    for (unsigned i = 0; i < n && good; i++) {
         const uint8_t *region = table + REGIONS_AT + i * REGION_BYTES;
         uint64_t bytes = (ldl_le_p(region + 12) & 0x3fffff) + 1;
-        void *host = physmem_host(mem_of(ahci), ldq_le_p(region), bytes);
 
-        if (!host) {
-            return false;
-        }
-        c->data[c->n_data++] = (struct iovec){ host, bytes };
+        good = map_region(ahci, ldq_le_p(region), bytes, !c->to_device, data);
         c->data_bytes += bytes;
     }
-    return true;
+    c->n_data = data->len;
+    c->data = (struct iovec *)g_array_free(data, FALSE);
+    return good;
 }
 
 /* Reads the command of a slot; false when the driver's memory is wrong. */
@@ -209,7 +229,7 @@ static bool fetch(Port *port, unsigned slot, AtaCommand *c, uint32_t *header)
 
     uint8_t head[HEADER_BYTES];
 
-    if (!physmem_read(mem_of(ahci), list + slot * HEADER_BYTES, head,
+    if (!pci_dma_read(&ahci->fn, list + slot * HEADER_BYTES, head,
                       sizeof(head))) {
         return false;
     }
@@ -222,7 +242,7 @@ static bool fetch(Port *port, unsigned slot, AtaCommand *c, uint32_t *header)
     }
     g_autofree uint8_t *table = g_malloc(bytes);
 
-    if (!physmem_read(mem_of(ahci), ldq_le_p(head + 8), table, bytes) ||
+    if (!pci_dma_read(&ahci->fn, ldq_le_p(head + 8), table, bytes) ||
         table[0] != FIS_REGISTER_H2D) {
         return false;
     }
@@ -242,7 +262,7 @@ static void put_byte_count(Port *port, unsigned slot, uint64_t bytes)
     uint8_t word[4];
 
     stl_le_p(word, bytes);
-    physmem_write(mem_of(port->ahci), list + slot * HEADER_BYTES + 4, word,
+    pci_dma_write(&port->ahci->fn, list + slot * HEADER_BYTES + 4, word,
                   sizeof(word));
 }
 
@@ -289,7 +309,7 @@ static void run_slot(Port *port, unsigned slot)
     if (!fetch(port, slot, &c, &header)) {
         log_printf(LOG_GUEST_ERROR, "%s: port %u: bad command in slot %u\n",
                    ahci->fn.device.id, port->index, slot);
-        port->reg[PORT_CMD] &= ~(CMD_START | CMD_LIST_RUNNING);
+        port->reg[PORT_CMD] &= ~CMD_LIST_RUNNING; /* until a new start */
         raise_port(port, IRQ_FATAL);
         g_free(c.data);
         return;
@@ -323,7 +343,7 @@ static int next_slot(const Port *port)
     bool stuck = port->reg[PORT_TFD] & (ATA_STATUS_ERROR | ATA_STATUS_BUSY);
     uint32_t waiting = port->reg[PORT_CI] & ~port->running;
 
-    if (!port->disk || !(port->reg[PORT_CMD] & CMD_START) || stuck ||
+    if (!port->disk || !(port->reg[PORT_CMD] & CMD_LIST_RUNNING) || stuck ||
         !waiting || port->is_alone || port->ahci->quiescing ||
         !pci_is_master(&port->ahci->fn)) {
         return -1;
@@ -407,9 +427,9 @@ static void write_cmd(Port *port, uint32_t value)
                              CMD_FIS_ON | 0xf0000000u));
 
     cmd = cmd & CMD_FIS_ON ? cmd | CMD_FIS_RUNNING : cmd & ~CMD_FIS_RUNNING;
-    if (cmd & CMD_START) {
+    if ((cmd & CMD_START) && !(port->reg[PORT_CMD] & CMD_START)) {
         cmd |= CMD_LIST_RUNNING;
-    } else {
+    } else if (!(cmd & CMD_START)) {
         cmd &= ~(CMD_LIST_RUNNING | 0x1fu << 8);
     }
     bool stopped = (port->reg[PORT_CMD] & CMD_START) && !(cmd & CMD_START);
@@ -506,7 +526,7 @@ static uint32_t read_word(Ahci *ahci, uint64_t offset)
 static void reset_controller(Ahci *ahci)
 {
     for (unsigned i = 0; i < ahci->n_ports; i++) {
-        ahci->port[i].reg[PORT_CMD] &= ~CMD_START;
+        ahci->port[i].reg[PORT_CMD] &= ~(CMD_START | CMD_LIST_RUNNING);
         wait_idle(ahci, &ahci->port[i]);
         reset_port(&ahci->port[i]);
     }

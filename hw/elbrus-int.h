@@ -53,6 +53,25 @@ typedef struct ElbrusMap {
 } ElbrusMap;
 
 Device *nbsr_new(Machine *machine, const char *id, const ElbrusMap *map);
+/* A translation for PciHostConfig; opaque: the device. */
+bool nbsr_translate(void *nbsr, uint64_t *address, uint64_t *bytes,
+                    bool writes);
+
+/* ---- I/O translation, in the node registers ---------------------------------- */
+
+typedef struct LIommu {
+    uint32_t control, base[2]; /* tables of low and high addresses */
+} LIommu;
+
+enum { L_IOMMU_AT = 0x380, L_IOMMU_BYTES = 0x80 };
+
+extern const StateField l_iommu_fields[];
+/* False: plain storage, or nothing. */
+bool l_iommu_read(const LIommu *iommu, uint64_t offset, uint32_t *value);
+void l_iommu_write(LIommu *iommu, uint64_t offset, uint32_t value);
+/* As PciHostConfig's. */
+bool l_iommu_translate(const LIommu *iommu, PhysMem *mem, uint64_t *address,
+                       uint64_t *bytes, bool writes);
 
 /* ---- IOHub ------------------------------------------------------------------- */
 

@@ -96,7 +96,7 @@ static void map(Machine *machine, uint64_t base, uint64_t size,
 }
 
 static PciHost *add_host(Machine *machine, Elbrus *elbrus,
-                         const IntcTree *intc)
+                         const IntcTree *intc, Device *nbsr)
 {
     PciHostConfig config = {
         .mem = machine->mem,
@@ -112,13 +112,15 @@ static PciHost *add_host(Machine *machine, Elbrus *elbrus,
         .msi_opaque = intc->msi_opaque,
         .line = intc->pin,
         .line_opaque = intc->io,
+        .translate = nbsr && !elbrus->map.has_epic ? nbsr_translate : NULL,
+        .translate_opaque = nbsr,
     };
 
     return pci_host_new(machine, "pci", &config);
 }
 
 /* The node registers, around those of PREPIC. */
-static void add_nbsr(Machine *machine, Elbrus *elbrus)
+static Device *add_nbsr(Machine *machine, Elbrus *elbrus)
 {
     Device *nbsr = nbsr_new(machine, "nbsr", &elbrus->map);
     uint64_t bytes = nbsr->class->mmio_size;
@@ -126,11 +128,12 @@ static void add_nbsr(Machine *machine, Elbrus *elbrus)
 
     if (!elbrus->map.has_epic) {
         map(machine, ELBRUS_NBSR, bytes, nbsr);
-        return;
+        return nbsr;
     }
     map(machine, ELBRUS_NBSR, ELBRUS_PREPIC, nbsr);
     physmem_map_device(machine->mem, ELBRUS_NBSR + after, bytes - after, nbsr,
                        after);
+    return nbsr;
 }
 
 static IntcTree add_intc(Machine *machine, const Elbrus *elbrus)
@@ -156,7 +159,8 @@ static void add_devices(Machine *machine, Elbrus *elbrus)
     const BoardConfig *config = &elbrus->boot.config;
     const ElbrusModel *model = elbrus->model;
     IntcTree intc = add_intc(machine, elbrus);
-    PciHost *host = add_host(machine, elbrus, &intc);
+    Device *nbsr = model->legacy ? NULL : add_nbsr(machine, elbrus);
+    PciHost *host = add_host(machine, elbrus, &intc, nbsr);
 
     map(machine, ELBRUS_LT, 0x1000,
         lt_timer_new(machine, "lt", intc_tree_pin(&intc, ELBRUS_PIN_LT)));
@@ -166,8 +170,6 @@ static void add_devices(Machine *machine, Elbrus *elbrus)
     if (model->legacy) {
         pci_add(host, NULL, &bridge_type, "host-bridge",
                 pci_devfn(31, 0), PCI_NO_PIN);
-    } else {
-        add_nbsr(machine, elbrus);
     }
     iohub_init(&elbrus->hub, host, model->hub, intc.io, config->console,
                config->console_opaque);

@@ -3,7 +3,8 @@
  *
  * Kernels read from here which links and windows the node has; what they
  * write to error reporting, performance and power registers is kept and does
- * nothing.  There is no I/O translation: its control register stays 0.
+ * nothing.  I/O translation is l-iommu.c's; v6 machines have another, which is
+ * not there: its control register stays 0.
  * "system/machine.md" section 3.
  */
 #include "hw/elbrus-int.h"
@@ -20,6 +21,7 @@ enum {
 typedef struct Nbsr {
     Device device;
     const ElbrusMap *map;
+    LIommu iommu; /* of machines without EPIC */
     uint32_t storage[STORAGE_WORDS]; /* registers without a meaning here */
 } Nbsr;
 
@@ -76,11 +78,22 @@ static uint64_t map_register(Nbsr *nbsr, uint64_t offset, bool *known)
     }
 }
 
+static bool is_iommu(const Nbsr *nbsr, uint64_t offset)
+{
+    return !nbsr->map->has_epic && offset >= L_IOMMU_AT &&
+           offset < L_IOMMU_AT + L_IOMMU_BYTES;
+}
+
 static uint64_t read_word(Nbsr *nbsr, uint64_t offset)
 {
     bool known;
     uint64_t value = map_register(nbsr, offset, &known);
+    uint32_t word;
 
+    if (is_iommu(nbsr, offset) &&
+        l_iommu_read(&nbsr->iommu, offset - L_IOMMU_AT, &word)) {
+        return word;
+    }
     return known || offset / 4 >= STORAGE_WORDS
                ? value
                : nbsr->storage[offset / 4];
@@ -110,7 +123,10 @@ static void nbsr_write(Device *device, uint64_t offset, unsigned size,
     Nbsr *nbsr = (Nbsr *)device;
 
     for (unsigned i = 0; i < size / 4 && offset % 4 == 0; i++) {
-        if (is_storage(offset + 4 * i)) {
+        if (is_iommu(nbsr, offset + 4 * i)) {
+            l_iommu_write(&nbsr->iommu, offset + 4 * i - L_IOMMU_AT,
+                          value >> (32 * i));
+        } else if (is_storage(offset + 4 * i)) {
             nbsr->storage[offset / 4 + i] = value >> (32 * i);
         }
     }
@@ -120,12 +136,14 @@ static void nbsr_reset(Device *device)
 {
     Nbsr *nbsr = (Nbsr *)device;
 
+    nbsr->iommu = (LIommu){ .control = 0 };
     for (unsigned i = 0; i < STORAGE_WORDS; i++) {
         nbsr->storage[i] = 0;
     }
 }
 
 static const StateField nbsr_fields[] = {
+    STATE_STRUCT_AT("iommu", offsetof(Nbsr, iommu), LIommu, l_iommu_fields),
     STATE_ARRAY(Nbsr, storage),
     STATE_END,
 };
@@ -134,7 +152,7 @@ static const DeviceClass nbsr_class = {
     .name = "nbsr",
     .help = "node system registers",
     .state_size = sizeof(Nbsr),
-    .version = 1,
+    .version = 2,
     .mmio_size = 0x100000,
     .read = nbsr_read,
     .write = nbsr_write,
@@ -148,4 +166,17 @@ Device *nbsr_new(Machine *machine, const char *id, const ElbrusMap *map)
 
     nbsr->map = map;
     return &nbsr->device;
+}
+
+bool nbsr_translate(void *opaque, uint64_t *address, uint64_t *bytes,
+                    bool writes)
+{
+    Nbsr *nbsr = opaque;
+
+    g_mutex_lock(nbsr->device.lock);
+    LIommu iommu = nbsr->iommu;
+
+    g_mutex_unlock(nbsr->device.lock);
+    return l_iommu_translate(&iommu, nbsr->device.machine->mem, address,
+                             bytes, writes);
 }

@@ -137,6 +137,14 @@ typedef struct PciHostConfig {
     uint64_t msi_base;  /* messages go to [msi_base, + 1 MiB) */
     void (*msi)(void *opaque, uint64_t address, uint32_t data);
     void *msi_opaque;
+    /*
+     * Where accesses of functions to [*address, + *bytes) go: the physical
+     * address, and how many bytes follow there.  False: nowhere.  NULL: they
+     * go where they say.  Any thread.
+     */
+    bool (*translate)(void *opaque, uint64_t *address, uint64_t *bytes,
+                      bool writes);
+    void *translate_opaque;
     Irq (*line)(void *opaque, unsigned pin); /* inputs of the controller */
     void *line_opaque;
 } PciHostConfig;
@@ -177,6 +185,15 @@ void pci_msix_raise(PciFunction *fn, unsigned vector);
 /* Drives INTx, or sends the message of MSI on a rise when that is enabled. */
 void pci_set_intx(PciFunction *fn, bool level);
 bool pci_is_master(const PciFunction *fn);
+/* Accesses to memory; false when not all of it is RAM.  Any thread. */
+bool pci_dma_read(const PciFunction *fn, uint64_t address, void *to,
+                  uint64_t bytes);
+bool pci_dma_write(const PciFunction *fn, uint64_t address, const void *from,
+                   uint64_t bytes);
+/* Host memory of the beginning of [address, + *bytes), and its length; NULL
+ * when it is not RAM. */
+void *pci_dma_map(const PciFunction *fn, uint64_t address, uint64_t *bytes,
+                  bool writes);
 /* Base address in a BAR, flags removed; its size mask applied. */
 uint64_t pci_bar_base(const PciFunction *fn, unsigned bar);
 
