@@ -561,7 +561,7 @@ static CpuExit execute_bundle(E2kCpu *cpu, const CodeEntry *e)
     in.x87_flags = 0;
     in.strmd = cpu->strmd;
     in.exit = CPU_EXIT_DEBUG;
-    in.next_ip = cpu->ip + e->b.length;
+    in.next_ip = (cpu->ip + e->b.length) & CTPR_BASE_MASK;
     in.loop_end = cpu->vlc && cpu->lcnt < 2 && cpu->ecnt == 0;
     in.has_mlock_branch = e->b.has_ss && (e->b.ct_type == CT_MLOCK ||
                                           e->b.ct_type == CT_MLOCK_LOCAL);

@@ -242,7 +242,7 @@ static void node_set_end(Node *node)
     CtprFact before[3];
     memcpy(before, node->at.ctpr, sizeof(before));
 
-    node->fall_ip = node->at.ip + b->length;
+    node->fall_ip = (node->at.ip + b->length) & CTPR_BASE_MASK;
     node->next = (Place){ .ip = node->fall_ip,
                           .geo = geometry_after(node->at.geo, b, false) };
     node->taken = (Place){ .geo = geometry_after(node->at.geo, b, true) };

@@ -55,6 +55,7 @@ enum {
 #define HIGH_VA UINT64_C(0xd00000000000)
 #define LARGE_VA UINT64_C(0x40000000)
 #define HUGE_VA UINT64_C(0x8000000000)
+#define TOP_VA UINT64_C(0xfffffffffff8) /* where addresses wrap */
 
 typedef struct PteBits {
     uint64_t present, writable, valid, privileged, non_exec;
@@ -201,6 +202,8 @@ static uint64_t good_tables(Fuzz *f)
         map(f, root, PCSP_BASE + i * PAGE, PCSP_BASE + i * PAGE,
             random_flags(f) | f->bits->writable, 1);
     }
+    map(f, root, TOP_VA & ~(uint64_t)(PAGE - 1), HANDLERS + PAGE,
+        random_flags(f) & ~f->bits->non_exec, 1);
     map(f, root, LARGE_VA, 0, random_flags(f), 2);
     map(f, root, HUGE_VA, 0, random_flags(f), 3);
     return root;
@@ -304,12 +307,13 @@ static void set_stacks(Fuzz *f)
     }
     for (unsigned i = 0; i <= depth; i++) {
         static const uint64_t targets[] = { CODE_ADDRESS, CALLEE_ADDRESS,
-                                            HANDLERS, HIGH_VA + HANDLERS };
+                                            HANDLERS, HIGH_VA + HANDLERS,
+                                            TOP_VA };
 
         cpu->frame = &cpu->frames[i];
         cpu->frame->cr0_lo = rng_next(rng) & UINT64_C(0x5555555555555555);
         cpu->frame->cr0_hi = rng_chance(rng, 80)
-                                 ? targets[rng_below(rng, 4)]
+                                 ? targets[rng_below(rng, 5)]
                                  : random_address(rng) & CR0_HI_IP;
         cpu->frame->cr1_lo = (uint64_t)rng_below(rng, 128) << 57 |
                              (uint64_t)rng_below(rng, 24) << 33 |
@@ -431,6 +435,7 @@ static void set_up(Fuzz *f, uint64_t seed, unsigned isa)
                    rng_chance(&f->rng, 25));
     spoil_registers(f, &f->program);
     put_program(f, HANDLERS, &f->program); /* another one than at CODE */
+    memset(ram_of(f) + HANDLERS + 2 * PAGE - 8, 0, 8); /* an empty bundle */
     random_program(&f->program, &f->rng, isa, 1 + rng_below(&f->rng, 11),
                    rng_chance(&f->rng, 25));
     spoil_registers(f, &f->program);
