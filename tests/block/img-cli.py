@@ -208,6 +208,90 @@ def opening():
        'open.qcow2', '-c', 'read -q -P 0xcd 0 512')
 
 
+def texts():
+    """What scripts compare, and the exit codes that go with it."""
+    img(0, [], 'create', '-q', '-f', 'qcow2', 't.qcow2', '1M')
+    img(0, [], 'create', '-q', '-f', 'raw', 't.raw', '1M')
+    img(1, ['Invalid image size specified. You may use k, M, G, T, P or E '
+            'suffixes for'], 'create', '-f', 'raw', 'x.raw', '1X')
+    img(1, ['Use the --shrink option to perform a shrink operation.',
+            "warning: Shrinking an image will delete all data beyond the "
+            "shrunken image's end."], 'resize', '-f', 'raw', 't.raw', '512k')
+    img(1, ['granularity only supported with --add'], 'bitmap', '--remove',
+        '-g', '64k', 't.qcow2', 'b')
+    img(1, ['-F only supported with -b'], 'bitmap', '--add', '-F', 'qcow2',
+        't.qcow2', 'b')
+    img(1, ['Merge bitmap source file only supported with --merge'],
+        'bitmap', '--add', '-b', 't.qcow2', 't.qcow2', 'b')
+    img(1, ['Expecting filename and bitmap name'], 'bitmap', '--add',
+        't.qcow2')
+    img(1, ['Must specify both input and output files'], 'dd', 'if=t.raw')
+    img(1, ['unrecognized operand wrong'], 'dd', 'wrong=1', 'if=t.raw',
+        'of=y')
+    img(1, ["Could not apply snapshot 'none'"], 'snapshot', '-a', 'none',
+        't.qcow2')
+    img(1, ["Could not create snapshot 'a'"], 'snapshot', '-c', 'a', '-q',
+        't.raw')
+    img(0, [], 'bitmap', '--add', 't.qcow2', 'b')
+    img(0, ['required size: ', 'fully allocated size: ', 'bitmaps size: '],
+        'measure', '-O', 'qcow2', 't.qcow2')
+    img(0, ['Sending 4 write requests, 4096 bytes each, 2 in parallel '
+            '(starting at offset 0, step size 4096)',
+            'Sending flush every 2 requests', 'Run completed in '],
+        'bench', '-c', '4', '-d', '2', '-w', '--flush-interval=2', '-f',
+        'raw', 't.raw')
+    img(0, [], 'create', '-q', '-f', 'raw', 'long.raw', '2M')
+    img(0, ['Warning: Image size mismatch!', 'Images are identical.'],
+        'compare', '-f', 'qcow2', '-F', 'raw', 't.qcow2', 'long.raw')
+    img(1, ['Strict mode: Image size mismatch!'], 'compare', '-s', '-f',
+        'qcow2', '-F', 'raw', 't.qcow2', 'long.raw')
+    io(0, [], '-f', 'raw', '-c', 'write -q -P 0 0 64k', 't.raw')
+    img(1, ['Strict mode: Offset 0 block status mismatch!'], 'compare',
+        '-s', '-f', 'qcow2', '-F', 'raw', 't.qcow2', 't.raw')
+    img(0, [], 'convert', '-c', '-f', 'raw', '-O', 'qcow2', 't.raw',
+        'c.qcow2')
+    io(0, [], '-c', 'write -q -c -P 5 0 64k', 'c.qcow2')
+    img(1, ['File contains external, encrypted or compressed clusters.'],
+        'map', 'c.qcow2')
+    io(1, ["can't open device none: Could not open 'none'"], '-f', 'raw',
+       '-c', 'read 0 1', 'none')
+    io(1, ['length cannot exceed 2147483136, given 2G'], '-f', 'raw', '-c',
+       'read 0 2G', 't.raw')
+    io(1, ['Parsing error: non-numeric argument, or extraneous/unrecognized '
+           'suffix -- x'], '-f', 'raw', '-c', 'read x 1', 't.raw')
+    io(0, ['aio_write failed: Input/output error'], '-f', 'raw', '-c',
+       'aio_write 8M 512', 't.raw')
+    for command in ('read', 'write', 'discard'):
+        io(1, [command + ' failed: Input/output error'], '-f', 'raw', '-c',
+           command + ' 8M 512', 't.raw')
+    io(0, ['WARNING: Image format was not specified for ',
+           'Automatically detecting the format is dangerous for raw images, '
+           'write operations on block 0 will be restricted.',
+           "Specify the 'raw' format explicitly to remove the restrictions."],
+       '-c', 'read -q 0 512', 't.raw')
+
+
+def locks():
+    """A second writer, and a reader beside a writer, are told who locks."""
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'lock.qcow2', '1M')
+    with subprocess.Popen([IO, 'lock.qcow2'], text=True,
+                          stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as holder:
+        holder.stdin.write('length\n')
+        holder.stdin.flush()
+        holder.stdout.readline()
+        io(1, ['Failed to get "write" lock\n'
+               'Is another process using the image [lock.qcow2]?'],
+           '-c', 'write 0 1', 'lock.qcow2')
+        io(1, ['Failed to get shared "write" lock\n'
+               'Is another process using the image [lock.qcow2]?'],
+           '-r', '-c', 'read 0 1', 'lock.qcow2')
+        io(0, [], '-r', '-U', '-c', 'read -q 0 1', 'lock.qcow2')
+        holder.stdin.close()
+        holder.wait(30)
+    io(0, [], '-c', 'write -q 0 1', 'lock.qcow2')
+
+
 def copy_on_read():
     """Copies reach the image below a raw node that shows all of it."""
     img(0, [], 'create', '-q', '-f', 'raw', 'cor.raw', '1M')
@@ -296,7 +380,7 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, engines, opening, copy_on_read,
+                 asynchronous, engines, opening, texts, locks, copy_on_read,
                  compressing, many_bitmaps, damage):
         part()
 print(f'{failures} failures')
