@@ -17,19 +17,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "gdbstub/gdbstub.h"
+#include "gdbstub/points.h"
 #include "linux-user/proc-files.h"
 #include "linux-user/syscall.h"
 #include "target-e2k/debug-regs.h"
+#include "target-e2k/watch.h"
 #include "tcg/host-access.h"
-
-enum { MOST_POINTS = 256, WATCH_BYTES_MOST = 4096 };
-
-typedef struct Point {
-    GdbPointType type;
-    uint64_t address;
-    uint64_t size;
-} Point;
 
 static struct {
     UserProcess *process;
@@ -40,8 +33,7 @@ static struct {
     GdbResume plan;       /* of the current run */
     int pass_signal;      /* debugger's choice for the stopped thread */
     uint64_t generation;  /* counts resumes */
-    Point points[MOST_POINTS];
-    unsigned n_points;
+    GdbPoints points;
 } debug;
 
 bool debug_active(void)
@@ -141,7 +133,7 @@ static void target_detach(void *opaque)
     GdbResume run = { .others = GDB_RUN };
 
     g_mutex_lock(&debug.lock);
-    debug.n_points = 0;
+    debug.points.count = 0;
     g_mutex_unlock(&debug.lock);
     target_resume(opaque, &run);
 }
@@ -239,27 +231,10 @@ static size_t target_list_threads(void *opaque, uint64_t *ids, size_t most)
 static int target_set_point(void *opaque, GdbPointType type, uint64_t address,
                             uint64_t size, bool insert)
 {
-    int result = 0;
-    unsigned i = 0;
+    int result;
 
-    if (type >= GDB_POINT_WRITE && (!size || size > WATCH_BYTES_MOST)) {
-        return -EINVAL;
-    }
     g_mutex_lock(&debug.lock);
-    while (i < debug.n_points &&
-           (debug.points[i].type != type || debug.points[i].address != address ||
-            debug.points[i].size != size)) {
-        i++;
-    }
-    if (insert && i == debug.n_points) {
-        if (i == MOST_POINTS) {
-            result = -ENOSPC;
-        } else {
-            debug.points[debug.n_points++] = (Point){ type, address, size };
-        }
-    } else if (!insert && i < debug.n_points) {
-        debug.points[i] = debug.points[--debug.n_points];
-    }
+    result = gdb_points_set(&debug.points, type, address, size, insert);
     g_mutex_unlock(&debug.lock);
     return result;
 }
@@ -332,85 +307,30 @@ static const GdbTarget user_target = {
 
 static bool at_breakpoint(uint64_t ip)
 {
-    bool found = false;
+    bool found;
 
     g_mutex_lock(&debug.lock);
-    for (unsigned i = 0; i < debug.n_points && !found; i++) {
-        found = debug.points[i].type <= GDB_POINT_HARDWARE &&
-                debug.points[i].address == ip;
-    }
+    found = gdb_points_break_at(&debug.points, ip);
     g_mutex_unlock(&debug.lock);
     return found;
 }
 
-/* An access of the bundle being stepped, noted by the watching CpuOps. */
-static __thread struct {
-    bool hit;
-    GdbStopReason reason;
-    uint64_t address;
-} watch;
+/* An access of the bundle being stepped. */
+static __thread GdbWatchHit watch;
 
-static void note_access(uint64_t address, uint64_t size, bool store)
+static void note_access(E2kCpu *cpu, uint64_t address, uint64_t size,
+                        bool store)
 {
     g_mutex_lock(&debug.lock);
-    for (unsigned i = 0; i < debug.n_points; i++) {
-        const Point *point = &debug.points[i];
-        bool wanted = point->type == GDB_POINT_ACCESS ||
-                      (point->type == GDB_POINT_WRITE && store) ||
-                      (point->type == GDB_POINT_READ && !store);
-
-        if (wanted && address < point->address + point->size &&
-            point->address < address + size) {
-            watch.hit = true;
-            watch.address = point->address;
-            watch.reason = point->type == GDB_POINT_ACCESS
-                               ? GDB_STOP_WATCH_ACCESS
-                           : store ? GDB_STOP_WATCH_WRITE
-                                   : GDB_STOP_WATCH_READ;
-        }
-    }
+    gdb_points_access(&debug.points, address, size, store, &watch);
     g_mutex_unlock(&debug.lock);
-}
-
-static Exception watching_load(E2kCpu *cpu, uint64_t address, unsigned size,
-                               unsigned mas, bool speculative, void *value)
-{
-    note_access(address, size, false);
-    return user_cpu_ops.load(cpu, address, size, mas, speculative, value);
-}
-
-static Exception watching_store(E2kCpu *cpu, uint64_t address, unsigned size,
-                                unsigned mas, const void *value)
-{
-    note_access(address, size, true);
-    return user_cpu_ops.store(cpu, address, size, mas, value);
-}
-
-static Exception watching_cmpxchg(E2kCpu *cpu, uint64_t address, unsigned size,
-                                  const void *expected, const void *value,
-                                  bool *swapped)
-{
-    note_access(address, size, true);
-    return user_cpu_ops.cmpxchg(cpu, address, size, expected, value, swapped);
 }
 
 /* One bundle with every access seen. */
 static CpuExit watched_step(UserThread *thread)
 {
-    E2kCpu *cpu = thread->cpu;
-    CpuOps ops = user_cpu_ops;
-    CpuExit exit;
-
-    ops.load = watching_load;
-    ops.store = watching_store;
-    ops.cmpxchg = watching_cmpxchg;
     watch.hit = false;
-    cpu->ops = &ops;
-    cpu->direct_memory = false;
-    exit = cpu_step(cpu);
-    cpu->ops = &user_cpu_ops;
-    cpu->direct_memory = true;
-    return exit;
+    return cpu_step_watched(thread->cpu, note_access);
 }
 
 static void park_if_halted(UserThread *thread)
@@ -427,7 +347,7 @@ static bool needs_steps(UserThread *thread)
     bool needs;
 
     g_mutex_lock(&debug.lock);
-    needs = debug.n_points || action_of(thread) == GDB_STEP;
+    needs = debug.points.count || action_of(thread) == GDB_STEP;
     g_mutex_unlock(&debug.lock);
     return needs;
 }

@@ -13,19 +13,9 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "gdbstub/gdbstub.h"
+#include "gdbstub/points.h"
 #include "system/debug-regs.h"
-
-enum {
-    MOST_POINTS = 256,
-    MOST_WATCH_BYTES = 4096,
-};
-
-typedef struct Point {
-    GdbPointType type;
-    uint64_t address;
-    uint64_t size;
-} Point;
+#include "target-e2k/watch.h"
 
 struct MachineDebug {
     GdbStub *stub;
@@ -33,8 +23,7 @@ struct MachineDebug {
     GdbResume plan;
     unsigned generation; /* of the plan; counts resumes */
     bool stopping;       /* a reason was found since the last resume */
-    Point points[MOST_POINTS];
-    unsigned n_points;
+    GdbPoints points;
     /* Why the machine is stopping. */
     GdbStopReason reason;
     unsigned stopped_cpu;
@@ -58,7 +47,7 @@ bool debug_needs_steps(SysCpu *sys)
 {
     const struct MachineDebug *debug = sys->machine->debug;
 
-    return debug && (debug->n_points || action_of(sys) == GDB_STEP);
+    return debug && (debug->points.count || action_of(sys) == GDB_STEP);
 }
 
 /* False: another CPU has stopped the machine already. */
@@ -92,82 +81,21 @@ void debug_report(Machine *machine)
 
 /* ---- Running under control -------------------------------------------------- */
 
-static __thread struct {
-    bool hit;
-    GdbStopReason reason;
-    uint64_t address;
-} watch;
+static __thread GdbWatchHit watch;
 
 static void note_access(E2kCpu *cpu, uint64_t address, uint64_t size,
                         bool store)
 {
     SysCpu *sys = cpu->opaque;
-    const struct MachineDebug *debug = sys->machine->debug;
 
-    for (unsigned i = 0; i < debug->n_points; i++) {
-        const Point *point = &debug->points[i];
-        bool wanted = point->type == GDB_POINT_ACCESS ||
-                      (point->type == GDB_POINT_WRITE && store) ||
-                      (point->type == GDB_POINT_READ && !store);
-
-        if (wanted && address < point->address + point->size &&
-            point->address < address + size) {
-            watch.hit = true;
-            watch.address = point->address;
-            watch.reason = point->type == GDB_POINT_ACCESS
-                               ? GDB_STOP_WATCH_ACCESS
-                           : store ? GDB_STOP_WATCH_WRITE
-                                   : GDB_STOP_WATCH_READ;
-        }
-    }
-}
-
-static Exception watching_load(E2kCpu *cpu, uint64_t address, unsigned size,
-                               unsigned mas, bool speculative, void *value)
-{
-    note_access(cpu, address, size, false);
-    return sys_cpu_ops.load(cpu, address, size, mas, speculative, value);
-}
-
-static Exception watching_store(E2kCpu *cpu, uint64_t address, unsigned size,
-                                unsigned mas, const void *value)
-{
-    note_access(cpu, address, size, true);
-    return sys_cpu_ops.store(cpu, address, size, mas, value);
-}
-
-static Exception watching_cmpxchg(E2kCpu *cpu, uint64_t address, unsigned size,
-                                  const void *expected, const void *value,
-                                  bool *swapped)
-{
-    note_access(cpu, address, size, true);
-    return sys_cpu_ops.cmpxchg(cpu, address, size, expected, value, swapped);
+    gdb_points_access(&sys->machine->debug->points, address, size, store,
+                      &watch);
 }
 
 static CpuExit watched_step(SysCpu *sys)
 {
-    CpuOps ops = sys_cpu_ops;
-    CpuExit exit;
-
-    ops.load = watching_load;
-    ops.store = watching_store;
-    ops.cmpxchg = watching_cmpxchg;
     watch.hit = false;
-    sys->cpu->ops = &ops;
-    exit = cpu_step(sys->cpu);
-    sys->cpu->ops = &sys_cpu_ops;
-    return exit;
-}
-
-static bool at_breakpoint(const struct MachineDebug *debug, uint64_t ip)
-{
-    for (unsigned i = 0; i < debug->n_points; i++) {
-        if (debug->points[i].type <= GDB_POINT_HARDWARE &&
-            debug->points[i].address == ip) {
-            return true;
-        }
-    }
-    return false;
+    return cpu_step_watched(sys->cpu, note_access);
 }
 
 CpuExit debug_run(SysCpu *sys)
@@ -178,7 +106,7 @@ CpuExit debug_run(SysCpu *sys)
     bool resumed = sys->debug_generation != debug->generation;
 
     sys->debug_generation = debug->generation;
-    if (!resumed && at_breakpoint(debug, sys->cpu->ip)) {
+    if (!resumed && gdb_points_break_at(&debug->points, sys->cpu->ip)) {
         if (!stop(machine, GDB_STOP_BREAKPOINT, sys->index, SIGTRAP, 0)) {
             /* Its turn is after the next resume. */
             sys->debug_generation = debug->generation + 1;
@@ -267,33 +195,15 @@ static void target_interrupt(void *opaque)
 static int target_set_point(void *opaque, GdbPointType type, uint64_t address,
                             uint64_t size, bool insert)
 {
-    struct MachineDebug *debug = ((Machine *)opaque)->debug;
-    unsigned i = 0;
-
-    if (type >= GDB_POINT_WRITE && (!size || size > MOST_WATCH_BYTES)) {
-        return -EINVAL;
-    }
-    while (i < debug->n_points && (debug->points[i].type != type ||
-                                   debug->points[i].address != address ||
-                                   debug->points[i].size != size)) {
-        i++;
-    }
-    if (insert && i == MOST_POINTS) {
-        return -ENOSPC;
-    }
-    if (insert && i == debug->n_points) {
-        debug->points[debug->n_points++] = (Point){ type, address, size };
-    } else if (!insert && i < debug->n_points) {
-        debug->points[i] = debug->points[--debug->n_points];
-    }
-    return 0;
+    return gdb_points_set(&((Machine *)opaque)->debug->points, type, address,
+                          size, insert);
 }
 
 static void target_detach(void *opaque)
 {
     Machine *machine = opaque;
 
-    machine->debug->n_points = 0;
+    machine->debug->points.count = 0;
     machine->debug->stopping = false;
     machine->debug->plan = (GdbResume){ 0, GDB_RUN, GDB_RUN, 0 };
     machine_cont(machine);
