@@ -647,7 +647,7 @@ static int run(NbdToolOptions *o)
     if (o->tls_creds) {
         tls = block_nbd_tls_creds(o->tls_creds, !o->list, &error);
         if (!tls) {
-            die("%s", error->message);
+            die("Failed to get TLS creds: %s", error->message);
         }
     }
     return o->list ? nbd_tool_list(o, tls) : nbd_tool_serve(o, tls);

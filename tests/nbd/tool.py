@@ -249,7 +249,7 @@ class Life(Case):
                 (["--tls-authz", "a", self.file],
                  "--tls-authz is not permitted without --tls-creds"),
                 (["--tls-creds", "t", self.file],
-                 "No TLS credentials with id 't'"),
+                 "Failed to get TLS creds: No TLS credentials with id 't'"),
                 (["--image-opts", "-f", "raw", "x"],
                  "--image-opts and -f are mutually exclusive"),
                 (["-L", self.file], "List mode is incompatible with a file "
@@ -477,6 +477,20 @@ class Bitmaps(Case):
             c.go()
             self.assertEqual(c.do(w.STATUS, 256 << 10, 65536)[1][0][1],
                              [(65536, 1)])
+
+    def test_after_kill(self):
+        """Open for writing and killed: the bitmap is not to be trusted."""
+        server = self.serve("-f", "qcow2", self.disk, sock="k.sock")
+        with w.Wire(server.sock) as c:
+            c.greet()
+            c.go()
+            self.assertEqual(c.do(w.WRITE, 0, 512, 0, bytes(512))[0], 0)
+            server.stop(signal.SIGKILL)
+        error = self.run_tool(E2K_NBD, "-r", "-f", "qcow2", "-B", "new", "-k",
+                              self.path("x.sock"), self.disk, status=1)
+        self.assertIn("Bitmap 'new' is inconsistent and cannot be used\n"
+                      "Try block-dirty-bitmap-remove to delete this bitmap "
+                      "from disk", error)
 
     def test_refused(self):
         for name, text in (("nosuch", "Bitmap 'nosuch' is not found"),):
