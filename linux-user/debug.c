@@ -11,7 +11,6 @@
  */
 #include "linux-user/debug.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

@@ -10,7 +10,6 @@
  */
 #include "system/debug.h"
 
-#include <errno.h>
 #include <signal.h>
 
 #include "gdbstub/points.h"
