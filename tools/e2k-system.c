@@ -144,22 +144,28 @@ static bool start_engine(const SystemOptions *o, GError **error)
     return engine_init(o->engine, &o->engine_config, error);
 }
 
-/* Runs beside the monitors until the state is there. */
-static void *incoming_thread(void *opaque)
+static int incoming_runs; /* atomic: its thread may use the machine */
+
+static void take_incoming(const SystemOptions *o, Machine *machine)
 {
-    const SystemOptions *o = opaque;
-    Machine *machine = the_machine;
     g_autoptr(GError) error = NULL;
 
     if (!system_incoming(machine, &error)) {
         fail(error);
         machine_request_shutdown(machine, SHUTDOWN_HOST_ERROR, EXIT_FAILURE);
-        return NULL;
+        return;
     }
     machine_set_stopped(machine, RUN_STATE_PAUSED);
     if (!o->paused) {
         machine_cont(machine);
     }
+}
+
+/* Runs beside the monitors until the state is there. */
+static void *incoming_thread(void *opaque)
+{
+    take_incoming(opaque, the_machine);
+    __atomic_store_n(&incoming_runs, 0, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -185,6 +191,7 @@ static int run(const SystemOptions *o, Machine *machine)
     if (o->incoming) {
         the_machine = machine;
         machine_set_stopped(machine, RUN_STATE_INMIGRATE);
+        __atomic_store_n(&incoming_runs, 1, __ATOMIC_RELAXED);
         g_thread_unref(g_thread_new("incoming", incoming_thread, (void *)o));
     }
     monitor_start();
@@ -226,7 +233,10 @@ int main(int argc, char **argv)
     }
     monitor_shutdown();
     io_finish();
-    machine_free(machine);
+    /* Who still waits for a state at the end keeps the machine. */
+    if (!__atomic_load_n(&incoming_runs, __ATOMIC_ACQUIRE)) {
+        machine_free(machine);
+    }
     system_devices_close();
     system_disks_close();
     monitor_block_shutdown();

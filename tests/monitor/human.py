@@ -97,6 +97,14 @@ def test_temporary_drives(program):
             f"{os.path.basename(program)}: -drive {drive},nosuch=1: "), err
 
 
+def test_quit_while_a_state_comes(program):
+    """The thread that takes it in outlives nothing that it uses."""
+    for incoming in ["exec:true", "exec:sleep 0.02"] * 4:
+        out, err, code = run(program, ["-monitor", "stdio", "-incoming",
+                                       incoming], "quit\n")
+        assert code in (0, 1), (code, out, err)
+
+
 def test_events_after_end_of_input(program):
     out, _, code = run(program, ["-qmp", "stdio"],
                        '{"execute": "qmp_capabilities"}{"execute": "quit"}')
