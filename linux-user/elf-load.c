@@ -444,15 +444,20 @@ static int64_t reserve(const ElfImage *image, AddressMap *map, uint64_t base,
     bool fixed = image->header.e_type == ET_EXEC;
     uint64_t align = fixed ? USER_PAGE : load_alignment(image);
     uint64_t room = align > USER_PAGE ? align : 0;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                (fixed ? MAP_FIXED_NOREPLACE : 0);
     int64_t at;
     uint64_t start;
     uint64_t end;
 
     size = (size + USER_PAGE - 1) & ~(USER_PAGE - 1);
-    at = address_map_mmap(map, base, size + room, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-                              (fixed ? MAP_FIXED_NOREPLACE : 0),
-                          -1, 0, image->is_32bit, NULL);
+    at = address_map_mmap(map, base, size + room, PROT_NONE, flags, -1, 0,
+                          image->is_32bit, NULL);
+    if (at < 0 && !fixed && base) {
+        /* From there on nothing is free: anywhere else. */
+        at = address_map_mmap(map, 0, size + room, PROT_NONE, flags, -1, 0,
+                              image->is_32bit, NULL);
+    }
     if (at < 0 || !room) {
         return at;
     }

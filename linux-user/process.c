@@ -232,6 +232,13 @@ static bool map_stack(UserProcess *process, GError **error)
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
                               MAP_FIXED_NOREPLACE,
                           -1, 0, false, "[stack]");
+    if (at == -EEXIST && process->is_32bit) {
+        /* The emulator itself is there, as its sanitizers are. */
+        at = address_map_mmap(process->map, 0, size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                              0, true, "[stack]");
+        top = at + size;
+    }
     if (at < 0) {
         g_set_error(error, process_error_quark(), 0,
                     "cannot map a stack of %" PRIu64 " bytes: %s", size,
