@@ -14,7 +14,7 @@
 	.equ	BAD_SLOT, 5
 	.equ	BLOCK, 4096
 	.equ	TABLE_BYTES, 256
-	.equ	TICKS, 500000			! 50 ms in units of 100 ns
+	.equ	TICKS, 2000000			! 200 ms in units of 100 ns
 	.equ	ATA_READ_LOG_EXT, 0x2f
 	.equ	FAR, 0x10000000			! a sector behind the end
 
