@@ -533,18 +533,20 @@ void trans_fcmp(Trans *t, TransOp *o);
 bool trans_fcmp_supported(const AlcOp *op);
 void trans_fp_comb(Trans *t, TransOp *o);
 
-/* translate-control.c */
+/* translate-cond.c */
 /* Values of the predicate logic, before anything is assigned; and their
  * assignment. */
 void trans_plu(Trans *t, IrReg clp[3], IrReg movep[3]);
 void trans_plu_commit(Trans *t, const IrReg clp[3], const IrReg movep[3]);
-void trans_transfer_check(Trans *t, const Test *condition);
-void trans_transfer(Trans *t, const Test *condition);
+bool trans_plu_supported(const Bundle *b);
 bool trans_condition(Trans *t, Test *test);
+bool trans_condition_supported(const Node *node);
 /* 1 when LOOP_END holds. */
 IrReg trans_loop_end(Trans *t);
 /* Tests that the region's facts about the loop counters hold. */
 void trans_loop_guard(Trans *t, TransExit kind, const Place *place);
+/* alc; goes_on: more than one iteration is left. */
+void trans_advance_loop(Trans *t, bool goes_on);
 /* translate-invariant.c: the bundle needs (reg & mask) == value, a field that
  * few bundles change. */
 void trans_invariant(Trans *t, IrReg reg, uint64_t mask, uint64_t value);
@@ -552,7 +554,10 @@ void trans_hoist_invariants(Trans *t, const Place *entry, bool varies);
 /* Those of the current node. */
 void trans_array_invariants(Trans *t);
 void trans_loop_invariants(Trans *t);
-/* The same for the CTPRs. */
+/* translate-control.c */
+void trans_transfer_check(Trans *t, const Test *condition);
+void trans_transfer(Trans *t, const Test *condition);
+/* Tests what the region knows of CTPRs. */
 void trans_ctpr_guard(Trans *t, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);
 
