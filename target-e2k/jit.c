@@ -479,7 +479,7 @@ bool jit_init(const EngineConfig *config, GError **error)
         .kick = kick,
         .bounded_calls = true,
         .lost_call = lost_call,
-        .resolve = resolve,
+        .resolve = config && config->disabled & OPT_RESOLVE ? NULL : resolve,
         .perf_map = config && config->perf_map,
         .jitdump = config && config->jitdump,
     };

@@ -130,7 +130,8 @@ void bases_find(Trans *t)
     Candidate all[GUEST_REGS] = { 0 };
 
     t->n_bases = 0;
-    if (!t->cpu->soft_tlb || region->key.geo.split) {
+    if (!t->cpu->soft_tlb || region->key.geo.split ||
+        !tcg_opt_enabled(OPT_BASES)) {
         return;
     }
     for (unsigned i = 0; i < region->n_nodes; i++) {

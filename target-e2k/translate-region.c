@@ -441,6 +441,9 @@ static bool is_tail(const Region *region, int index)
 {
     enum { TAIL_NODES = 8 };
 
+    if (!tcg_opt_enabled(OPT_TAILS)) {
+        return false;
+    }
     for (int i = 0; i < TAIL_NODES && index != NODE_NONE; i++) {
         const Node *node = &region->nodes[index];
         switch (node->end) {

@@ -195,6 +195,9 @@ void tags_after(const Node *node, const TagUses *uses, TagState *state)
             state->stale[use->reg] = 0;
         }
     }
+    if (!tcg_opt_enabled(OPT_STALE)) {
+        memset(state->stale, 0, sizeof(state->stale)); /* see tags_commit() */
+    }
 }
 
 /* The callee may have changed everything from the end of the kept part. */
@@ -754,6 +757,9 @@ void tags_commit(Trans *t, const TagUses *uses, const TransOp *ops,
     for (; w < uses->n_writes; w++) { /* mova */
         set_clean(&t->now, uses->writes[w].reg, uses->writes[w].mask,
                   !trans_without_tags);
+    }
+    if (!tcg_opt_enabled(OPT_STALE)) {
+        tags_flush(t, 0, GUEST_REGS);
     }
 }
 

@@ -764,7 +764,8 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
         if (nodes[0].end == END_INTERP) {
             return NULL;
         }
-        if (!key.geo.ctpr_empty && !(history && history->ctpr_varies) &&
+        if (!key.geo.ctpr_empty && tcg_opt_enabled(OPT_CTPRS) &&
+            !(history && history->ctpr_varies) &&
             region_guess_ctprs(&region)) {
             region_discover(&region, max_nodes);
         }

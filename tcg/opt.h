@@ -26,6 +26,11 @@
     X(FRAMES, "frames", "constant parts of chain frames stored when looked at") \
     X(ENTRIES, "entries", "jumps past entry tests that cannot fail") \
     X(RESULTS, "results", "callees say whether their results have tags") \
+    X(STALE, "stale", "tags of results stored when looked at") \
+    X(TAILS, "tails", "short ways to a return copied for each path") \
+    X(RESOLVE, "resolve", "targets found from inside generated code") \
+    X(CTPRS, "ctprs", "targets prepared before a region taken for constant") \
+    X(BASES, "bases", "one TLB probe for all accesses through a register") \
     X(LICM, "licm", "tests that do not change in a loop, out of it") \
     X(SPILL, "spill", "machines: register windows go to memory by the TLB") \
     X(GUARD, "guard", "guest addresses are checked where one could be the "\
