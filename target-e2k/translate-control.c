@@ -362,7 +362,9 @@ static void pop_frame(Trans *t)
         ir_op2(ir, IR_shl, 8, trans_usd_size(t), size, trans_imm(t, 4));
     }
     move_window(t, IR_sub);
-    ir_reload(ir, 1u << CLASS_WINDOW | 1u << CLASS_PRED);
+    ir_reload_after_call(ir, 1u << CLASS_WINDOW | 1u << CLASS_PRED,
+                         CLASS_WINDOW,
+                         2 * t->node->bundle.wbs * sizeof(RegSlot));
 }
 
 /* Room for the callee's registers and frame, else the interpreter takes over.

@@ -363,6 +363,16 @@ void ir_reload(Ir *ir, uint32_t classes)
     ir_emit(ir, IR_reload, 8, 0, 0, 0, 0, 0)->imm = classes;
 }
 
+void ir_reload_after_call(Ir *ir, uint32_t classes, unsigned class,
+                          uint32_t kept_bytes)
+{
+    IrOp *op = ir_emit(ir, IR_reload, 8, 0, 0, 0, 0, 0);
+
+    op->imm = classes;
+    op->cond = class;
+    op->aux = kept_bytes;
+}
+
 void ir_reload_global(Ir *ir, IrReg global)
 {
     ir_emit(ir, IR_reload, 8, 0, global, 0, 0, 0);

@@ -297,6 +297,10 @@ void ir_vec2(Ir *ir, IrOpcode opcode, IrReg d, IrReg a, IrReg b,
 void ir_sync(Ir *ir, uint32_t classes);
 void ir_sync_global(Ir *ir, IrReg global);
 void ir_reload(Ir *ir, uint32_t classes);
+/* The same; globals of one class whose homes are below kept bytes from their
+ * base have not changed. */
+void ir_reload_after_call(Ir *ir, uint32_t classes, unsigned class,
+                          uint32_t kept_bytes);
 void ir_reload_global(Ir *ir, IrReg global);
 
 /*

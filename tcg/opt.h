@@ -33,6 +33,7 @@
     X(BASES, "bases", "one TLB probe for all accesses through a register") \
     X(LICM, "licm", "tests that do not change in a loop, out of it") \
     X(SPILL, "spill", "machines: register windows go to memory by the TLB") \
+    X(CHECKED, "checked", "addresses checked before a block not checked in it") \
     X(GUARD, "guard", "guest addresses are checked where one could be the "\
                       "emulator's: for measuring the cost only") \
     X(TAGS, "tags", "register tags: for measuring their cost only, guests "\

@@ -91,6 +91,8 @@ typedef struct Compile {
     IrReg **call_live;    /* by call index: vregs that live across, 0 ends */
     uint64_t *class_sets; /* 32 sets: globals of each class */
     uint64_t *all_globals;
+    uint64_t *checked;    /* a set for each block: bases that need no check
+                           * at its start; NULL: none, see guards.c */
     bool too_large;       /* more spills than there are slots */
 } Compile;
 
@@ -112,6 +114,11 @@ static inline void set_remove(uint64_t *set, unsigned bit)
 void cfg_build(Compile *c);
 void opt_run(Compile *c);
 void live_build(Compile *c);
+/* Fills checked. */
+void guards_find(Compile *c);
+/* The effect of an operation on such a set. */
+void guards_step(const Compile *c, unsigned i, uint64_t *checked);
+IrReg guarded_base(const Compile *c, const IrOp *op);
 void regalloc(Compile *c);
 
 /* How often a block runs, relative to the region's entry. */

@@ -471,6 +471,9 @@ TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
     cfg_build(&c);
     opt_run(&c);
     live_build(&c);
+    if (tcg_config.guest_end_bit && opt_on(OPT_GUARD) && opt_on(OPT_CHECKED)) {
+        guards_find(&c);
+    }
     log_ir(LOG_OP_OPT, ir);
     validate(ir, "optimised");
     regalloc(&c);

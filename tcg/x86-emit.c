@@ -484,6 +484,10 @@ static bool emit_blocks(Emit *e, bool *no_room)
         const Block *block = &c->blocks[e->block];
 
         e->n_guarded = 0;
+        if (c->checked) {
+            memcpy(e->checked, c->checked + e->block * c->words,
+                   c->words * sizeof(uint64_t));
+        }
         for (e->op = block->first; e->op < block->end; e->op++) {
             const IrOp *op = &e->ir->ops[e->op];
 
@@ -529,6 +533,9 @@ bool x86_emit(Compile *c, uint8_t *start, uint8_t *end, ptrdiff_t exec_delta,
     out->faults = ARENA_NEW(arena, FaultSite, 2 * n_faults + 1);
     out->fault_globals = ARENA_NEW(arena, FaultGlobal,
                                    (size_t)n_maps * c->n_globals + 1);
+    if (c->checked) {
+        e.checked = ARENA_NEW(arena, uint64_t, c->words);
+    }
     e.landing_stubs = ARENA_NEW(arena, LandingStub, ir->n_exits + 1);
     out->landings = ARENA_NEW(arena, TcgLanding, ir->n_exits + 1);
     e.slow_paths = ARENA_NEW(arena, SlowPath, n_faults + 1);

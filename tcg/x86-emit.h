@@ -85,6 +85,7 @@ typedef struct Emit {
     unsigned n_guards;
     IrReg guarded[MOST_GUARDED]; /* bases checked in this block */
     unsigned n_guarded;
+    uint64_t *checked;   /* the same, of vregs that cross blocks; or NULL */
     Emitted *out;
     unsigned flags_op;   /* setcond whose flags are still set, or UINT_MAX */
     unsigned flags_cc;

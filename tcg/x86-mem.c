@@ -66,6 +66,10 @@ X86Rm guest_address(Emit *e, const IrOp *op)
 
 static bool is_guarded(Emit *e, IrReg base)
 {
+    if (e->checked && e->info[base].cross &&
+        set_has(e->checked, e->info[base].cross_bit)) {
+        return true;
+    }
     for (unsigned i = 0; i < e->n_guarded; i++) {
         if (e->guarded[i] == base) {
             return true;
@@ -88,6 +92,9 @@ static void remember_guarded(Emit *e, const IrOp *op, IrReg base)
 /* Forgets what the operation changes. */
 void forget_guarded(Emit *e, const IrOp *op)
 {
+    if (e->checked) {
+        guards_step(e->c, e->op, e->checked);
+    }
     switch (op->opcode) {
     case IR_call:
     case IR_reload:
