@@ -1,4 +1,5 @@
-"""A transcript that is not true fails: docs-replay.py on small guides.
+"""A transcript that is not true fails, and what it has started ends:
+docs-replay.py on small guides.
 
     docs-replay-test.py
 """
@@ -38,6 +39,16 @@ LIES = [("one\ntwo", "won\ntwo"), ("\nthree\n", "\n"), ("here\n$ py", "$ py"),
         ("<- {\"event\"", "-- {\"event\""), ("$ printf", "printf"),
         ("```console", "```text")]
 
+# A daemon that does not care for SIGTERM, and then something wrong.
+DAEMON = """# A guide
+
+```console
+$ (trap '' TERM; setsid sleep 300 >/dev/null 2>&1 & echo $! >PIDFILE)
+$ echo yes
+no
+```
+"""
+
 
 def replay(text):
     with tempfile.TemporaryDirectory() as d:
@@ -61,5 +72,11 @@ for old, new in LIES:
     if got.returncode == 0:
         failures += 1
         print(f"not noticed: {old!r} as {new!r}\n{got.stdout}")
+with tempfile.NamedTemporaryFile("r") as pidfile:
+    got = replay(DAEMON.replace("PIDFILE", pidfile.name))
+    pid = pidfile.read().strip()
+    if not pid or os.path.exists(f"/proc/{pid}") or got.returncode != 1:
+        failures += 1
+        print(f"left behind: {pid!r}\n{got.stdout}")
 print(f"{len(LIES)} lies, {int(failures)} failures")
 sys.exit(bool(failures))

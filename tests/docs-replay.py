@@ -19,7 +19,11 @@ guide's first comment names as <!-- needs: TOOL... --> must be there, else the
 test is skipped (exit 77).  Folders of the source tree that it names as
 <!-- source: FOLDER... --> are linked into the directory.  Every wait has a
 limit: 60 seconds, or those of REPLAY_TIMEOUT.
+
+Whatever the commands have started, daemons too, ends with the replay, also
+when it fails or is told to end.
 """
+import ctypes
 import json
 import os
 import re
@@ -36,6 +40,48 @@ TIMEOUT = float(os.environ.get("REPLAY_TIMEOUT", 60))
 
 class Mismatch(Exception):
     pass
+
+
+# ---- Processes -------------------------------------------------------------
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+    """Daemons become children of this process when their parent ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children():
+    """Numbers of those that still run; the others are reaped."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                break
+        except ChildProcessError:
+            return []
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="latin-1") as f:
+                parent = f.read().rsplit(")", 1)[1].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(parent) == os.getpid():
+            found.append(int(name))
+    return found
+
+
+def end_children():
+    """Ends them and, generation after generation, their orphans."""
+    signals = [signal.SIGTERM] * 20 + [signal.SIGKILL] * 100
+    for number in signals:
+        left = children()
+        if not left:
+            return
+        for pid in left:
+            os.kill(pid, number)
+        time.sleep(0.1)
 
 
 # ---- Text -----------------------------------------------------------------
@@ -235,17 +281,16 @@ class Replay:
         for process in self.background:
             try:
                 os.killpg(process.pid, signal.SIGTERM)
-                process.wait(10)
             except ProcessLookupError:
                 pass
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        end_children()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def main():
     guide, bindirs = sys.argv[1], sys.argv[2:]
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     replay = Replay(guide, bindirs)
     for tool in needs(guide):
         if not shutil.which(tool, path=replay.env["PATH"]):
