@@ -3,7 +3,7 @@
  * state compared afterwards.
  *
  *   random-diff [--cases N] [--seed S] [--isa V] [--only CASE] [--keep-going]
- *               [--inventory] [-d ITEMS]
+ *               [--accel jit,no-NAME...] [--inventory] [-d ITEMS]
  *
  * --inventory runs nothing; it counts the operations in the programs and
  * fails when one that the interpreter executes is missing.
@@ -638,7 +638,8 @@ static unsigned inventory(const Differ *d, uint64_t cases)
 static void usage(void)
 {
     fprintf(stderr, "usage: random-diff [--cases N] [--seed S] [--isa V] "
-                    "[--only CASE] [--keep-going] [--inventory] [-d ITEMS]\n");
+                    "[--only CASE] [--keep-going] [--accel jit,no-NAME...] "
+                    "[--inventory] [-d ITEMS]\n");
     exit(2);
 }
 
@@ -662,6 +663,10 @@ int main(int argc, char **argv)
             d.seed = strtoull(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--isa") == 0) {
             isa = CLAMP(atoi(argv[++i]), ISA_MIN, ISA_MAX);
+        } else if (strcmp(argv[i], "--accel") == 0) {
+            if (!box_accel(argv[++i])) {
+                usage();
+            }
         } else if (strcmp(argv[i], "-d") == 0) {
             if (!log_set_items(argv[++i], NULL)) {
                 usage();

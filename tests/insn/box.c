@@ -204,12 +204,25 @@ void box_reset(Box *box, unsigned window_pairs)
     cpu->stop_request = 0;
 }
 
-void box_use_engine(EngineKind kind)
+static EngineConfig engine_config;
+
+bool box_accel(const char *text)
 {
-    EngineConfig config = {0};
+    EngineKind kind;
     g_autoptr(GError) error = NULL;
 
-    if (!engine_init(kind, &config, &error)) {
+    if (!engine_parse(text, &kind, &engine_config, &error)) {
+        fprintf(stderr, "%s\n", error->message);
+        return false;
+    }
+    return true;
+}
+
+void box_use_engine(EngineKind kind)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!engine_init(kind, &engine_config, &error)) {
         fprintf(stderr, "%s\n", error->message);
         exit(EXIT_FAILURE);
     }

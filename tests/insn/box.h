@@ -40,4 +40,8 @@ void box_reset(Box *box, unsigned window_pairs);
 /* Engine selection of the whole process: interp until told otherwise. */
 void box_use_engine(EngineKind kind);
 
+/* Settings of the translator, as -accel has them, before its first use; false
+ * with a message when they are wrong. */
+bool box_accel(const char *text);
+
 #endif
