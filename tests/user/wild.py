@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 LIMIT = 1 << 46
-FORMS = "0123456"
+FORMS = "0123456789abcdefg"
+UNMAPPED = 0x30000008 # form c
 
 
 def emulator_memory(pid):
@@ -36,6 +37,14 @@ def start(user, guest, engine, form):
     return process
 
 
+def expected(form, address):
+    """Signal, and what the report says."""
+    if form in "df":
+        return signal.SIGILL, "diag_operand"
+    return (signal.SIGSEGV, "data_page of address "
+            f"{UNMAPPED if form == 'c' else address:#x}")
+
+
 def main():
     user, guest, engine = sys.argv[1:]
     number = failed = 0
@@ -50,8 +59,9 @@ def main():
             process = start(user, guest, engine, form)
             address = emulator_memory(process.pid)[name]
             out, report = process.communicate(b"%016x" % address, 60)
-            good = (process.returncode == -signal.SIGSEGV and out == b"" and
-                    f"data_page of address {address:#x}".encode() in report)
+            wanted_signal, text = expected(form, address)
+            good = (process.returncode == -wanted_signal and out == b"" and
+                    text.encode() in report)
             print(f"{'ok' if good else 'not ok'} {number} - {name}, form "
                   f"{form}")
             if not good:
