@@ -12,9 +12,9 @@
 
 #include "block/node-int.h"
 
-bool block_batches(BlockNode *node)
+bool block_batches(BlockNode *node, bool write)
 {
-    return node->driver->batches && node->driver->batches(node);
+    return node->driver->batches && node->driver->batches(node, write);
 }
 
 static bool is_plain(BlockNode *node, const BlockBatchItem *item)

@@ -149,10 +149,11 @@ struct BlockDriver {
                   BlockStatus *status);
     /*
      * Does those of the items that are BLOCK_BATCH_TODO, as far as it can:
-     * they are aligned, in range, and never FUA.  batches: it pays.
+     * they are aligned, in range, and never FUA.  batches: it pays
+     * for reads, or for writes.
      */
     void (*batch)(BlockNode *node, BlockBatchItem *items, unsigned n);
-    bool (*batches)(BlockNode *node);
+    bool (*batches)(BlockNode *node, bool write);
     int (*map_fd)(BlockNode *node, uint64_t offset, uint64_t bytes, int *fd,
                   uint64_t *fd_offset, uint64_t *n);
     bool fua_native;   /* pwritev and pwrite_zeroes honour BLOCK_REQ_FUA */

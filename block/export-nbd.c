@@ -71,11 +71,11 @@ static int ops_pwrite(void *opaque, uint64_t offset, uint32_t bytes,
                                 flags & NBD_IO_FUA ? BLOCK_REQ_FUA : 0);
 }
 
-static bool ops_batches(void *opaque)
+static bool ops_batches(void *opaque, bool write)
 {
     BlockExport *e = opaque;
     BlockNode *node = block_backend_enter(e->backend);
-    bool pays = node && block_batches(node);
+    bool pays = node && block_batches(node, write);
 
     if (node) {
         block_backend_leave(e->backend);

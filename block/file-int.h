@@ -14,6 +14,7 @@ typedef struct FileState {
     unsigned used, unshared; /* locks held */
     bool block_device;
     bool uring; /* batches go to the kernel's io_uring */
+    bool uring_writes; /* and batches of writes pay */
     /* Learnt from the first refusal; atomic, only ever turn true. */
     bool no_zero_range, no_punch_hole, no_dsync, no_seek;
     FileMap *map; /* NULL: writes are system calls */

@@ -11,8 +11,9 @@
  *
  *     aio=threads            never; callers use threads to overlap requests
  *     aio=io_uring, native   always; threads where the kernel has no io_uring
- *     nothing said           with cache.direct=on; what lies in the page
- *                            cache is copied faster by plain calls
+ *     nothing said           reads, with cache.direct=on: threads do more
+ *                            writes in the same time, and what lies in the
+ *                            page cache is copied faster by plain calls
  *
  * Creating and resizing files is in file-create.c.
  */
@@ -222,6 +223,7 @@ static bool choose_engine(BlockNode *node, FileState *s, json_t *options,
         return false;
     }
     s->uring = (aio == UNSAID ? direct : aio != THREADS) && uring_available();
+    s->uring_writes = s->uring && aio != UNSAID;
     return true;
 }
 
@@ -610,9 +612,11 @@ static int file_map_fd(BlockNode *node, uint64_t offset, uint64_t bytes,
 
 /* ---- Batches ------------------------------------------------------------- */
 
-static bool file_batches(BlockNode *node)
+static bool file_batches(BlockNode *node, bool write)
 {
-    return ((FileState *)node->state)->uring;
+    const FileState *s = node->state;
+
+    return write ? s->uring_writes : s->uring;
 }
 
 static void file_batch(BlockNode *node, BlockBatchItem *items, unsigned n)

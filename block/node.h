@@ -277,8 +277,8 @@ int block_map_fd(BlockNode *node, uint64_t offset, uint64_t bytes, int *fd,
 /*
  * Reads and writes made together.  Items begin as BLOCK_BATCH_TODO; on return
  * ret is 0, -errno, or BLOCK_BATCH_ALONE: not done, use the calls above.
- * Worth the trouble only where block_batches() says so: files that the kernel
- * reads and writes side by side.
+ * Worth the trouble only where block_batches() says so of reads or of writes:
+ * files that the kernel reads and writes side by side.
  */
 #define BLOCK_BATCH_MAX 64
 enum { BLOCK_BATCH_TODO = 1, BLOCK_BATCH_ALONE = 2 };
@@ -290,7 +290,7 @@ typedef struct BlockBatchItem {
     int ret;
 } BlockBatchItem;
 void block_batch(BlockNode *node, BlockBatchItem *items, unsigned n);
-bool block_batches(BlockNode *node);
+bool block_batches(BlockNode *node, bool write);
 
 /* ---- Control requests (graph lock) -------------------------------------- */
 

@@ -8,9 +8,9 @@
 
 #include "block/node-int.h"
 
-bool qcow2_batches(BlockNode *node)
+bool qcow2_batches(BlockNode *node, bool write)
 {
-    return block_batches(qcow2_data(qcow2_state(node)));
+    return block_batches(qcow2_data(qcow2_state(node)), write);
 }
 
 /* Where the item lies in the data file; false: not in one plain place. */

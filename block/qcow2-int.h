@@ -341,7 +341,7 @@ bool qcow2_maybe_meta(const Qcow2 *s, uint64_t offset, uint64_t bytes);
 
 /* ---- qcow2-batch.c: BlockDriver.batch and .batches ----------------------- */
 
-bool qcow2_batches(BlockNode *node);
+bool qcow2_batches(BlockNode *node, bool write);
 void qcow2_batch(BlockNode *node, BlockBatchItem *items, unsigned n);
 
 /* ---- qcow2-cluster.c: writing guest data --------------------------------- */

@@ -188,9 +188,9 @@ static int raw_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
                          flags);
 }
 
-static bool raw_batches(BlockNode *node)
+static bool raw_batches(BlockNode *node, bool write)
 {
-    return block_batches(below(node));
+    return block_batches(below(node), write);
 }
 
 static void raw_batch(BlockNode *node, BlockBatchItem *items, unsigned n)

@@ -70,7 +70,7 @@ bool nbd_batch_wants(NbdSink *sink, const NbdRequest *r)
            has_company(conn, r) &&
            !(conn->server->params.tune & NBD_TUNE_NO_URING) &&
            !g_atomic_int_get(&conn->closing) &&
-           ops->batches(conn->export->opaque) &&
+           ops->batches(conn->export->opaque, r->type == NBD_CMD_WRITE) &&
            (r->type == NBD_CMD_WRITE || nbd_read_is_data(sink, r)) &&
            batch_ready(conn);
 }

@@ -81,11 +81,11 @@ typedef struct NbdExportOps {
                           int pipe_fd);
     /*
      * Several reads and writes at once, each with its own ret; buffers are
-     * aligned to 4096 bytes.  Used while batches() says that it pays.  Both
-     * or none.
+     * aligned to 4096 bytes.  Used while batches() says that it pays, of
+     * reads or of writes.  Both or none.
      */
     void (*batch)(void *opaque, NbdIo *io, unsigned n);
-    bool (*batches)(void *opaque);
+    bool (*batches)(void *opaque, bool write);
     /* Connections come and go; called from their threads. */
     void (*connected)(void *opaque, unsigned now);
     /* The export is gone, nothing is called after this.  May be NULL. */

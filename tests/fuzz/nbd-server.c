@@ -71,7 +71,7 @@ static void memory_batch(void *opaque, NbdIo *io, unsigned n)
 }
 
 /* Now and then, so that both ways are taken. */
-static bool sometimes(void *opaque)
+static bool sometimes(void *opaque, bool write)
 {
     static gint count;
 
