@@ -38,27 +38,31 @@ static void append_thread(GdbStub *stub, GString *to, uint64_t thread)
 /* "p1.2", "2", "-1", "0": the thread, ANY_THREAD for the last two. */
 static bool parse_thread(const char **text, uint64_t *thread)
 {
-    uint64_t value = 0;
+    const char *at = *text;
+    uint64_t value = ANY_THREAD;
+    bool process_only = false;
 
-    if (**text == 'p') {
-        (*text)++;
-        if (**text == '-') {
-            *text += 2;
-        } else if (!gdb_hex_number(text, &value)) {
+    if (*at == 'p') {
+        at++;
+        if (strncmp(at, "-1", 2) == 0) {
+            at += 2;
+        } else if (!gdb_hex_number(&at, &value)) {
             return false;
         }
-        *thread = ANY_THREAD;
-        if (**text != '.') {
-            return true;
+        value = ANY_THREAD;
+        process_only = *at != '.';
+        at += !process_only;
+    }
+    if (!process_only) {
+        if (strncmp(at, "-1", 2) == 0) {
+            at += 2;
+        } else if (!gdb_hex_number(&at, &value)) {
+            return false;
         }
-        (*text)++;
     }
-    if (strncmp(*text, "-1", 2) == 0) {
-        *text += 2;
-        *thread = ANY_THREAD;
-        return true;
-    }
-    return gdb_hex_number(text, thread);
+    *text = at;
+    *thread = value;
+    return true;
 }
 
 static uint64_t register_thread(GdbStub *stub)

@@ -61,6 +61,12 @@ def session(gdb, symbol, exe):
     check(gdb.ask("qfThreadInfo").startswith("m"), "a list of threads")
     check(gdb.ask("vNonsense") == "", "unknown packets get an empty answer")
     check(gdb.ask("m1,4").startswith("E"), "unmapped memory is an error")
+    check(all(gdb.ask("Hg" + text) == "OK"
+              for text in ("0", "-1", "p0.0", "p-1.-1", "p-1", "p1")) and
+          all(gdb.ask("Hg" + text).startswith("E")
+              for text in ("", "p", "p-", "-", "p1.", "p-1.-")),
+          "threads are named in each form, and in no other")
+    gdb.ask("Hg0")
 
     # Breakpoints
     check(gdb.ask(f"Z0,{symbol['before_signal']:x},8") == "OK",
