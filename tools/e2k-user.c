@@ -191,6 +191,11 @@ static void opt_perfmap(Settings *s, const char *value)
     s->config.perf_map = true;
 }
 
+static void opt_jitdump(Settings *s, const char *value)
+{
+    s->config.jitdump = true;
+}
+
 /* Where the kernel finds us: the real path of this program. */
 static char *own_path(void)
 {
@@ -256,6 +261,8 @@ static const struct {
       "wait for a debugger at a TCP port or unix socket" },
     { "perfmap", "QEMU_PERFMAP", NULL, opt_perfmap,
       "write /tmp/perf-PID.map for perf" },
+    { "jitdump", NULL, NULL, opt_jitdump,
+      "write ./jit-PID.dump for perf inject --jit" },
     { "binfmt", NULL, NULL, opt_binfmt,
       "print a binfmt.d file for this program" },
     { "binfmt-install", NULL, NULL, opt_binfmt_install,
