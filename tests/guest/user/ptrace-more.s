@@ -19,6 +19,7 @@
 	.equ	GETSIGINFO, 0x4202
 	.equ	SETSIGINFO, 0x4203
 	.equ	GETREGSET, 0x4204
+	.equ	SETREGSET, 0x4205
 	.equ	SEIZE, 0x4206
 	.equ	INTERRUPT, 0x4207
 	.equ	LISTEN, 0x4208
@@ -35,6 +36,7 @@
 	.equ	WEXITED, 4
 	.equ	SIZE, 4784
 	.equ	IP, 2680
+	.equ	CR0_HI, 408
 	.equ	CLONE_FLAGS, 0x10f00
 	.ifdef	NARROW
 	.equ	INFO_PID, 12
@@ -123,6 +125,11 @@ stack_end:
 	GOTO_IF %pred0, 1b
 	SYSCALL SYS_exit_group, %dr11
 
+! Entered by changed registers only, from wherever the runner has come to: its
+! window is made anew.
+	PROC escape
+	SYSCALL SYS_exit_group, 6
+
 	PROC seizing
 	FORK 9f
 	ANSWERS -5, "seize: no address", SYS_ptrace, SEIZE, %dr20, 1, 0
@@ -140,7 +147,18 @@ stack_end:
 	TOLD (EVENT_STOP << 16) + 0x057f, "is told"
 	ANSWERS 0, "a word", SYS_ptrace, PEEKDATA, %dr20, value, word
 	HOLDS 0x11111111, "is read", w, word
-	ANSWERS 0, "a word", SYS_ptrace, POKEDATA, %dr20, value, 6
+	ANSWERS 0, "registers as a set", SYS_ptrace, GETREGSET, %dr20, 1, regset
+	{
+		ADDR regs, %dr10
+		ADDR escape, %dr9
+	}
+	{
+		std %dr10, CR0_HI, %dr9
+	}
+	ANSWERS -22, "not another set", SYS_ptrace, SETREGSET, %dr20, 7, regset
+	ANSWERS 0, "changed", SYS_ptrace, SETREGSET, %dr20, 1, regset
+	HOLDS SIZE, "all of them", w, regset, WORD
+	ANSWERS 0, "a word", SYS_ptrace, POKEDATA, %dr20, value, 8
 	.ifdef	NARROW
 	ANSWERS 0, "the next one", SYS_ptrace, PEEKDATA, %dr20, value + 4, word
 	HOLDS 0x22222222, "stays as it is", w, word
