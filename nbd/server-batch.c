@@ -57,6 +57,27 @@ static bool has_company(const NbdConnection *conn, const NbdRequest *r)
            conn->in_end - conn->in_pos > r->payload;
 }
 
+/*
+ * Does the export want its kind in batches?  Where it wants reads only, a
+ * batch of the few reads between two writes would hold up the writes: reads
+ * stay apart until enough of them came in a row.
+ */
+static bool kind_pays(NbdConnection *conn, const NbdRequest *r)
+{
+    const NbdExportOps *ops = conn->export->ops;
+    bool write = r->type == NBD_CMD_WRITE;
+
+    if (!ops->batches(conn->export->opaque, write)) {
+        conn->apart = write ? MAX_ITEMS : 0;
+        return false;
+    }
+    if (!write && conn->apart > 0) {
+        conn->apart--;
+        return false;
+    }
+    return true;
+}
+
 bool nbd_batch_wants(NbdSink *sink, const NbdRequest *r)
 {
     NbdConnection *conn = sink->conn;
@@ -70,7 +91,7 @@ bool nbd_batch_wants(NbdSink *sink, const NbdRequest *r)
            has_company(conn, r) &&
            !(conn->server->params.tune & NBD_TUNE_NO_URING) &&
            !g_atomic_int_get(&conn->closing) &&
-           ops->batches(conn->export->opaque, r->type == NBD_CMD_WRITE) &&
+           kind_pays(conn, r) &&
            (r->type == NBD_CMD_WRITE || nbd_read_is_data(sink, r)) &&
            batch_ready(conn);
 }

@@ -98,6 +98,7 @@ typedef struct NbdConnection {
     int pipe[2];                   /* -1 until first use */
     bool pipe_useless;
     NbdBatch *batch; /* NULL until first use */
+    unsigned apart;  /* so many reads stay out of batches */
 
     /* Requests at the workers. */
     GMutex lock;

@@ -443,16 +443,6 @@ static bool handle(NbdSink *sink, NbdRequest *r)
     return true;
 }
 
-/*
- * A write that is here and goes to a worker need not end a batch of reads:
- * they overlap.
- */
-static bool passes_batch(NbdConnection *conn, const NbdRequest *r)
-{
-    return r->type == NBD_CMD_WRITE && available(conn) >= r->payload &&
-           wants_worker(conn, r);
-}
-
 void nbd_server_serve(NbdConnection *conn)
 {
     size_t size = conn->extended ? NBD_EXT_REQUEST_SIZE : NBD_REQUEST_SIZE;
@@ -477,9 +467,7 @@ void nbd_server_serve(NbdConnection *conn)
         } else if (nbd_batch_wants(&sink, &request)) {
             nbd_batch_add(&sink, &request);
         } else {
-            if (!passes_batch(conn, &request)) {
-                nbd_batch_run(&sink);
-            }
+            nbd_batch_run(&sink);
             alive = handle(&sink, &request);
         }
     }
