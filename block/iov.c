@@ -29,10 +29,12 @@ int block_iov_slice(const struct iovec *iov, int niov, size_t skip,
 
 typedef enum { COPY_OUT, COPY_IN, FILL } IovAction;
 
-static void walk(const struct iovec *iov, int niov, size_t skip, char *buf,
-                 size_t len, IovAction action, int byte)
+static size_t walk(const struct iovec *iov, int niov, size_t skip, char *buf,
+                   size_t len, IovAction action, int byte)
 {
-    for (int i = 0; i < niov && len; i++) {
+    size_t left = len;
+
+    for (int i = 0; i < niov && left; i++) {
         char *base = iov[i].iov_base;
         size_t n = iov[i].iov_len;
 
@@ -41,7 +43,7 @@ static void walk(const struct iovec *iov, int niov, size_t skip, char *buf,
             continue;
         }
         base += skip;
-        n = MIN(n - skip, len);
+        n = MIN(n - skip, left);
         skip = 0;
         switch (action) {
         case COPY_OUT:
@@ -54,21 +56,22 @@ static void walk(const struct iovec *iov, int niov, size_t skip, char *buf,
             memset(base, byte, n);
             break;
         }
-        len -= n;
+        left -= n;
         buf = action == FILL ? NULL : buf + n;
     }
+    return len - left;
 }
 
-void block_iov_to_buf(const struct iovec *iov, int niov, size_t skip,
-                      void *buf, size_t len)
+size_t block_iov_to_buf(const struct iovec *iov, int niov, size_t skip,
+                        void *buf, size_t len)
 {
-    walk(iov, niov, skip, buf, len, COPY_OUT, 0);
+    return walk(iov, niov, skip, buf, len, COPY_OUT, 0);
 }
 
-void block_iov_from_buf(const struct iovec *iov, int niov, size_t skip,
-                        const void *buf, size_t len)
+size_t block_iov_from_buf(const struct iovec *iov, int niov, size_t skip,
+                          const void *buf, size_t len)
 {
-    walk(iov, niov, skip, (char *)buf, len, COPY_IN, 0);
+    return walk(iov, niov, skip, (char *)buf, len, COPY_IN, 0);
 }
 
 void block_iov_memset(const struct iovec *iov, int niov, size_t skip,

@@ -1,5 +1,5 @@
 /*
- * Vectors of buffers: slicing, copying, filling.  Private to the block layer.
+ * Vectors of buffers: slicing, copying, filling; for the devices too.
  */
 #ifndef BLOCK_IOV_H
 #define BLOCK_IOV_H
@@ -11,10 +11,11 @@
 /* The vector of bytes [skip, skip + len) of iov; out has room for niov. */
 int block_iov_slice(const struct iovec *iov, int niov, size_t skip,
                     size_t len, struct iovec *out);
-void block_iov_to_buf(const struct iovec *iov, int niov, size_t skip,
-                      void *buf, size_t len);
-void block_iov_from_buf(const struct iovec *iov, int niov, size_t skip,
-                        const void *buf, size_t len);
+/* Up to len bytes behind the first skip ones; how many there were. */
+size_t block_iov_to_buf(const struct iovec *iov, int niov, size_t skip,
+                        void *buf, size_t len);
+size_t block_iov_from_buf(const struct iovec *iov, int niov, size_t skip,
+                          const void *buf, size_t len);
 void block_iov_memset(const struct iovec *iov, int niov, size_t skip,
                       int byte, size_t len);
 bool block_iov_is_zero(const struct iovec *iov, int niov);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/iov.h"
 #include "util/bytes.h"
 
 enum {
@@ -61,38 +62,8 @@ static struct iovec *cut(const AtaCommand *c, uint64_t bytes, int *n)
 {
     struct iovec *part = g_new(struct iovec, c->n_data + 1);
 
-    *n = 0;
-    for (unsigned i = 0; i < c->n_data && bytes; i++) {
-        part[*n] = c->data[i];
-        part[*n].iov_len = MIN(part[*n].iov_len, bytes);
-        bytes -= part[(*n)++].iov_len;
-    }
+    *n = block_iov_slice(c->data, (int)c->n_data, 0, bytes, part);
     return part;
-}
-
-static void copy_in(AtaCommand *c, const uint8_t *from, size_t bytes)
-{
-    for (unsigned i = 0; i < c->n_data && bytes; i++) {
-        size_t n = MIN(c->data[i].iov_len, bytes);
-
-        memcpy(c->data[i].iov_base, from, n);
-        from += n;
-        bytes -= n;
-        c->done_bytes += n;
-    }
-}
-
-static size_t copy_out(const AtaCommand *c, uint8_t *to, size_t bytes)
-{
-    size_t done = 0;
-
-    for (unsigned i = 0; i < c->n_data && done < bytes; i++) {
-        size_t n = MIN(c->data[i].iov_len, bytes - done);
-
-        memcpy(to + done, c->data[i].iov_base, n);
-        done += n;
-    }
-    return done;
 }
 
 static int run_read(AhciDisk *disk, AtaCommand *c, uint64_t offset,
@@ -147,8 +118,9 @@ static int run_trim(AhciDisk *disk, AtaCommand *c, uint64_t offset,
                     uint64_t bytes)
 {
     g_autofree uint8_t *list = g_malloc(TRIM_MAX_BYTES);
-    size_t n = copy_out(c, list, MIN(c->count * (uint64_t)ATA_SECTOR_BYTES,
-                                     TRIM_MAX_BYTES));
+    size_t n = block_iov_to_buf(c->data, (int)c->n_data, 0, list,
+                                MIN(c->count * (uint64_t)ATA_SECTOR_BYTES,
+                                    TRIM_MAX_BYTES));
     int64_t length = block_backend_length(disk->backend);
     int ret = 0;
 
@@ -240,7 +212,8 @@ static int run_identify(AhciDisk *disk, AtaCommand *c, uint64_t offset,
         sum += id[i];
     }
     id[511] = -sum;
-    copy_in(c, id, sizeof(id));
+    c->done_bytes += block_iov_from_buf(c->data, (int)c->n_data, 0, id,
+                                        sizeof(id));
     return 0;
 }
 
@@ -287,7 +260,8 @@ static int run_read_log(AhciDisk *disk, AtaCommand *c, uint64_t offset,
     default:
         return -EINVAL;
     }
-    copy_in(c, page, sizeof(page));
+    c->done_bytes += block_iov_from_buf(c->data, (int)c->n_data, 0, page,
+                                        sizeof(page));
     return 0;
 }
 

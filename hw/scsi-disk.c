@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/iov.h"
 #include "util/bytes.h"
 
 enum {
@@ -72,29 +73,7 @@ static void fail(ScsiCommand *c, Sense sense)
 
 void scsi_copy_in(ScsiCommand *c, const void *from, size_t bytes)
 {
-    const uint8_t *at = from;
-
-    for (unsigned i = 0; i < c->n_in && bytes; i++) {
-        size_t n = MIN(c->in[i].iov_len, bytes);
-
-        memcpy(c->in[i].iov_base, at, n);
-        at += n;
-        bytes -= n;
-        c->done_bytes += n;
-    }
-}
-
-static size_t copy_out(const ScsiCommand *c, uint8_t *to, size_t bytes)
-{
-    size_t done = 0;
-
-    for (unsigned i = 0; i < c->n_out && done < bytes; i++) {
-        size_t n = MIN(c->out[i].iov_len, bytes - done);
-
-        memcpy(to + done, c->out[i].iov_base, n);
-        done += n;
-    }
-    return done;
+    c->done_bytes += block_iov_from_buf(c->in, (int)c->n_in, 0, from, bytes);
 }
 
 /* An answer, cut to the length that the command allows. */
@@ -143,12 +122,7 @@ static struct iovec *first_bytes(const struct iovec *iov, unsigned n,
 {
     struct iovec *part = g_new(struct iovec, n + 1);
 
-    *n_out = 0;
-    for (unsigned i = 0; i < n && bytes; i++) {
-        part[*n_out] = iov[i];
-        part[*n_out].iov_len = MIN(iov[i].iov_len, bytes);
-        bytes -= part[(*n_out)++].iov_len;
-    }
+    *n_out = block_iov_slice(iov, (int)n, 0, bytes, part);
     return part;
 }
 
@@ -211,7 +185,8 @@ static Sense run_synchronize(ScsiDisk *disk, ScsiCommand *c)
 static Sense run_unmap(ScsiDisk *disk, ScsiCommand *c)
 {
     g_autofree uint8_t *list = g_malloc(MAX_UNMAP_BYTES);
-    size_t n = copy_out(c, list, MAX_UNMAP_BYTES);
+    size_t n = block_iov_to_buf(c->out, (int)c->n_out, 0, list,
+                                MAX_UNMAP_BYTES);
 
     if (disk->read_only) {
         return SENSE_PROTECTED;

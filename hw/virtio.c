@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "block/iov.h"
 #include "util/bytes.h"
 #include "util/log.h"
 
@@ -450,38 +451,17 @@ void virtio_push(VirtioRequest *request, uint32_t written)
 
 /* ---- Copying ----------------------------------------------------------------- */
 
-static size_t copy_iov(const struct iovec *iov, unsigned n, size_t skip,
-                       uint8_t *buffer, size_t size, bool to_iov)
-{
-    size_t done = 0;
-
-    for (unsigned i = 0; i < n && done < size; i++) {
-        if (skip >= iov[i].iov_len) {
-            skip -= iov[i].iov_len;
-            continue;
-        }
-        size_t chunk = MIN(iov[i].iov_len - skip, size - done);
-        uint8_t *at = (uint8_t *)iov[i].iov_base + skip;
-
-        memcpy(to_iov ? at : buffer + done, to_iov ? buffer + done : at,
-               chunk);
-        done += chunk;
-        skip = 0;
-    }
-    return done;
-}
-
 size_t virtio_copy_out(const VirtioRequest *request, size_t skip, void *to,
                        size_t size)
 {
-    return copy_iov(request->out, request->n_out, skip, to, size, false);
+    return block_iov_to_buf(request->out, (int)request->n_out, skip, to, size);
 }
 
 size_t virtio_copy_in(const VirtioRequest *request, size_t skip,
                       const void *from, size_t size)
 {
-    return copy_iov(request->in, request->n_in, skip, (uint8_t *)from, size,
-                    true);
+    return block_iov_from_buf(request->in, (int)request->n_in, skip, from,
+                              size);
 }
 
 struct iovec *virtio_slice(const struct iovec *iov, unsigned n, size_t skip,
@@ -489,18 +469,6 @@ struct iovec *virtio_slice(const struct iovec *iov, unsigned n, size_t skip,
 {
     struct iovec *part = g_new(struct iovec, n + 1);
 
-    *n_out = 0;
-    for (unsigned i = 0; i < n && bytes; i++) {
-        if (skip >= iov[i].iov_len) {
-            skip -= iov[i].iov_len;
-            continue;
-        }
-        size_t len = MIN(iov[i].iov_len - skip, bytes);
-
-        part[*n_out].iov_base = (uint8_t *)iov[i].iov_base + skip;
-        part[(*n_out)++].iov_len = len;
-        bytes -= len;
-        skip = 0;
-    }
+    *n_out = (unsigned)block_iov_slice(iov, (int)n, skip, bytes, part);
     return part;
 }
