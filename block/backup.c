@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "block/block-copy.h"
+#include "block/filter.h"
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
 #include "block/parallel.h"
@@ -273,22 +274,11 @@ static BlockNode *insert_filter(const BlockBackupParams *p, GError **error)
     json_t *options = json_pack("{s:s, s:s, s:s}", "driver",
                                 "copy-before-write", "file", p->source->name,
                                 "target", p->target->name);
-    BlockNode *filter;
 
-    if (p->filter_name) {
-        json_object_set_new(options, "node-name",
-                            json_string(p->filter_name));
-    }
-    filter = block_node_open(options,
-                             p->source->flags & BLOCK_OPEN_RDWR
-                                 ? BLOCK_OPEN_RDWR | BLOCK_OPEN_UNMAP : 0,
-                             error);
-    json_decref(options);
-    if (filter && !block_node_replace(p->source, filter, error)) {
-        block_node_unref(filter);
-        return NULL;
-    }
-    return filter;
+    return block_filter_insert(p->source, options, p->filter_name,
+                               p->source->flags & BLOCK_OPEN_RDWR
+                                   ? BLOCK_OPEN_RDWR | BLOCK_OPEN_UNMAP : 0,
+                               error);
 }
 
 static void setup_copy(const BlockBackupParams *p, BlockCopy *copy)
@@ -314,8 +304,7 @@ BlockJob *block_backup_new(const BlockBackupParams *p, GError **error)
     filter = insert_filter(p, error);
     if (filter && p->bitmap &&
         !block_dirty_bitmap_create_successor(p->bitmap, error)) {
-        block_node_replace(filter, p->source, NULL);
-        block_node_unref(filter);
+        block_filter_remove(filter);
         filter = NULL;
     }
     if (filter) {
@@ -324,8 +313,7 @@ BlockJob *block_backup_new(const BlockBackupParams *p, GError **error)
             if (p->bitmap) {
                 block_dirty_bitmap_reclaim(p->bitmap);
             }
-            block_node_replace(filter, p->source, NULL);
-            block_node_unref(filter);
+            block_filter_remove(filter);
         }
     }
     if (job) {

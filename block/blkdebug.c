@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/filter.h"
 #include "block/node-int.h"
 #include "block/options.h"
 #include "block/wind-up.h"
@@ -575,11 +576,6 @@ static int debug_status(BlockNode *node, uint64_t offset, uint64_t bytes,
                                         status);
 }
 
-static int64_t debug_get_length(BlockNode *node)
-{
-    return block_length(node->file->node);
-}
-
 static const char *const debug_protocols[] = { "blkdebug", NULL };
 
 const BlockDriver block_driver_blkdebug = {
@@ -599,7 +595,7 @@ const BlockDriver block_driver_blkdebug = {
     .flush = debug_flush,
     .status = debug_status,
     .fua_native = true,
-    .get_length = debug_get_length,
+    .get_length = block_filter_get_length,
     .debug_command = debug_command,
     .debug_event = debug_event,
 };

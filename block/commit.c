@@ -12,46 +12,20 @@
 #include <stdlib.h>
 
 #include "block/backend.h"
+#include "block/filter.h"
 #include "block/job-pass.h"
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
-#include "block/options.h"
 
 /* ---- The filter ---------------------------------------------------------- */
-
-static const BlockOption filter_options[] = {
-    { "file", BLOCK_OPT_NODE, .required = true },
-    { NULL },
-};
-
-static bool filter_open(BlockNode *node, json_t *options, GError **error)
-{
-    if (!block_open_child(node, options, "file", BLOCK_ROLE_FILTERED, false,
-                          error)) {
-        return false;
-    }
-    node->read_only = true;
-    return true;
-}
-
-static int filter_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
-                         const struct iovec *iov, int niov, unsigned flags)
-{
-    return block_preadv(node->file->node, offset, bytes, iov, niov, flags);
-}
-
-static int64_t filter_get_length(BlockNode *node)
-{
-    return block_length(node->file->node);
-}
 
 const BlockDriver block_driver_commit_top = {
     .name = "commit_top",
     .flags = BLOCK_DRIVER_FILTER,
-    .options = filter_options,
-    .open = filter_open,
-    .preadv = filter_preadv,
-    .get_length = filter_get_length,
+    .options = block_filter_options,
+    .open = block_filter_open,
+    .preadv = block_filter_preadv,
+    .get_length = block_filter_get_length,
 };
 
 /* ---- The job ------------------------------------------------------------- */
@@ -129,8 +103,7 @@ static void let_go(CommitState *s)
     s->write = NULL;
     if (s->filter) {
         block_chain_thaw(s->filter, s->base);
-        block_node_replace(s->filter, s->top, NULL);
-        block_node_unref(s->filter);
+        block_filter_remove(s->filter);
         s->filter = NULL;
     }
 }
@@ -187,15 +160,7 @@ static bool insert_filter(CommitState *s, const char *name, GError **error)
     json_t *options = json_pack("{s:s, s:s, s:b}", "driver", "commit_top",
                                 "file", s->top->name, "read-only", true);
 
-    if (name) {
-        json_object_set_new(options, "node-name", json_string(name));
-    }
-    s->filter = block_node_open(options, 0, error);
-    json_decref(options);
-    if (s->filter && !block_node_replace(s->top, s->filter, error)) {
-        block_node_unref(s->filter);
-        s->filter = NULL;
-    }
+    s->filter = block_filter_insert(s->top, options, name, 0, error);
     if (s->filter) {
         block_chain_freeze(s->filter, s->base);
     }

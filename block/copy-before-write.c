@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "block/block-copy.h"
+#include "block/filter.h"
 #include "block/iov.h"
 #include "block/node-int.h"
 #include "block/options.h"
@@ -92,8 +93,7 @@ static bool cbw_open(BlockNode *node, json_t *options, GError **error)
     if (!block_options_enum(options, "on-cbw-error",
                             "break-guest-write/break-snapshot", &policy,
                             error) ||
-        !block_open_child(node, options, "file", BLOCK_ROLE_FILTERED, false,
-                          error)) {
+        !block_filter_open(node, options, error)) {
         return false;
     }
     s->target = block_open_child(node, options, "target", BLOCK_ROLE_TARGET,
@@ -102,7 +102,6 @@ static bool cbw_open(BlockNode *node, json_t *options, GError **error)
         return false;
     }
     s->break_snapshot = policy == 1;
-    node->read_only = node->read_only || node->file->node->read_only;
     if (!block_copy_init(&s->copy, node->file->node, s->target->node,
                          error)) {
         return false;
@@ -136,12 +135,6 @@ static void cbw_child_perm(BlockNode *node, const BlockEdge *edge,
         *p |= BLOCK_PERM_CONSISTENT_READ;
         *sh &= ~(unsigned)(BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE);
     }
-}
-
-static int cbw_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
-                      const struct iovec *iov, int niov, unsigned flags)
-{
-    return block_preadv(node->file->node, offset, bytes, iov, niov, flags);
 }
 
 /* Saves the old data; on 0 the range is held until end_write(). */
@@ -218,11 +211,6 @@ static int cbw_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return ret;
 }
 
-static int64_t cbw_get_length(BlockNode *node)
-{
-    return block_length(node->file->node);
-}
-
 const BlockDriver block_driver_copy_before_write = {
     .name = "copy-before-write",
     .flags = BLOCK_DRIVER_FILTER,
@@ -231,12 +219,12 @@ const BlockDriver block_driver_copy_before_write = {
     .open = cbw_open,
     .close = cbw_close,
     .child_perm = cbw_child_perm,
-    .preadv = cbw_preadv,
+    .preadv = block_filter_preadv,
     .pwritev = cbw_pwritev,
     .pwrite_zeroes = cbw_pwrite_zeroes,
     .pdiscard = cbw_pdiscard,
     .fua_native = true,
-    .get_length = cbw_get_length,
+    .get_length = block_filter_get_length,
 };
 
 /* ---- snapshot-access ----------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "block/copy-on-read.h"
+#include "block/filter.h"
 #include "block/iov.h"
 #include "block/node-int.h"
 #include "block/options.h"
@@ -34,8 +35,7 @@ static bool cor_open(BlockNode *node, json_t *options, GError **error)
     const char *bottom = NULL;
 
     if (!block_options_string(options, "bottom", &bottom, error) ||
-        !block_open_child(node, options, "file", BLOCK_ROLE_FILTERED, false,
-                          error)) {
+        !block_filter_open(node, options, error)) {
         return false;
     }
     if (bottom && !block_node_lookup(NULL, bottom, NULL)) {
@@ -43,7 +43,6 @@ static bool cor_open(BlockNode *node, json_t *options, GError **error)
                     bottom);
         return false;
     }
-    node->read_only = node->read_only || node->file->node->read_only;
     s->bottom = g_strdup(bottom);
     block_range_lock_init(&s->ranges);
     return true;
@@ -236,11 +235,6 @@ static int cor_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return ret;
 }
 
-static int64_t cor_get_length(BlockNode *node)
-{
-    return block_length(node->file->node);
-}
-
 const BlockDriver block_driver_copy_on_read = {
     .name = "copy-on-read",
     .flags = BLOCK_DRIVER_FILTER,
@@ -254,5 +248,5 @@ const BlockDriver block_driver_copy_on_read = {
     .pwrite_zeroes = cor_pwrite_zeroes,
     .pdiscard = cor_pdiscard,
     .fua_native = true,
-    .get_length = cor_get_length,
+    .get_length = block_filter_get_length,
 };

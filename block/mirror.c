@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "block/backend.h"
+#include "block/filter.h"
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
 #include "block/parallel.h"
@@ -47,27 +48,6 @@ typedef struct MirrorState {
 typedef struct FilterState {
     MirrorState *mirror; /* set once the job exists, cleared drained */
 } FilterState;
-
-static const BlockOption filter_options[] = {
-    { "file", BLOCK_OPT_NODE, .required = true },
-    { NULL },
-};
-
-static bool filter_open(BlockNode *node, json_t *options, GError **error)
-{
-    if (!block_open_child(node, options, "file", BLOCK_ROLE_FILTERED, false,
-                          error)) {
-        return false;
-    }
-    node->read_only = node->read_only || node->file->node->read_only;
-    return true;
-}
-
-static int filter_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
-                         const struct iovec *iov, int niov, unsigned flags)
-{
-    return block_preadv(node->file->node, offset, bytes, iov, niov, flags);
-}
 
 /* iov NULL: zeroes. */
 static int write_both(BlockNode *node, uint64_t offset, uint64_t bytes,
@@ -114,28 +94,18 @@ static int filter_pwrite_zeroes(BlockNode *node, uint64_t offset,
     return write_both(node, offset, bytes, NULL, 0, flags);
 }
 
-static int filter_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
-{
-    return block_pdiscard(node->file->node, offset, bytes);
-}
-
-static int64_t filter_get_length(BlockNode *node)
-{
-    return block_length(node->file->node);
-}
-
 const BlockDriver block_driver_mirror_top = {
     .name = "mirror_top",
     .flags = BLOCK_DRIVER_FILTER,
     .state_size = sizeof(FilterState),
-    .options = filter_options,
-    .open = filter_open,
-    .preadv = filter_preadv,
+    .options = block_filter_options,
+    .open = block_filter_open,
+    .preadv = block_filter_preadv,
     .pwritev = write_both,
     .pwrite_zeroes = filter_pwrite_zeroes,
-    .pdiscard = filter_pdiscard,
+    .pdiscard = block_filter_pdiscard,
     .fua_native = true,
-    .get_length = filter_get_length,
+    .get_length = block_filter_get_length,
 };
 
 /* ---- Copying ------------------------------------------------------------- */
@@ -398,8 +368,7 @@ static void let_go(MirrorState *s)
     }
     if (s->filter) {
         ((FilterState *)s->filter->state)->mirror = NULL;
-        block_node_replace(s->filter, s->source, NULL);
-        block_node_unref(s->filter);
+        block_filter_remove(s->filter);
         s->filter = NULL;
     }
     block_backend_unref(s->read);
@@ -546,17 +515,11 @@ static bool insert_filter(MirrorState *s, const BlockMirrorParams *p,
     }
     options = json_pack("{s:s, s:s}", "driver", "mirror_top", "file",
                         s->source->name);
-    if (p->filter_name) {
-        json_object_set_new(options, "node-name",
-                            json_string(p->filter_name));
-    }
-    s->filter = block_node_open(options, s->source->flags &
-                                             (BLOCK_OPEN_RDWR |
-                                              BLOCK_OPEN_UNMAP), error);
-    json_decref(options);
-    if (!s->filter || !block_node_replace(s->source, s->filter, error)) {
-        block_node_unref(s->filter);
-        s->filter = NULL;
+    s->filter = block_filter_insert(s->source, options, p->filter_name,
+                                    s->source->flags & (BLOCK_OPEN_RDWR |
+                                                        BLOCK_OPEN_UNMAP),
+                                    error);
+    if (!s->filter) {
         return false;
     }
     ((FilterState *)s->filter->state)->mirror = s;

@@ -5,6 +5,7 @@
 #include "block/jobs.h"
 
 #include "block/copy-on-read.h"
+#include "block/filter.h"
 #include "block/job-pass.h"
 #include "block/monitor-nodes.h"
 #include "block/node-int.h"
@@ -76,10 +77,7 @@ static void stream_clean(BlockJob *job)
     StreamState *s = block_job_state(job);
 
     thaw(s);
-    if (s->filter) {
-        block_node_replace(s->filter, s->top, NULL);
-        block_node_unref(s->filter);
-    }
+    block_filter_remove(s->filter);
     if (s->was_read_only) {
         block_node_reopen_read_only(s->top, true, NULL);
     }
@@ -114,24 +112,13 @@ static BlockNode *stream_filter(const BlockStreamParams *p, BlockNode *bottom,
 {
     json_t *options = json_pack("{s:s, s:s}", "driver", "copy-on-read",
                                 "file", p->top->name);
-    BlockNode *filter;
 
     if (p->base) {
         json_object_set_new(options, "bottom", json_string(bottom->name));
     }
-    if (p->filter_name) {
-        json_object_set_new(options, "node-name",
-                            json_string(p->filter_name));
-    }
-    filter = block_node_open(options, p->top->flags & (BLOCK_OPEN_RDWR |
-                                                       BLOCK_OPEN_UNMAP),
-                             error);
-    json_decref(options);
-    if (filter && !block_node_replace(p->top, filter, error)) {
-        block_node_unref(filter);
-        filter = NULL;
-    }
-    return filter;
+    return block_filter_insert(p->top, options, p->filter_name,
+                               p->top->flags & (BLOCK_OPEN_RDWR |
+                                                BLOCK_OPEN_UNMAP), error);
 }
 
 BlockJob *block_stream_new(const BlockStreamParams *p, GError **error)

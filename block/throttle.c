@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "block/filter.h"
 #include "block/node-int.h"
 #include "block/options.h"
 #include "block/throttle-group.h"
@@ -36,11 +37,9 @@ static bool throttle_open(BlockNode *node, json_t *options, GError **error)
 {
     ThrottleState *s = node->state;
 
-    if (!block_open_child(node, options, "file", BLOCK_ROLE_FILTERED, false,
-                          error)) {
+    if (!block_filter_open(node, options, error)) {
         return false;
     }
-    node->read_only = node->read_only || node->file->node->read_only;
     s->group = find_group(options, error);
     return s->group != NULL;
 }
@@ -88,11 +87,6 @@ static int throttle_pdiscard(BlockNode *node, uint64_t offset, uint64_t bytes)
     return block_pdiscard(node->file->node, offset, bytes);
 }
 
-static int64_t throttle_get_length(BlockNode *node)
-{
-    return block_length(node->file->node);
-}
-
 static bool throttle_reopen_prepare(BlockNode *node, json_t *options,
                                     unsigned flags, void **prepared,
                                     GError **error)
@@ -129,5 +123,5 @@ const BlockDriver block_driver_throttle = {
     .pwrite_zeroes = throttle_pwrite_zeroes,
     .pdiscard = throttle_pdiscard,
     .fua_native = true,
-    .get_length = throttle_get_length,
+    .get_length = block_filter_get_length,
 };
