@@ -9,13 +9,18 @@ our CPU ratios; then geometric means.  Every round measures all servers one
 after the other and ratios are taken within a round, their median is told: a
 change of the machine's mood hits all of them.  CPU is the server's.
 
+A server "ours+SWITCHES" is ours with --tune SWITCHES, to see what they are
+worth.  --idle waits for the machine to have nothing else to do, and measures
+again when it got something meanwhile: with work on all CPUs threads are woken
+in other places than on a machine of their own.
+
 Points "copy" are nbdcopy of the whole disk; "extents-map" and
 "extents-copy" are nbdinfo --map and nbdcopy of a sparse 1 TiB qcow2 with
 --extents extents, where mib_s counts the virtual size and rss_mib is the
 server's peak.
 
     nbd-bench.py BUILD-DIR [--rounds N] [--ms N] [--size MIB] [--points GLOB]
-                 [--servers a,b] [--extents N] [--tune LIST] [--dir DIR]
+                 [--servers a,b] [--extents N] [--dir DIR] [--idle SECONDS]
 """
 import argparse
 import fnmatch
@@ -32,6 +37,8 @@ import tempfile
 import time
 
 TICK = os.sysconf("SC_CLK_TCK")
+IDLE_LOOK = 0.1    # seconds
+IDLE_SHARE = 0.05  # of all CPUs: what others may use
 
 # name, backing, direction, pattern, block, depth, connections
 POINTS = []
@@ -46,6 +53,28 @@ for backing in ("null", "raw", "qcow2", "chain"):
         POINTS.append((f"{backing}-copy{op}", backing, op, "copy", 0, 0, 4))
 for what in ("map", "copy"):
     POINTS.append((f"extents-{what}", "extents", what, "extents", 0, 0, 0))
+
+
+def busy_seconds():
+    """CPU time of everybody since the start of the machine."""
+    with open("/proc/stat", encoding="ascii") as f:
+        fields = [int(n) for n in f.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICK
+
+
+def own_seconds():
+    times = os.times()
+    return sum(times[:4])
+
+
+def wait_idle(until):
+    """False when that has not come by then."""
+    while time.monotonic() < until:
+        before = busy_seconds()
+        time.sleep(IDLE_LOOK)
+        if busy_seconds() - before <= IDLE_LOOK * IDLE_SHARE * os.cpu_count():
+            return True
+    return False
 
 
 class Server:
@@ -188,11 +217,12 @@ class Bench:
 
     def command(self, server, backing, sock):
         fmt = "raw" if backing == "raw" else "qcow2"
-        tool = {"ours": self.ours, "qemu-nbd": "qemu-nbd"}.get(server)
+        own, _, tune = server.partition("+")
+        tool = {"ours": self.ours, "qemu-nbd": "qemu-nbd"}.get(own)
         if tool:
             base = [tool, "-t", "-e", "0", "-k", sock]
-            if server == "ours" and self.args.tune:
-                base += ["--tune", self.args.tune]
+            if tune:
+                base += [f"--tune={tune}"]
             if backing == "extents":
                 base += ["-r"]
             if backing == "null":
@@ -262,6 +292,22 @@ class Bench:
         return int(out[1]), int(out[3]), float(out[5])
 
     def measure(self, server, point):
+        """Speed, requests per second, CPU; the machine to itself if asked."""
+        until = time.monotonic() + self.args.idle
+        while self.args.idle and wait_idle(until):
+            others = busy_seconds() - own_seconds() - server.cpu_seconds()
+            start = time.monotonic()
+            result = self.measure_once(server, point)
+            others = (busy_seconds() - own_seconds() - server.cpu_seconds() -
+                      others)
+            allowed = (time.monotonic() - start) * os.cpu_count() * IDLE_SHARE
+            if others <= max(allowed, 3 / TICK):
+                return result
+        if self.args.idle:
+            print(f"nbd {point[0]} {server.name} not idle", flush=True)
+        return self.measure_once(server, point)
+
+    def measure_once(self, server, point):
         before = server.cpu_seconds()
         requests, size, seconds = self.load_once(server, point)
         after = server.cpu_seconds()
@@ -309,7 +355,7 @@ class Bench:
             print(f"nbd {point[0]} {server.name} mib_s={mib:.1f} "
                   f"iops={iops:.0f} cpu_s_gib={cpu:.4f} ratio={speed:.3f} "
                   f"cpu_ratio={work:.3f}{rss}")
-            if server.name != "ours":
+            if not server.name.startswith("ours"):
                 best = (min(speed, best[0]), max(work, best[1])) if best \
                     else (speed, work)
         if best:
@@ -331,8 +377,8 @@ def main():
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--points", default="*")
     parser.add_argument("--extents", type=int, default=1 << 20)
-    parser.add_argument("--tune", help="of our server, to see what a switch "
-                                       "is worth")
+    parser.add_argument("--idle", type=float, default=0, metavar="SECONDS",
+                        help="wait so long for an idle machine, each time")
     parser.add_argument("--dir", help="where the images lie: it decides the "
                                       "file system")
     parser.add_argument("--servers", default="ours,nbdkit,nbdkit-memory,"
