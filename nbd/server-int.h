@@ -5,6 +5,7 @@
  *   server-handshake.c  from the first byte to the transmission phase
  *   server-meta.c       LIST_META_CONTEXT and SET_META_CONTEXT
  *   server-io.c         the loop that receives and executes requests
+ *   server-wait.c       how to wait for a request
  *   server-batch.c      requests that arrived together
  *   server-read.c       READ: holes, zero-copy, plain
  *   server-reply.c      headers of replies and the sink they go through
@@ -75,6 +76,19 @@ typedef struct NbdContextSet {
     uint32_t *ids; /* indexes of the export's contexts */
 } NbdContextSet;
 
+/* server-wait.c */
+typedef struct NbdWait {
+    bool awake;
+    unsigned served;  /* requests since the last wait for one */
+    unsigned left;    /* requests to the end of the window; 0: not begun */
+    unsigned windows; /* until the other way is tried */
+    unsigned pause;   /* windows asleep after the last failure */
+    unsigned misses;  /* in a row: waited awake for too short a time */
+    gint64 last_ns;   /* when the last request came */
+    gint64 spent_ns, cpu_ns;         /* of this window */
+    gint64 asleep_ns, asleep_cpu_ns; /* of the quickest window asleep */
+} NbdWait;
+
 typedef struct NbdConnection {
     NbdServer *server;
     NbdStream stream;
@@ -99,6 +113,7 @@ typedef struct NbdConnection {
     bool pipe_useless;
     NbdBatch *batch; /* NULL until first use */
     unsigned apart;  /* so many reads stay out of batches */
+    NbdWait wait;
 
     /* Requests at the workers. */
     GMutex lock;
@@ -180,6 +195,11 @@ void nbd_server_serve(NbdConnection *conn);
 /* payload: of WRITE, request->payload bytes; wanted: of BLOCK_STATUS. */
 void nbd_execute(NbdSink *sink, NbdRequest *request, const uint8_t *payload,
                  const bool *wanted);
+
+/* ---- server-wait.c ---- */
+/* nbd_stream_recv(); next_request: all before it has been served. */
+ssize_t nbd_wait_recv(NbdConnection *conn, void *buf, size_t size,
+                      bool next_request);
 
 /* ---- server-batch.c ---- */
 /* Should this request wait for others?  It is whole in the input buffer. */

@@ -214,14 +214,15 @@ static size_t available(const NbdConnection *conn)
 
 /*
  * Makes at least n bytes (<= NBD_IN_SIZE) available and at most `most` more
- * than that; sends what has collected before it waits.  False at the end of
- * the connection.
+ * than that; sends what has collected before it waits.  next_request: they
+ * begin a request.  False at the end of the connection.
  */
-static bool fill_some(NbdSink *sink, size_t n, size_t most)
+static bool fill_some(NbdSink *sink, size_t n, size_t most, bool next_request)
 {
     NbdConnection *conn = sink->conn;
 
     while (available(conn) < n) {
+        bool idle = next_request && available(conn) == 0;
         ssize_t got;
 
         if (conn->in_pos == conn->in_end) {
@@ -232,9 +233,9 @@ static bool fill_some(NbdSink *sink, size_t n, size_t most)
             conn->in_pos = 0;
         }
         nbd_sink_flush(sink);
-        got = nbd_stream_recv(&conn->stream, conn->in + conn->in_end,
-                              MIN(NBD_IN_SIZE - conn->in_end,
-                                  n - available(conn) + most));
+        got = nbd_wait_recv(conn, conn->in + conn->in_end,
+                            MIN(NBD_IN_SIZE - conn->in_end,
+                                n - available(conn) + most), idle);
         if (got <= 0) {
             if (available(conn) || got < 0) {
                 nbd_connection_complain(
@@ -251,7 +252,7 @@ static bool fill_some(NbdSink *sink, size_t n, size_t most)
 
 static bool fill(NbdSink *sink, size_t n)
 {
-    return fill_some(sink, n, NBD_IN_SIZE);
+    return fill_some(sink, n, NBD_IN_SIZE, false);
 }
 
 static bool skip(NbdSink *sink, uint32_t n)
@@ -327,7 +328,7 @@ static bool write_pieces(NbdSink *sink, NbdRequest *r)
 
     while (done < r->length) {
         uint32_t n = MIN(r->length - done, NBD_PIECE);
-        if (!fill_some(sink, n, 0)) {
+        if (!fill_some(sink, n, 0, false)) {
             return false;
         }
         if (ret == 0) {
@@ -455,9 +456,10 @@ void nbd_server_serve(NbdConnection *conn)
         if (available(conn) < size) {
             nbd_batch_run(&sink);
         }
-        if (!fill(&sink, size)) {
+        if (!fill_some(&sink, size, NBD_IN_SIZE, true)) {
             break;
         }
+        conn->wait.served++;
         alive = nbd_request_parse(&conn->rules, conn->in + conn->in_pos,
                                   &request);
         conn->in_pos += size;

@@ -133,6 +133,7 @@ enum {
     NBD_TUNE_NO_SPARSE = 1 << 4, /* holes are sent as zero bytes */
     NBD_TUNE_NO_URING = 1 << 5,  /* never several requests in one call */
     NBD_TUNE_LOCAL_PIPE = 1 << 6, /* zero-copy also on this machine */
+    NBD_TUNE_NO_AWAKE = 1 << 7,  /* always sleep until a request comes */
 };
 
 typedef struct NbdServerParams {

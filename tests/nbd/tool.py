@@ -559,6 +559,43 @@ class Engine(Case):
             server.stop()
 
 
+class Waiting(Case):
+    """One request at a time: the server may wait awake for the next."""
+
+    def test_data_and_a_client_that_thinks(self):
+        file = self.image(data=self.pattern(MIB))
+        for options in ((), ("--tune=no-awake",)):
+            with open(file, "rb") as f:
+                model = bytearray(f.read())
+            server = self.serve(*options, "-f", "raw", file)
+            with w.Wire(server.sock) as c:
+                c.greet()
+                c.go()
+                for i in range(3000):
+                    at = i * 331 % (MIB - 512)
+                    if i == 260:  # it has just begun to try
+                        self.think(server)
+                    if i % 3:
+                        self.assertEqual(c.do(w.READ, at, 512),
+                                         (0, bytes(model[at:at + 512])))
+                        continue
+                    data = bytes((i + k) & 0xff for k in range(512))
+                    c.send(c.header(w.WRITE, at, 512, cookie=i))
+                    c.send(data)
+                    self.assertEqual(c.simple(), (0, i, b""))
+                    model[at:at + 512] = data
+                self.think(server)
+            self.assertEqual(server.stop(), 0)
+            with open(file, "rb") as f:
+                self.assertEqual(f.read(), bytes(model))
+
+    def think(self, server):
+        clock = ~server.process.pid << 3 | 2
+        before = time.clock_gettime(clock)
+        time.sleep(0.5)
+        self.assertLess(time.clock_gettime(clock) - before, 0.1)
+
+
 class Engines(Case):
     def test_every_engine_keeps_the_data(self):
         """Small requests that arrive together, mixed, with every engine."""
