@@ -322,9 +322,9 @@ BlockJob *block_backup_new(const BlockBackupParams *p, GError **error)
         s->filter = filter;
         s->bitmap = p->bitmap;
         s->mode = p->mode;
-        s->workers = CLAMP(p->workers ? p->workers : WORKERS, 1,
+        s->workers = CLAMP(p->perf.workers ? p->perf.workers : WORKERS, 1,
                            BLOCK_PARALLEL_MAX);
-        s->chunk = ROUND_UP_TO(p->max_chunk ? p->max_chunk : CHUNK,
+        s->chunk = ROUND_UP_TO(p->perf.max_chunk ? p->perf.max_chunk : CHUNK,
                                block_cbw_copy(s->filter)->cluster);
         s->sync = p->sync;
         s->on_source_error = p->on_source_error;

@@ -35,9 +35,10 @@ typedef struct CommitState {
     BlockNode *filter;               /* own reference; NULL: gone */
     BlockBackend *write; /* holds the permission on base */
     char *backing_file;
+    BlockJobPerf perf;
     BlockErrorPolicy on_error;
     bool base_was_read_only;
-    void *buf[BLOCK_PASS_WORKERS];
+    void *buf[BLOCK_PARALLEL_MAX]; /* a chunk each, when first needed */
 } CommitState;
 
 /* One extent of [at, at + *n); *n: how long it was. */
@@ -58,7 +59,8 @@ static int commit_extent(CommitState *s, unsigned worker, uint64_t at,
         *n = MIN(*n, status.bytes);
         return block_pwrite_zeroes(s->base, at, *n, BLOCK_REQ_MAY_UNMAP);
     }
-    if (!*buf && posix_memalign(buf, 4096, BLOCK_PASS_CHUNK)) {
+    if (!*buf && posix_memalign(buf, 4096,
+                                block_pass_chunk(&s->perf))) {
         *buf = NULL;
         return -ENOMEM;
     }
@@ -87,7 +89,7 @@ static int commit_chunk(void *opaque, unsigned worker, uint64_t offset,
 static int commit_run(BlockJob *job)
 {
     CommitState *s = block_job_state(job);
-    BlockPass pass = { .fn = commit_chunk, .opaque = s,
+    BlockPass pass = { .fn = commit_chunk, .opaque = s, .perf = s->perf,
                        .on_error = s->on_error, .insist = true };
     int ret = block_job_pass(job, MAX(block_length(s->top), 0), &pass);
 
@@ -142,7 +144,7 @@ static void commit_clean(BlockJob *job)
     block_node_unref(s->top);
     block_node_unref(s->base);
     g_free(s->backing_file);
-    for (unsigned i = 0; i < BLOCK_PASS_WORKERS; i++) {
+    for (unsigned i = 0; i < BLOCK_PARALLEL_MAX; i++) {
         free(s->buf[i]);
     }
 }
@@ -216,6 +218,7 @@ BlockJob *block_commit_new(const BlockCommitParams *p, GError **error)
     s->top = block_node_ref(p->top);
     s->base = block_node_ref(p->base);
     s->backing_file = g_strdup(p->backing_file);
+    s->perf = p->perf;
     s->on_error = p->on_error;
     if (!commit_setup(s, error) ||
         !insert_filter(s, p->filter_name, error)) {

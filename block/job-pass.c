@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "block/node-int.h"
+
 typedef struct Chunk {
     uint64_t offset, bytes, copied;
     bool is_read;
@@ -13,7 +15,8 @@ typedef struct Batch {
     BlockPass *pass;
     uint64_t insisted; /* the chunk that is being tried once more */
     unsigned n;
-    Chunk chunk[BLOCK_PASS_WORKERS];
+    uint64_t size; /* of chunks */
+    Chunk chunk[BLOCK_PARALLEL_MAX];
 } Batch;
 
 static void run_chunk(void *opaque, unsigned index)
@@ -28,7 +31,7 @@ static void run_chunk(void *opaque, unsigned index)
 static void fill(Batch *batch, uint64_t at, uint64_t length, unsigned workers)
 {
     for (batch->n = 0; batch->n < workers && at < length; batch->n++) {
-        uint64_t bytes = MIN(length - at, BLOCK_PASS_CHUNK);
+        uint64_t bytes = MIN(length - at, batch->size);
 
         batch->chunk[batch->n] = (Chunk){ .offset = at, .bytes = bytes };
         at += bytes;
@@ -77,9 +80,20 @@ static int settle(BlockJob *job, Batch *batch, uint64_t *at)
     return 0;
 }
 
+uint64_t block_pass_chunk(const BlockJobPerf *perf)
+{
+    uint64_t chunk = MIN(perf->max_chunk, BLOCK_JOB_CHUNK_MAX);
+
+    return chunk ? ROUND_UP_TO(chunk, 65536) : BLOCK_PASS_CHUNK;
+}
+
 int block_job_pass(BlockJob *job, uint64_t length, BlockPass *pass)
 {
-    Batch batch = { .pass = pass, .insisted = UINT64_MAX };
+    Batch batch = { .pass = pass, .insisted = UINT64_MAX,
+                    .size = block_pass_chunk(&pass->perf) };
+    unsigned workers = CLAMP(pass->perf.workers ? pass->perf.workers
+                                                : BLOCK_PASS_WORKERS,
+                             1, BLOCK_PARALLEL_MAX);
     uint64_t at = 0;
 
     block_job_set_total(job, length);
@@ -90,8 +104,7 @@ int block_job_pass(BlockJob *job, uint64_t length, BlockPass *pass)
         if (block_job_pause_point(job)) {
             return -ECANCELED;
         }
-        fill(&batch, at, length,
-             block_job_limited(job) ? 1 : BLOCK_PASS_WORKERS);
+        fill(&batch, at, length, block_job_limited(job) ? 1 : workers);
         block_parallel(batch.n, run_chunk, &batch);
         for (unsigned i = 0; i < batch.n; i++) {
             copied += batch.chunk[i].copied;

@@ -21,6 +21,13 @@ typedef enum BlockBitmapMode {
 } BlockBitmapMode;
 #define BLOCK_BITMAP_MODE_WORDS "on-success/never/always"
 
+/* How much of the disk a job has in work at the same time; 0: default. */
+typedef struct BlockJobPerf {
+    unsigned workers;   /* requests at a time, up to BLOCK_PARALLEL_MAX */
+    uint64_t max_chunk; /* bytes of one, up to BLOCK_JOB_CHUNK_MAX */
+} BlockJobPerf;
+#define BLOCK_JOB_CHUNK_MAX ((uint64_t)64 * 1024 * 1024)
+
 typedef struct BlockBackupParams {
     BlockJobParams job;
     BlockNode *source, *target;
@@ -28,8 +35,7 @@ typedef struct BlockBackupParams {
     BlockDirtyBitmap *bitmap; /* NULL: none */
     BlockBitmapMode mode;
     bool compress;
-    unsigned workers;   /* requests at a time, 0: default */
-    uint64_t max_chunk; /* bytes of one, 0: default */
+    BlockJobPerf perf;
     const char *filter_name; /* NULL: made up */
     BlockErrorPolicy on_source_error, on_target_error;
 } BlockBackupParams;
@@ -56,6 +62,7 @@ typedef struct BlockStreamParams {
     BlockNode *base; /* NULL: everything below */
     const char *backing_file; /* recorded instead of base's name */
     const char *filter_name;
+    BlockJobPerf perf;
     BlockErrorPolicy on_error;
 } BlockStreamParams;
 BlockJob *block_stream_new(const BlockStreamParams *params, GError **error);
@@ -65,6 +72,7 @@ typedef struct BlockCommitParams {
     BlockNode *active, *top, *base; /* top below active */
     const char *backing_file;
     const char *filter_name; /* NULL: made up */
+    BlockJobPerf perf;
     BlockErrorPolicy on_error;
 } BlockCommitParams;
 BlockJob *block_commit_new(const BlockCommitParams *params, GError **error);

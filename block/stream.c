@@ -18,6 +18,7 @@ typedef struct StreamState {
     BlockNode *top, *bottom, *filter; /* own references */
     bool to_base; /* something stays below bottom */
     char *backing_file;
+    BlockJobPerf perf;
     BlockErrorPolicy on_error;
     bool was_read_only;
     bool frozen; /* top to bottom */
@@ -40,7 +41,7 @@ static int stream_chunk(void *opaque, unsigned worker, uint64_t offset,
 static int stream_run(BlockJob *job)
 {
     StreamState *s = block_job_state(job);
-    BlockPass pass = { .fn = stream_chunk, .opaque = s,
+    BlockPass pass = { .fn = stream_chunk, .opaque = s, .perf = s->perf,
                        .on_error = s->on_error };
     int ret = block_job_pass(job, MAX(block_length(s->top), 0), &pass);
 
@@ -144,6 +145,7 @@ BlockJob *block_stream_new(const BlockStreamParams *p, GError **error)
     s->bottom = block_node_ref(find_bottom(p->top, p->base));
     s->to_base = p->base != NULL;
     s->backing_file = g_strdup(p->backing_file);
+    s->perf = p->perf;
     s->on_error = p->on_error;
     if (s->top->read_only) {
         s->was_read_only = block_node_reopen_read_only(s->top, false, error);

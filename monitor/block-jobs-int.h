@@ -1,4 +1,5 @@
-/* Starting jobs from QMP arguments, for commands and transactions. */
+/* Jobs: starting them from QMP arguments, for commands and transactions, and
+ * talking to them. */
 #ifndef MONITOR_BLOCK_JOBS_INT_H
 #define MONITOR_BLOCK_JOBS_INT_H
 
@@ -6,6 +7,7 @@
 #include "monitor/monitor.h"
 
 extern const QmpCommand monitor_job_commands[];
+extern const QmpCommand monitor_job_control_commands[];
 extern const QmpArg monitor_blockdev_backup_args[];
 extern const QmpArg monitor_drive_backup_args[];
 

@@ -62,6 +62,30 @@ static bool fail(GError **error, const char *format, ...)
     return false;
 }
 
+/* ---- Requests at the same time ------------------------------------------- */
+
+#define PERF_ARGS                                                            \
+    { "max-workers", QMP_INT, .optional = true },                            \
+    { "max-chunk", QMP_INT, .optional = true }
+
+static bool get_perf(json_t *args, BlockJobPerf *p, GError **error)
+{
+    json_t *perf = json_object_get(args, "x-perf");
+    int64_t workers = perf ? qmp_int(perf, "max-workers", 64) : 0;
+    int64_t chunk = perf ? qmp_int(perf, "max-chunk", 0) : 0;
+
+    if (perf && (workers < 1 || workers > INT32_MAX)) {
+        return fail(error, "max-workers must be between 1 and %d", INT32_MAX);
+    }
+    if (chunk < 0 || (chunk && chunk < 65536)) {
+        return fail(error, "max-chunk must be zero (which means no limit) or "
+                           "at least the cluster size");
+    }
+    p->workers = workers;
+    p->max_chunk = MIN((uint64_t)chunk, BLOCK_JOB_CHUNK_MAX);
+    return true;
+}
+
 /* ---- Backup -------------------------------------------------------------- */
 
 #define BACKUP_ARGS                                                          \
@@ -78,8 +102,7 @@ static bool fail(GError **error, const char *format, ...)
 
 static const QmpArg perf_args[] = {
     { "use-copy-range", QMP_BOOL, .optional = true },
-    { "max-workers", QMP_INT, .optional = true },
-    { "max-chunk", QMP_INT, .optional = true },
+    PERF_ARGS,
     { NULL },
 };
 
@@ -141,24 +164,6 @@ static bool check_sync(json_t *args, BlockBackupParams *p, GError **error)
     return true;
 }
 
-static bool get_perf(json_t *args, BlockBackupParams *p, GError **error)
-{
-    json_t *perf = json_object_get(args, "x-perf");
-    int64_t workers = perf ? qmp_int(perf, "max-workers", 64) : 0;
-    int64_t chunk = perf ? qmp_int(perf, "max-chunk", 0) : 0;
-
-    if (perf && (workers < 1 || workers > INT32_MAX)) {
-        return fail(error, "max-workers must be between 1 and %d", INT32_MAX);
-    }
-    if (chunk < 0 || (chunk && chunk < 65536)) {
-        return fail(error, "max-chunk must be zero (which means no limit) or "
-                           "at least the cluster size");
-    }
-    p->workers = workers;
-    p->max_chunk = MIN(chunk, 64 * 1024 * 1024);
-    return true;
-}
-
 static bool common_backup(json_t *args, BlockJobTransaction *group,
                           BlockBackupParams *p, GError **error)
 {
@@ -176,7 +181,7 @@ static bool common_backup(json_t *args, BlockJobTransaction *group,
     p->filter_name = qmp_str(args, "filter-node-name");
     p->on_source_error = policy(args, "on-source-error");
     p->on_target_error = policy(args, "on-target-error");
-    return get_perf(args, p, error);
+    return get_perf(args, &p->perf, error);
 }
 
 BlockJob *monitor_blockdev_backup(json_t *args, BlockJobTransaction *group,
@@ -372,6 +377,8 @@ static json_t *run_drive_backup(void *opaque, json_t *args, GError **error)
 
 /* ---- Stream and commit ---------------------------------------------------- */
 
+static const QmpArg pass_perf_args[] = { PERF_ARGS, { NULL } };
+
 static const QmpArg stream_args[] = {
     JOB_ARGS,
     { "device", QMP_STR },
@@ -381,6 +388,7 @@ static const QmpArg stream_args[] = {
     { "backing-file", QMP_STR, .optional = true },
     POLICY_ARG("on-error"),
     { "filter-node-name", QMP_STR, .optional = true },
+    { "x-perf", QMP_OBJECT, .optional = true, .members = pass_perf_args },
     { NULL },
 };
 
@@ -440,7 +448,8 @@ static json_t *run_stream(void *opaque, json_t *args, GError **error)
 
     block_graph_lock();
     p.top = block_node_lookup(device, device, error);
-    ok = p.top && stream_base(args, p.top, &p.base, error);
+    ok = p.top && stream_base(args, p.top, &p.base, error) &&
+         get_perf(args, &p.perf, error);
     if (ok && bottom) {
         BlockNode *node = find_below(p.top, bottom, NULL);
 
@@ -466,6 +475,7 @@ static const QmpArg commit_args[] = {
     { "backing-file", QMP_STR, .optional = true },
     POLICY_ARG("on-error"),
     { "filter-node-name", QMP_STR, .optional = true },
+    { "x-perf", QMP_OBJECT, .optional = true, .members = pass_perf_args },
     { NULL },
 };
 
@@ -480,45 +490,60 @@ static BlockNode *chain_end(BlockNode *node)
     return node;
 }
 
+/* The active layer: like a mirror, and the guest goes on below. */
+static BlockJob *new_active_commit(json_t *args, BlockNode *active,
+                                   BlockNode *base, GError **error)
+{
+    BlockErrorPolicy on_error = policy(args, "on-error");
+    BlockMirrorParams p = {
+        .job = job_params(args, active), .source = active,
+        .target = base, .base = base, .sync = BLOCK_SYNC_TOP,
+        .commit = true, .filter_name = qmp_str(args, "filter-node-name"),
+        .on_source_error = on_error,
+        .on_target_error = on_error,
+    };
+    static const char *const middle_only[] = { "backing-file", "x-perf" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(middle_only); i++) {
+        if (json_object_get(args, middle_only[i])) {
+            fail(error, "'%s' specified, but 'top' is the active layer",
+                 middle_only[i]);
+            return NULL;
+        }
+    }
+    if (block_length(base) < block_length(active)) {
+        bool was_read_only = block_node_is_read_only(base);
+
+        if ((was_read_only &&
+             !block_node_reopen_read_only(base, false, error)) ||
+            !block_truncate(base, block_length(active), false,
+                            BLOCK_PREALLOC_OFF, error)) {
+            return NULL;
+        }
+        if (was_read_only) {
+            block_node_reopen_read_only(base, true, NULL);
+        }
+    }
+    return block_mirror_new(&p, error);
+}
+
 static BlockJob *new_commit(json_t *args, BlockNode *active, BlockNode *top,
                             BlockNode *base, GError **error)
 {
     BlockErrorPolicy on_error = policy(args, "on-error");
+    BlockJobPerf perf;
 
     if (top == active) {
-        BlockMirrorParams p = {
-            .job = job_params(args, active), .source = active,
-            .target = base, .base = base, .sync = BLOCK_SYNC_TOP,
-            .commit = true, .filter_name = qmp_str(args, "filter-node-name"),
-            .on_source_error = on_error,
-            .on_target_error = on_error,
-        };
-
-        if (qmp_str(args, "backing-file")) {
-            fail(error, "'backing-file' specified, but 'top' is the active "
-                        "layer");
-            return NULL;
-        }
-        if (block_length(base) < block_length(active)) {
-            bool was_read_only = block_node_is_read_only(base);
-
-            if ((was_read_only &&
-                 !block_node_reopen_read_only(base, false, error)) ||
-                !block_truncate(base, block_length(active), false,
-                                BLOCK_PREALLOC_OFF, error)) {
-                return NULL;
-            }
-            if (was_read_only) {
-                block_node_reopen_read_only(base, true, NULL);
-            }
-        }
-        return block_mirror_new(&p, error);
+        return new_active_commit(args, active, base, error);
+    }
+    if (!get_perf(args, &perf, error)) {
+        return NULL;
     }
     return block_commit_new(&(BlockCommitParams){
         .job = job_params(args, active), .active = active, .top = top,
         .base = base, .backing_file = qmp_str(args, "backing-file"),
         .filter_name = qmp_str(args, "filter-node-name"),
-        .on_error = on_error,
+        .perf = perf, .on_error = on_error,
     }, error);
 }
 
@@ -629,140 +654,6 @@ static json_t *run_create(void *opaque, json_t *args, GError **error)
     return NULL;
 }
 
-/* ---- Talking to jobs ------------------------------------------------------ */
-
-/* by_id: job-* (any job); else block-job-* with its error class. */
-static BlockJob *find_job(const char *id, bool by_id, GError **error)
-{
-    BlockJob *job = block_job_find(id);
-
-    if (job && (by_id || !block_job_is_internal(job))) {
-        return job;
-    }
-    if (by_id) {
-        fail(error, "Job not found");
-    } else {
-        g_set_error(error, MONITOR_ERROR, MONITOR_ERROR_DEVICE_NOT_ACTIVE,
-                    "Block job '%s' not found", id);
-    }
-    return NULL;
-}
-
-typedef bool JobAction(BlockJob *job, GError **error);
-
-static bool cancel_soft(BlockJob *job, GError **error)
-{
-    return block_job_cancel(job, false, error);
-}
-
-static bool cancel_hard(BlockJob *job, GError **error)
-{
-    return block_job_cancel(job, true, error);
-}
-
-/* opaque is a row of this table: what to call with the job. */
-typedef struct JobCommand {
-    JobAction *action;
-    const char *arg; /* that names the job */
-    bool by_id;
-} JobCommand;
-
-static json_t *run_action(const JobCommand *c, json_t *args, GError **error)
-{
-    BlockJob *job;
-
-    block_graph_lock();
-    job = find_job(qmp_str(args, c->arg), c->by_id, error);
-    if (job) {
-        c->action(job, error);
-    }
-    block_graph_unlock();
-    return NULL;
-}
-
-#define ACTION(fn, act, argument, id)                                        \
-    static json_t *fn(void *opaque, json_t *args, GError **error)            \
-    {                                                                        \
-        static const JobCommand command = { act, argument, id };             \
-                                                                             \
-        return run_action(&command, args, error);                            \
-    }
-
-ACTION(block_pause, block_job_pause, "device", false)
-ACTION(block_resume, block_job_resume, "device", false)
-ACTION(block_complete, block_job_complete, "device", false)
-ACTION(block_finalize, block_job_finalize, "id", false)
-ACTION(block_dismiss, block_job_dismiss, "id", false)
-ACTION(job_pause, block_job_pause, "id", true)
-ACTION(job_resume, block_job_resume, "id", true)
-ACTION(job_complete, block_job_complete, "id", true)
-ACTION(job_finalize, block_job_finalize, "id", true)
-ACTION(job_dismiss, block_job_dismiss, "id", true)
-ACTION(job_cancel, cancel_hard, "id", true)
-
-static json_t *block_cancel(void *opaque, json_t *args, GError **error)
-{
-    JobCommand command = { qmp_bool(args, "force", false) ? cancel_hard
-                                                          : cancel_soft,
-                           "device", false };
-
-    return run_action(&command, args, error);
-}
-
-static json_t *block_set_speed(void *opaque, json_t *args, GError **error)
-{
-    BlockJob *job;
-
-    block_graph_lock();
-    job = find_job(qmp_str(args, "device"), false, error);
-    if (job) {
-        block_job_set_speed(job, qmp_int(args, "speed", 0), error);
-    }
-    block_graph_unlock();
-    return NULL;
-}
-
-static json_t *query_block_jobs(void *opaque, json_t *args, GError **error)
-{
-    json_t *list = json_array();
-
-    block_graph_lock();
-    for (BlockJob *job = block_job_next(NULL); job;
-         job = block_job_next(job)) {
-        if (!block_job_is_internal(job)) {
-            json_array_append_new(list, block_job_query_block(job));
-        }
-    }
-    block_graph_unlock();
-    return list;
-}
-
-static json_t *query_jobs(void *opaque, json_t *args, GError **error)
-{
-    json_t *list = json_array();
-
-    block_graph_lock();
-    for (BlockJob *job = block_job_next(NULL); job;
-         job = block_job_next(job)) {
-        json_array_append_new(list, block_job_query(job));
-    }
-    block_graph_unlock();
-    return list;
-}
-
-static const QmpArg device_args[] = { { "device", QMP_STR }, { NULL } };
-static const QmpArg id_args[] = { { "id", QMP_STR }, { NULL } };
-static const QmpArg cancel_args[] = {
-    { "device", QMP_STR },
-    { "force", QMP_BOOL, .optional = true },
-    { NULL },
-};
-static const QmpArg speed_args[] = {
-    { "device", QMP_STR },
-    { "speed", QMP_INT },
-    { NULL },
-};
-
 const QmpCommand monitor_job_commands[] = {
     { "blockdev-backup", monitor_blockdev_backup_args, run_blockdev_backup },
     { "drive-backup", monitor_drive_backup_args, run_drive_backup,
@@ -772,20 +663,5 @@ const QmpCommand monitor_job_commands[] = {
     { "block-stream", stream_args, run_stream },
     { "block-commit", commit_args, run_commit },
     { "blockdev-create", create_args, run_create },
-    { "block-job-set-speed", speed_args, block_set_speed },
-    { "block-job-cancel", cancel_args, block_cancel },
-    { "block-job-pause", device_args, block_pause },
-    { "block-job-resume", device_args, block_resume },
-    { "block-job-complete", device_args, block_complete },
-    { "block-job-finalize", id_args, block_finalize },
-    { "block-job-dismiss", id_args, block_dismiss },
-    { "job-pause", id_args, job_pause },
-    { "job-resume", id_args, job_resume },
-    { "job-cancel", id_args, job_cancel },
-    { "job-complete", id_args, job_complete },
-    { "job-finalize", id_args, job_finalize },
-    { "job-dismiss", id_args, job_dismiss },
-    { "query-block-jobs", NULL, query_block_jobs, QMP_RETURNS_LIST },
-    { "query-jobs", NULL, query_jobs, QMP_RETURNS_LIST },
     { NULL },
 };

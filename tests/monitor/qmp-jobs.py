@@ -667,6 +667,71 @@ def test_commit_ignores_no_data(program):
         assert whole(top)[1 * MIB:2 * MIB] == b"\7" * MIB
 
 
+def test_requests_at_a_time(program):
+    """x-perf of stream and commit: where a failing job has got to, and how
+    much was written beyond the failure, follow from it."""
+    need_peers()
+    blocks = 65536
+    for kind, perf, reached, moved in (
+            ("commit", {"max-workers": 1, "max-chunk": blocks}, 3, 3),
+            ("commit", {"max-workers": 6, "max-chunk": blocks}, 3, 5),
+            ("commit", {"max-workers": 2, "max-chunk": 2 * blocks}, 2, 2),
+            ("stream", {"max-workers": 1, "max-chunk": blocks}, 3, 3),
+            ("stream", {"max-workers": 6, "max-chunk": blocks}, 3, 5),
+            ("stream", {"max-workers": 2, "max-chunk": 2 * blocks}, 2, 2)):
+        with Daemon(program) as d:
+            paths = chain(d, "mid", "top")
+            d.cmd("blockdev-del", node_name="top")
+            for path, fmt in ((paths[0], "raw"), (paths[1], "qcow2")):
+                subprocess.run(["qemu-io", "-f", fmt, "-c", "write -P 7 0 4M",
+                                path], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b",
+                            paths[0], "-F", "raw", d.file("new.qcow2")],
+                           check=True)
+            fault = {"event": "none", "errno": 5, "sector": 3 * 128,
+                     "iotype": "write" if kind == "commit" else "read"}
+            base = {"driver": "raw", "node-name": "base", "file": {
+                "driver": "blkdebug", "inject-error": [fault],
+                "image": {"driver": "file", "node-name": "file",
+                          "filename": paths[0]}}}
+            mid = {"driver": "qcow2", "node-name": "mid", "backing": base,
+                   "file": {"driver": "file",
+                            "filename": paths[1] if kind == "commit"
+                            else d.file("new.qcow2")}}
+            if kind == "commit":
+                d.cmd("blockdev-add", driver="qcow2", node_name="top",
+                      file={"driver": "file", "filename": paths[2]},
+                      backing=mid)
+                d.cmd("block-commit", job_id="j", device="top",
+                      top_node="mid", base_node="base", on_error="stop",
+                      x_perf=perf)
+            else:
+                d.cmd("blockdev-add", **mid)
+                d.cmd("block-stream", job_id="j", device="mid",
+                      on_error="stop", x_perf=perf)
+            d.qmp.event("BLOCK_JOB_ERROR", device="j", action="stop")
+            job = d.cmd("query-jobs")[0]
+            assert job["current-progress"] == reached * blocks, (kind, perf, job)
+            stats = {n["node-name"]: n["stats"] for n in d.cmd(
+                "query-blockstats", query_nodes=True)}["file"]
+            done = stats["wr_bytes" if kind == "commit" else "rd_bytes"]
+            assert done == moved * blocks, (kind, perf, stats)
+            d.cmd("job-cancel", id="j")
+            d.qmp.event("JOB_STATUS_CHANGE", id="j", status="null")
+    with Daemon(program) as d:
+        chain(d, "mid", "top")
+        for command, args in (("block-stream", {"device": "top"}),
+                              ("block-commit", {"device": "top",
+                                                "top_node": "mid"})):
+            d.fails("max-workers must be between 1 and 2147483647", command,
+                    x_perf={"max-workers": 0}, **args)
+            d.fails("max-chunk must be zero (which means no limit) or at "
+                    "least the cluster size", command,
+                    x_perf={"max-chunk": 4096}, **args)
+        d.fails("'x-perf' specified, but 'top' is the active layer",
+                "block-commit", device="top", x_perf={"max-workers": 2})
+
+
 def test_commit_active(program):
     need_peers()
     with Daemon(program) as d:
