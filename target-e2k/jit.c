@@ -268,6 +268,11 @@ static uint64_t spread_odd_bits(uint32_t v)
     return spread;
 }
 
+static uint8_t *window_tags(const E2kCpu *cpu)
+{
+    return cpu->reg_tags + (cpu->win - cpu->regs);
+}
+
 /* The guest's rounding and flags are the host's while its code runs. */
 static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
 {
@@ -278,9 +283,7 @@ static unsigned run_code(E2kCpu *cpu, const TcgRegion *region)
     cpu->frame[1].cr0_lo = cpu->pf & ~PF_INVALID_BITS; /* TRANS_PF_OFFSET */
     cpu->jit.lost_tags = NULL;
     unsigned result = tcg_run(cpu, region);
-    if (trans_without_tags) {
-        cpu->win_tags = cpu->reg_tags + (cpu->win - cpu->regs);
-    }
+    cpu->win_tags = window_tags(cpu); /* TagState.ahead */
     cpu->pf = cpu->frame[1].cr0_lo | spread_odd_bits(cpu->jit.pf_invalid);
     cpu->pfpfr |= cpu->tcg.mxcsr & MXCSR_FLAGS;
     cpu->usd_base = cpu->usd_size + cpu->jit.usd_bottom;
@@ -424,7 +427,7 @@ static void lost_call(void *opaque, uint64_t info)
     const CallSite *site = (const CallSite *)(uintptr_t)info;
 
     if (!cpu->jit.lost_tags) {
-        cpu->jit.lost_tags = cpu->win_tags;
+        cpu->jit.lost_tags = window_tags(cpu);
         cpu->jit.lost_frame = cpu->frame;
     }
     cpu->jit.lost_tags -= 2 * site->wbs;

@@ -311,10 +311,7 @@ static void move_window(Trans *t, IrOpcode opcode)
         ir_op2(ir, opcode, 8, t->win, t->win,
                trans_imm(t, 2 * wbs * sizeof(RegSlot)));
     }
-    if (wbs && !trans_without_tags) {
-        ir_op2(ir, opcode, 8, t->win_tags, t->win_tags,
-               trans_imm(t, 2 * wbs));
-    }
+    tags_move(t, opcode == IR_add ? (int)wbs : -(int)wbs);
     ir_op2(ir, opcode, 8, t->frame, t->frame,
            trans_imm(t, sizeof(ChainFrame)));
 }

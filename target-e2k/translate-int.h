@@ -170,6 +170,10 @@ typedef struct TagState {
     uint8_t known[GUEST_REGS];
     uint8_t value[GUEST_REGS];
     uint8_t stale[GUEST_REGS];
+    /* The pinned pointer to the window's tags is so many bytes ahead: a call
+     * has come back, and nobody has needed it since.  C makes it anew from
+     * the window whenever code is left. */
+    int ahead;
 } TagState;
 
 typedef struct TagByte {
@@ -582,6 +586,9 @@ void tags_flush_visible(Trans *t, unsigned window_regs);
 /* Does the way to a node need code for tags?  That code. */
 bool tags_edge_is_clean(const Trans *t, int target);
 void tags_flush_edge(Trans *t, int target);
+/* The pointer to the tags goes where the window does, wbs pairs of registers
+ * up or down. */
+void tags_move(Trans *t, int wbs);
 /* What C has to store when code is left in that state; NULL: nothing. */
 const TagPatch *tags_patch(Trans *t, const TagState *state);
 

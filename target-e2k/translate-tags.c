@@ -206,6 +206,7 @@ void tags_after_call(const Node *node, TagState *state)
     unsigned kept = 2 * node->bundle.wbs;
     memset(state->known + kept, 0, GUEST_REGS - kept);
     memset(state->stale + kept, 0, GUEST_REGS - kept);
+    state->ahead = tcg_opt_enabled(OPT_AHEAD) ? (int)kept : 0;
     if (node->clean_result) {
         state->known[kept] = 0x0f;
         state->value[kept] &= 0xf0;
@@ -225,7 +226,11 @@ static inline uint64_t tag_word(const uint8_t *bytes, unsigned w)
 /* Keeps what both know; true when into has changed. */
 static bool meet(TagState *into, const TagState *from)
 {
-    bool changed = false;
+    bool changed = into->ahead && into->ahead != from->ahead;
+
+    if (changed) {
+        into->ahead = 0;
+    }
     for (unsigned w = 0; w < TAG_WORDS; w++) {
         uint64_t old = tag_word(into->known, w);
         uint64_t old_stale = tag_word(into->stale, w);
@@ -408,7 +413,7 @@ static void tag_place(Trans *t, unsigned reg, IrReg *base, int32_t *offset)
 {
     if (reg < WINDOW_REGS) {
         *base = t->win_tags;
-        *offset = reg;
+        *offset = (int)reg - t->now.ahead;
     } else {
         *base = ir_cpu(t->ir);
         *offset = offsetof(E2kCpu, g_tags) + (reg - WINDOW_REGS);
@@ -654,8 +659,27 @@ void tags_flush(Trans *t, unsigned first, unsigned end)
     }
 }
 
+static void move_pointer(Trans *t, int bytes)
+{
+    if (bytes && !trans_without_tags) {
+        ir_op2(t->ir, IR_add, 8, t->win_tags, t->win_tags,
+               trans_imm(t, (int64_t)bytes));
+    }
+}
+
+void tags_move(Trans *t, int wbs)
+{
+    if (wbs < 0 && tcg_opt_enabled(OPT_AHEAD)) {
+        t->now.ahead = -2 * wbs;
+    } else {
+        move_pointer(t, 2 * wbs - t->now.ahead);
+        t->now.ahead = 0;
+    }
+}
+
 void tags_flush_visible(Trans *t, unsigned window_regs)
 {
+    tags_move(t, 0);
     tags_flush(t, 0, window_regs);
     memset(t->now.stale + window_regs, 0, WINDOW_REGS - window_regs);
     tags_flush(t, WINDOW_REGS, GUEST_REGS);
@@ -665,6 +689,9 @@ bool tags_edge_is_clean(const Trans *t, int target)
 {
     const TagState *to = &t->tags[target];
 
+    if (t->now.ahead != to->ahead) {
+        return false;
+    }
     for (unsigned w = 0; w < TAG_WORDS; w++) {
         if (tag_word(t->now.stale, w) & ~tag_word(to->stale, w)) {
             return false;
@@ -680,6 +707,8 @@ void tags_flush_edge(Trans *t, int target)
     if (tags_edge_is_clean(t, target)) {
         return;
     }
+    move_pointer(t, to->ahead - t->now.ahead);
+    t->now.ahead = to->ahead;
     for (unsigned i = 0; i < GUEST_REGS; i++) {
         if (!(t->now.stale[i] & ~to->stale[i])) {
             continue;

@@ -26,6 +26,7 @@
     X(FRAMES, "frames", "constant parts of chain frames stored when looked at") \
     X(ENTRIES, "entries", "jumps past entry tests that cannot fail") \
     X(RESULTS, "results", "callees say whether their results have tags") \
+    X(AHEAD, "ahead", "the tag pointer moved back when needed after calls") \
     X(STALE, "stale", "tags of results stored when looked at") \
     X(TAILS, "tails", "short ways to a return copied for each path") \
     X(RESOLVE, "resolve", "targets found from inside generated code") \

@@ -49,6 +49,7 @@ main:
 	RUN packed
 	RUN float_add
 	RUN call_return
+	RUN two_calls
 	{
 		return %ctpr3
 		addd 0, 0, %r0
@@ -161,6 +162,29 @@ main:
 	SNIPPET call_return
 	{
 		disp %ctpr1, add
+		addd 0, 1, %b[1]
+		addd 0, 2, %b[2]
+		nop 4
+	}
+	{
+		call %ctpr1, wbs = 8
+	}
+	LEAVE
+
+	/* From call to call the tag pointer stays where the callee had it. */
+	SNIPPET two_calls
+	{
+		disp %ctpr1, add
+		addd 0, 1, %b[1]
+		addd 0, 2, %b[2]
+		nop 4
+	}
+	{
+		call %ctpr1, wbs = 8
+	}
+	{
+		disp %ctpr1, add
+		addd %b[1], 0, %r3
 		addd 0, 1, %b[1]
 		addd 0, 2, %b[2]
 		nop 4
