@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Guest programs on e2k-user against the same source compiled natively.
 
-    user-bench.py BUILD_DIR [--runs N] [--accel LIST] [--only NAME,...]
+    user-bench.py BUILD_DIR [--runs N] [--tag-runs N] [--accel LIST]
+                  [--only NAME,...]
     user-bench.py BUILD_DIR --check
 
 Two groups, each reported with its geometric mean:
@@ -10,13 +11,20 @@ Two groups, each reported with its geometric mean:
           against the same C at -O0 and -O2
   kernel  tests/bench/kernels/NAME.s, assembled by e2k-as, against NAME.c
 
-and two figures of their own: calls (getpid, 100 000 times, against the same
-natively; all CPU time, start included) and start (the shortest program).
+and figures of their own: tags (below), calls (getpid, 100 000 times, against
+the same natively; all CPU time, start included) and start (the shortest
+program).
 
 One line per program, of KEY=VALUE words; times are CPU seconds, the median
-of the runs, taken in turns.  tags_percent is what register tags cost, against
--accel jit,no-tags.  The outputs must agree, or the line says so and the exit
-status is 1.
+of the runs, taken in turns.  The outputs must agree, or the line says so and
+the exit status is 1.
+
+The group "tags" is what register tags cost: each program with them and right
+after or before it without (-accel jit,no-tags).  cost_percent is the median of
+those ratios, with their quartiles; fastest_percent compares the fastest run
+with and the fastest without, which other load on the machine disturbs least.
+The last line of a group has the geometric means of both, and the quartiles of
+the rounds' geometric means: a wide range says that the machine was not quiet.
 
 --check only runs the kernels and compares their output: a test.
 """
@@ -37,6 +45,7 @@ GUESTS = os.path.join(SOURCE, '..', 'shared', 'guests')
 # Kernels that are no measure of translated code.
 APART = ('hello', 'getpid')
 CALL_BAR = 3
+TAGS_BAR = 5 # percent
 KERNELS = os.path.join(SOURCE, 'tests', 'bench', 'kernels')
 
 
@@ -75,31 +84,70 @@ def compile_native(source, level, where):
 
 
 def compare(group, name, guest, source, args, where):
-    """Prints one line; returns (x_O0, x_O2, with / without tags), or None on
-    failure.  guest: the command without its -accel."""
-    emulated = [guest[:1] + ['-accel', accel] + guest[1:]
-                for accel in (args.accel, args.accel + ',no-tags')]
-    # Bundles left to the interpreter do look at tags: without them, some
-    # programs do not run.
-    tagged_only = once(emulated[1])[0] is None
-    if tagged_only:
-        emulated[1] = emulated[0]
-    natives = [[compile_native(source, level, where)]
-               for level in ('-O0', '-O2')]
-    times, outputs = measure(emulated + natives, args.runs)
+    """Prints one line; returns (x_O0, x_O2), or None on failure.  guest: the
+    command without its -accel."""
+    commands = [guest[:1] + ['-accel', args.accel] + guest[1:]]
+    commands += [[compile_native(source, level, where)]
+                 for level in ('-O0', '-O2')]
+    times, outputs = measure(commands, args.runs)
     if times is None or len(set(outputs)) != 1:
         error = outputs if times is None else 'wrong-output'
         print(f'user-bench group={group} program={name} error={error}')
         return None
-    spent, untagged, slow, fast = times
-    ratios = spent / slow, spent / fast, spent / untagged
+    spent, slow, fast = times
+    ratios = spent / slow, spent / fast
     print(f'user-bench group={group} program={name} e2k_s={spent:.4f} '
           f'native_O0_s={slow:.4f} native_O2_s={fast:.4f} '
-          f'x_O0={ratios[0]:.2f} x_O2={ratios[1]:.2f} '
-          f'tags_percent='
-          f'{"none" if tagged_only else f"{100 * (ratios[2] - 1):.1f}"}',
-          flush=True)
+          f'x_O0={ratios[0]:.2f} x_O2={ratios[1]:.2f}', flush=True)
     return ratios
+
+
+def geomean(values):
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def percent(ratio):
+    return f'{100 * (ratio - 1):.1f}'
+
+
+def quartiles(ratios):
+    """Of ratios, as costs in percent."""
+    lower, _, upper = statistics.quantiles(ratios, n=4)
+    return f'quartiles={percent(lower)}..{percent(upper)}'
+
+
+def tags(group, programs, user, args):
+    """What tags cost each of the programs, and all of them."""
+    rounds = [[] for _ in range(args.tag_runs)]
+    medians, fastest = [], []
+    for name, elf, _ in programs:
+        both = [user + ['-accel', accel, elf]
+                for accel in (args.accel, args.accel + ',no-tags')]
+        # Bundles left to the interpreter do look at tags: without them, some
+        # programs do not run.
+        if once(both[1])[0] is None:
+            print(f'user-bench group=tags program={name} skipped=needs-tags')
+            continue
+        ratios, spent = [], [math.inf, math.inf]
+        for i in range(args.tag_runs):
+            times = [0, 0]
+            for which in (0, 1) if i % 2 else (1, 0):
+                times[which] = max(once(both[which])[0], 1e-4)
+                spent[which] = min(spent[which], times[which])
+            ratios.append(times[0] / times[1])
+            rounds[i].append(ratios[-1])
+        medians.append(statistics.median(ratios))
+        fastest.append(spent[0] / spent[1])
+        print(f'user-bench group=tags program={name} '
+              f'cost_percent={percent(medians[-1])} {quartiles(ratios)} '
+              f'fastest_percent={percent(fastest[-1])} '
+              f'pairs={args.tag_runs}', flush=True)
+    if medians:
+        print(f'user-bench group=tags all={group} programs={len(medians)} '
+              f'geomean_cost_percent={percent(geomean(medians))} '
+              f'{quartiles([geomean(r) for r in rounds])} '
+              f'geomean_fastest_percent={percent(geomean(fastest))} '
+              f'bar={TAGS_BAR if group == "c" else "none"}', flush=True)
 
 
 def check(user, args, where):
@@ -120,12 +168,10 @@ def summary(group, ratios):
     if not ratios:
         print(f'user-bench group={group} skipped=no-programs')
         return
-    means = [math.exp(sum(math.log(r[i]) for r in ratios) / len(ratios))
-             for i in (0, 1, 2)]
+    means = [geomean([r[i] for r in ratios]) for i in (0, 1)]
     worst = max(r[0] for r in ratios)
     print(f'user-bench group={group} programs={len(ratios)} '
           f'geomean_x_O0={means[0]:.2f} geomean_x_O2={means[1]:.2f} '
-          f'tags_percent={100 * (means[2] - 1):.1f} '
           f'worst_x_O0={worst:.2f}')
 
 
@@ -199,6 +245,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('build')
     parser.add_argument('--runs', type=int, default=5)
+    parser.add_argument('--tag-runs', type=int, default=11,
+                        help='at least 2; 0: no group "tags"')
     parser.add_argument('--accel', default='jit')
     parser.add_argument('--only', default='')
     parser.add_argument('--check', action='store_true')
@@ -211,14 +259,15 @@ def main():
             return check(user, args, where)
         for group, programs in (('c', c_guests(only)),
                                 ('kernel', kernels(only, args.build, where))):
+            programs = [p for p in programs if p[0] not in APART]
             ratios = []
             for name, elf, source in programs:
-                if name in APART:
-                    continue
                 got = compare(group, name, user + [elf], source, args, where)
                 failed |= got is None
                 ratios += [got] if got else []
             summary(group, ratios)
+            if args.tag_runs:
+                tags(group, programs, user, args)
         if not only or 'getpid' in only:
             failed |= calls(user, args, where)
         start_up(user, where, args.build, args.runs)
