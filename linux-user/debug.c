@@ -317,11 +317,11 @@ static bool at_breakpoint(uint64_t ip)
 /* An access of the bundle being stepped. */
 static __thread GdbWatchHit watch;
 
-static void note_access(E2kCpu *cpu, uint64_t address, uint64_t size,
-                        bool store)
+static void note_access(E2kCpu *cpu, const WatchedAccess *access)
 {
     g_mutex_lock(&debug.lock);
-    gdb_points_access(&debug.points, address, size, store, &watch);
+    gdb_points_access(&debug.points, access->address, access->size_bytes,
+                      access->store, &watch);
     g_mutex_unlock(&debug.lock);
 }
 

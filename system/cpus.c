@@ -11,6 +11,7 @@
  *            +-------halt---> sleep until an input -+
  */
 #include "system/debug.h"
+#include "system/debug-traps.h"
 #include "system/machine-int.h"
 #include "system/sys-cpu.h"
 #include "target-e2k/exec.h"
@@ -71,6 +72,7 @@ void sys_cpu_reset(SysCpu *sys)
     sys->waits_for_startup = false;
     sys->tirs_frozen = false;
     sys->entry_faults = 0;
+    sys->step_frames = false;
     sys->stack_fault.pending = false;
     mmu_reset(sys);
 }
@@ -170,7 +172,15 @@ static CpuExit run_engine(SysCpu *sys)
         __atomic_store_n(&sys->close_pages, 0, __ATOMIC_SEQ_CST);
         mmu_forget_writable(sys);
     }
-    return debug_needs_steps(sys) ? debug_run(sys) : cpu_run(sys->cpu);
+    if (debug_needs_steps(sys)) {
+        return debug_run(sys);
+    }
+    if (G_UNLIKELY(debug_traps_armed(sys))) {
+        CpuExit exit = debug_traps_step(sys, NULL);
+
+        return exit == CPU_EXIT_DEBUG ? CPU_EXIT_STOP : exit;
+    }
+    return cpu_run(sys->cpu);
 }
 
 static void run_once(SysCpu *sys)

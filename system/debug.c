@@ -14,7 +14,7 @@
 
 #include "gdbstub/points.h"
 #include "system/debug-regs.h"
-#include "target-e2k/watch.h"
+#include "system/debug-traps.h"
 
 struct MachineDebug {
     GdbStub *stub;
@@ -82,19 +82,18 @@ void debug_report(Machine *machine)
 
 static __thread GdbWatchHit watch;
 
-static void note_access(E2kCpu *cpu, uint64_t address, uint64_t size,
-                        bool store)
+static void note_access(E2kCpu *cpu, const WatchedAccess *access)
 {
     SysCpu *sys = cpu->opaque;
 
-    gdb_points_access(&sys->machine->debug->points, address, size, store,
-                      &watch);
+    gdb_points_access(&sys->machine->debug->points, access->address,
+                      access->size_bytes, access->store, &watch);
 }
 
 static CpuExit watched_step(SysCpu *sys)
 {
     watch.hit = false;
-    return cpu_step_watched(sys->cpu, note_access);
+    return debug_traps_step(sys, note_access);
 }
 
 CpuExit debug_run(SysCpu *sys)

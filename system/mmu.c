@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "system/code-space.h"
+#include "system/debug-traps.h"
 #include "target-e2k/exec.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -384,6 +385,7 @@ void mmu_forget_writable_elsewhere(SysCpu *sys)
 void mmu_reset(SysCpu *sys)
 {
     memset(sys->mmu, 0, sizeof(sys->mmu));
+    memset(sys->debug_regs, 0, sizeof(sys->debug_regs));
     sys->mmu[MMU_MTRR32] = 0x806;
     code_space_leave(sys);
     for (unsigned i = 0; i <= TLB_CONTEXTS; i++) {
@@ -522,6 +524,25 @@ enum {
     ICACHE_LINE_BYTES = 256,
 };
 
+/* Debug register of an address, or NULL: the others of SPECIAL_DAM. */
+static uint64_t *debug_reg(SysCpu *sys, uint64_t address)
+{
+    unsigned number = address >> 5 & 0xf;
+
+    return (address & 7) == 7 && number < MMU_DEBUG_REGS
+               ? &sys->debug_regs[number] : NULL;
+}
+
+static void write_debug_reg(SysCpu *sys, uint64_t address, uint64_t value)
+{
+    uint64_t *reg = debug_reg(sys, address);
+
+    if (reg) {
+        *reg = value;
+        debug_traps_changed(sys);
+    }
+}
+
 static unsigned reg_number(uint64_t address)
 {
     return (address >> 4) & 0xff;
@@ -544,7 +565,13 @@ Exception mmu_special_load(SysCpu *sys, uint64_t address, unsigned mas,
     case SPECIAL_MMU:
         *value = mmu_read_reg(sys, reg_number(address));
         break;
-    default: /* cache, TLB and debug registers: all zero */
+    case SPECIAL_DAM: {
+        const uint64_t *reg = debug_reg(sys, address);
+
+        *value = reg ? *reg : 0;
+        break;
+    }
+    default: /* cache and TLB registers: all zero */
         break;
     }
     return EXC_NONE;
@@ -601,6 +628,9 @@ Exception mmu_special_store(SysCpu *sys, uint64_t address, unsigned mas,
         break;
     case SPECIAL_MMU:
         mmu_write_reg(sys, reg_number(address), value);
+        break;
+    case SPECIAL_DAM:
+        write_debug_reg(sys, address, value);
         break;
     default: /* data caches are coherent; other registers are not there */
         break;

@@ -9,8 +9,10 @@
 
 #include <string.h>
 
+#include "system/debug-traps.h"
+
 enum {
-    CPU_VERSION = 1,      /* raise it when a struct saved as bytes changes */
+    CPU_VERSION = 2,      /* raise it when a struct saved as bytes changes */
     WINDOW_MAX_REGS = 256, /* beyond %r0 that may hold something */
 };
 
@@ -28,11 +30,12 @@ static const StateField cpu_fields[] = {
     F(ilcr_lcnt), F(ilcr_ecnt), F(ilcr_pcnt), BYTES(aau), BYTES(lock),
     BYTES(dam), F(dam_live), WORDS(state), WORDS(tir_hi), WORDS(tir_lo),
     F(n_tirs), BYTES(fault), F(exception_mask), F(exception_channels),
-    BYTES(resume), STATE_END,
+    BYTES(resume), F(single_step), STATE_END,
 };
 
 static const StateField sys_fields[] = {
     STATE_WORDS(SysCpu, mmu, 8),
+    STATE_WORDS(SysCpu, debug_regs, 8),
     STATE_FIELD(SysCpu, waits_for_startup),
     STATE_FIELD(SysCpu, tirs_frozen),
     STATE_FIELD(SysCpu, next_tir),
@@ -264,6 +267,7 @@ void snapshot_get_cpu(SnapshotStream *s, SysCpu *sys)
         return;
     }
     stacks_update_limits(cpu);
+    debug_traps_changed(sys);
     mmu_flush_all(sys);
     mmu_select(sys);
     mmu_update_epoch(sys);

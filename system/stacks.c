@@ -25,6 +25,7 @@
 
 #include <string.h>
 
+#include "system/debug-traps.h"
 #include "system/tag-memory.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -34,6 +35,7 @@ enum {
     FRAME_BYTES = 32,
     KEEP_REGS = 64,   /* below the window, not spilled when making room */
     KEEP_FRAMES = 16,
+    CR1_SS = 24,
     CR1_WBS_SHIFT = 33,
     CR1_WBS_MASK = 0x7f,
 };
@@ -373,6 +375,9 @@ static Exception fill_frames(SysCpu *sys)
     frame->cr0_hi = ldq_le_p(image + 8) & CR0_HI_IP;
     frame->cr1_lo = ldq_le_p(image + 16);
     frame->cr1_hi = ldq_le_p(image + 24);
+    if (frame->cr1_lo >> CR1_SS & 1) {
+        debug_traps_changed(sys);
+    }
     cpu->pcsp_ind_bottom = (uint32_t)(cpu->pcsp_ind_bottom - FRAME_BYTES);
     return EXC_NONE;
 }
@@ -453,9 +458,14 @@ void stacks_push_frame(E2kCpu *cpu, uint64_t resume_ip, unsigned wbs)
 
     frame->cr0_lo = cpu->pf;
     frame->cr0_hi = resume_ip & CR0_HI_IP;
-    frame->cr1_lo = (uint64_t)cpu->wfx << 25 | (uint64_t)cpu->psize << 26 |
+    frame->cr1_lo = (uint64_t)cpu->single_step << CR1_SS |
+                    (uint64_t)cpu->wfx << 25 | (uint64_t)cpu->psize << 26 |
                     (uint64_t)wbs << CR1_WBS_SHIFT |
                     (uint64_t)cpu->cui << 40 | (uint64_t)cpu->psr << 57;
+    if (cpu->single_step) { /* until the return */
+        cpu->single_step = false;
+        ((SysCpu *)cpu->opaque)->step_frames = true;
+    }
     frame->cr1_hi = cpu_get_br(cpu) | (uint64_t)cpu->wdbl << 35 |
                     (cpu->usd_size >> 4) << 36;
 }
@@ -473,6 +483,8 @@ Exception stacks_pop_frame(E2kCpu *cpu)
         }
     }
     const ChainFrame *frame = cpu->frame--;
+
+    cpu->single_step = frame->cr1_lo >> CR1_SS & 1;
     uint64_t usd_size = (frame->cr1_hi >> 36) << 4;
 
     cpu->win -= 2 * wbs;

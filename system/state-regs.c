@@ -5,6 +5,7 @@
  */
 #include "system/sys-cpu.h"
 
+#include "system/debug-traps.h"
 #include "target-e2k/exec.h"
 #include "util/log.h"
 
@@ -165,6 +166,7 @@ Exception state_regs_write(E2kCpu *cpu, unsigned number, uint64_t value)
         return write_wd(cpu, value);
     case SR_CR1_LO: /* a return may need more registers now */
         cpu->frame->cr1_lo = value;
+        debug_traps_changed(sys);
         return stacks_match(cpu);
     case SR_PSP_LO:
         cpu->psp_base = value & STACK_BASE_MASK;
@@ -199,6 +201,10 @@ Exception state_regs_write(E2kCpu *cpu, unsigned number, uint64_t value)
     case SR_TIR_HI:
     case SR_CLKR:
     case SR_SBBP:
+        break;
+    case SR_DIBCR:
+        cpu->state[number] = value;
+        debug_traps_changed(sys);
         break;
     default:
         cpu->state[number] = value;

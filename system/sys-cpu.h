@@ -34,6 +34,14 @@ enum {
     MMU_REGS = 0x80,
 };
 
+/* Debug registers behind the MMU's access path, by number; section 8. */
+enum {
+    MMU_DEBUG_DDBAR0 = 0,
+    MMU_DEBUG_DDBCR = 4,
+    MMU_DEBUG_DDBSR = 5,
+    MMU_DEBUG_REGS = 9,
+};
+
 enum {
     MMU_CR_TLB_EN = 1 << 0,
     MMU_CR_CD = 3 << 1,
@@ -94,6 +102,8 @@ struct SysCpu {
 
     /* The CPU's thread. */
     uint64_t mmu[MMU_REGS];
+    uint64_t debug_regs[MMU_DEBUG_REGS];
+    bool step_frames;     /* some frame in the array has CR1.ss */
     TlbContext *context;  /* current one */
     TlbContext contexts[1 + TLB_CONTEXTS]; /* [0]: MMU off */
     uint64_t context_clock;
@@ -229,6 +239,8 @@ void trap_exception(SysCpu *sys);
 /* Takes a pending and permitted interrupt; true if one was taken. */
 bool trap_interrupt(SysCpu *sys);
 bool trap_interrupt_allowed(const SysCpu *sys);
+/* Are non-maskable interrupts and debug traps let through? */
+bool trap_nmi_gate(const E2kCpu *cpu);
 const char *exception_name(unsigned exception);
 void sys_cpu_dump(SysCpu *sys, FILE *to);
 /* The simulator's stop instruction? */

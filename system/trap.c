@@ -12,6 +12,8 @@
  *   data page             TIR1 = bit 29 and channels, ip of the bundle;
  *                         TIR0 = no bits, ip of the next one; everything else
  *                         of the bundle is done, the cellar has the rest
+ *   data_debug            TIR1 as above; the accesses are made
+ *   last_wish, a step     TIR0 = bit 24 or 8, ip of the next bundle
  */
 #include "system/sys-cpu.h"
 
@@ -60,6 +62,12 @@ enum {
     LMS_STOP_HS = 0x00008001,
     LMS_STOP_CS1 = 0x60000000,
 };
+
+/* What TIR1 has, and what belongs to the place where execution goes on. */
+#define OF_ISSUED_BUNDLES                                                     \
+    (UINT64_C(1) << EXC_DATA_PAGE | UINT64_C(1) << EXC_DATA_DEBUG)
+#define AFTER_THE_BUNDLE                                                      \
+    (UINT64_C(1) << EXC_LAST_WISH | UINT64_C(1) << EXC_INSTR_DEBUG)
 
 static const char *const exception_names[64] = {
     [EXC_ILLEGAL_OPCODE] = "illegal_opcode",
@@ -372,6 +380,22 @@ bool sys_is_lms_stop(const uint8_t words[8])
            (ldl_le_p(words + 4) & 0xffff0000) == LMS_STOP_CS1;
 }
 
+/* How many. */
+static unsigned set_tirs(E2kCpu *cpu, uint64_t mask, uint64_t ip,
+                         uint64_t resume_ip)
+{
+    unsigned channels = cpu->exception_channels;
+    uint64_t after = mask & AFTER_THE_BUNDLE;
+
+    if (mask & OF_ISSUED_BUNDLES) {
+        set_tir(cpu, 1, mask & ~after, channels, ip);
+        set_tir(cpu, 0, after, 0, resume_ip);
+        return 2;
+    }
+    set_tir(cpu, 0, mask, channels, after == mask ? resume_ip : ip);
+    return 1;
+}
+
 void trap_exception(SysCpu *sys)
 {
     E2kCpu *cpu = sys->cpu;
@@ -409,13 +433,7 @@ void trap_exception(SysCpu *sys)
         }
         cpu->resume.armed = false;
     }
-    if (mask & UINT64_C(1) << EXC_DATA_PAGE) {
-        set_tir(cpu, 1, mask, cpu->exception_channels, ip);
-        set_tir(cpu, 0, 0, 0, resume_ip);
-        n_tirs = 2;
-    } else {
-        set_tir(cpu, 0, mask, cpu->exception_channels, ip);
-    }
+    n_tirs = set_tirs(cpu, mask, ip, resume_ip);
     cpu->exception_channels = 0;
     if (cellar.n) {
         sys->mmu[MMU_TRAP_COUNT] = 3 * cellar.n;
@@ -423,13 +441,16 @@ void trap_exception(SysCpu *sys)
     enter_trap(sys, n_tirs, resume_ip);
 }
 
+bool trap_nmi_gate(const E2kCpu *cpu)
+{
+    return (cpu->psr & PSR_NMIE) &&
+           (!(cpu->psr & PSR_UNMIE) || (cpu->upsr & UPSR_NMIE));
+}
+
 static bool nmi_allowed(const SysCpu *sys)
 {
-    const E2kCpu *cpu = sys->cpu;
-
     return __atomic_load_n(&sys->nmi, __ATOMIC_ACQUIRE) &&
-           (cpu->psr & PSR_NMIE) &&
-           (!(cpu->psr & PSR_UNMIE) || (cpu->upsr & UPSR_NMIE));
+           trap_nmi_gate(sys->cpu);
 }
 
 static bool irq_allowed(const SysCpu *sys)

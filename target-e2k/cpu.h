@@ -429,6 +429,10 @@ struct E2kCpu {
     void *interp;         /* the interpreter\'s */
     bool system;            /* privileged architecture present */
 
+    /* System mode, of steps that are watched. */
+    bool array_access;      /* the access being made is the array unit's */
+    bool single_step;       /* a return found CR1.ss: one more bundle */
+
     /* Any thread. */
     int stop_request;       /* atomic; makes cpu_run() return soon */
 };

@@ -210,7 +210,11 @@ static bool mova_read(E2kCpu *cpu, const MovaOp *m, unsigned k, Value *v)
     if (cpu->isa <= 4 && (address & (bytes - 1))) {
         return false;
     }
-    if (interp_load_bytes(cpu, address, bytes, 0, true, buffer) != EXC_NONE) {
+    cpu->array_access = true;
+    Exception e = interp_load_bytes(cpu, address, bytes, 0, true, buffer);
+
+    cpu->array_access = false;
+    if (e != EXC_NONE) {
         return false;
     }
     memcpy(&v->lo, buffer, 8);

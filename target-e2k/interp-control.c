@@ -13,6 +13,7 @@
 #include "target-e2k/interp-int.h"
 
 enum {
+    CR1_LO_SS = 24,
     CR1_LO_WFX = 25,
     CR1_LO_WPSZ = 26,
     CR1_LO_WBS = 33,
@@ -344,6 +345,10 @@ static void enter_procedure(Interp *in, uint64_t target, unsigned wbs)
     cpu->psize = cpu->wsz;
     cpu->wfx = true;
     cpu->ctpr[0] = cpu->ctpr[1] = cpu->ctpr[2] = 0;
+    if (cpu->system && (cpu->psr & PSR_LW)) { /* the wish is the caller's */
+        cpu->psr &= ~PSR_LW;
+        cpu->ops->state_changed(cpu);
+    }
     in->next_ip = target;
 }
 
@@ -368,6 +373,10 @@ static void leave_procedure(Interp *in, uint64_t target)
     cpu->usd_size = usd_size;
     cpu->ctpr[0] = cpu->ctpr[1] = cpu->ctpr[2] = 0;
     in->next_ip = target;
+    if (cpu->system && (cpu->psr & PSR_LW)) {
+        in->late |= UINT64_C(1) << EXC_LAST_WISH;
+    }
+    cpu->single_step |= cpu->system && (f->cr1_lo >> CR1_LO_SS & 1);
     if (psr != cpu->psr) {
         cpu->psr = psr;
         if (cpu->ops->state_changed) {

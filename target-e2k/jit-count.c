@@ -21,6 +21,7 @@ static const char *const reason_names[] = {
     [JIT_FAULT] = "memory fault",
     [JIT_RESUME] = "completion of a late exception",
     [JIT_NO_ROOM] = "no room for a window",
+    [JIT_LAST_WISH] = "last wish",
 };
 
 typedef struct BundleCount {

@@ -14,6 +14,7 @@ typedef enum JitReason {
     JIT_FAULT,
     JIT_RESUME,
     JIT_NO_ROOM,
+    JIT_LAST_WISH,
 } JitReason;
 
 /* The bundle at cpu->ip is about to be interpreted. */

@@ -370,6 +370,9 @@ static bool kept_out(E2kCpu *cpu)
     if (!has_room(cpu)) {
         return interpret(cpu, JIT_NO_ROOM);
     }
+    if (cpu->psr & PSR_LW) { /* its returns trap */
+        return interpret(cpu, JIT_LAST_WISH);
+    }
     return cpu->resume.armed && interpret(cpu, JIT_RESUME);
 }
 

@@ -9,26 +9,54 @@ static __thread struct {
     CpuWatcher *watcher;
 } watch;
 
+enum {
+    MAS_MOD = 7,
+    MOD_PHYSICAL = 1,
+    MOD_SPECIAL = 7,
+};
+
+bool watched_access_is_special(const WatchedAccess *access)
+{
+    unsigned mod = access->mas & MAS_MOD;
+
+    return mod == MOD_PHYSICAL || (mod == MOD_SPECIAL && access->mas >> 3);
+}
+
+static Exception tell(E2kCpu *cpu, Exception e, const WatchedAccess *access)
+{
+    if (e == EXC_NONE) {
+        watch.watcher(cpu, access);
+    }
+    return e;
+}
+
 static Exception watching_load(E2kCpu *cpu, uint64_t address, unsigned size,
                                unsigned mas, bool speculative, void *value)
 {
-    watch.watcher(cpu, address, size, false);
-    return watch.ops->load(cpu, address, size, mas, speculative, value);
+    const WatchedAccess access = { address, size, mas, false, speculative,
+                                   cpu->array_access };
+
+    return tell(cpu, watch.ops->load(cpu, address, size, mas, speculative,
+                                     value), &access);
 }
 
 static Exception watching_store(E2kCpu *cpu, uint64_t address, unsigned size,
                                 unsigned mas, const void *value)
 {
-    watch.watcher(cpu, address, size, true);
-    return watch.ops->store(cpu, address, size, mas, value);
+    const WatchedAccess access = { address, size, mas, true, false, false };
+
+    return tell(cpu, watch.ops->store(cpu, address, size, mas, value),
+                &access);
 }
 
 static Exception watching_cmpxchg(E2kCpu *cpu, uint64_t address, unsigned size,
                                   const void *expected, const void *value,
                                   bool *swapped)
 {
-    watch.watcher(cpu, address, size, true);
-    return watch.ops->cmpxchg(cpu, address, size, expected, value, swapped);
+    const WatchedAccess access = { address, size, 0, true, false, false };
+
+    return tell(cpu, watch.ops->cmpxchg(cpu, address, size, expected, value,
+                                        swapped), &access);
 }
 
 CpuExit cpu_step_watched(E2kCpu *cpu, CpuWatcher *watcher)

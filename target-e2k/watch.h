@@ -6,10 +6,21 @@
 
 #include "target-e2k/exec.h"
 
-typedef void CpuWatcher(E2kCpu *cpu, uint64_t address, uint64_t size_bytes,
-                        bool store);
+typedef struct WatchedAccess {
+    uint64_t address;
+    unsigned size_bytes;
+    unsigned mas;     /* as CpuOps have it */
+    bool store;
+    bool speculative;
+    bool array;       /* of the array unit */
+} WatchedAccess;
 
-/* cpu_step(), with a call for each access, before it is made. */
+typedef void CpuWatcher(E2kCpu *cpu, const WatchedAccess *access);
+
+/* Is the address no virtual one? */
+bool watched_access_is_special(const WatchedAccess *access);
+
+/* cpu_step(), with a call for each access that has been made. */
 CpuExit cpu_step_watched(E2kCpu *cpu, CpuWatcher *watcher);
 
 #endif
