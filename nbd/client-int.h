@@ -3,7 +3,8 @@
  *
  *   client-handshake.c  greeting and options, as the side that asks
  *   client-list.c       what exports a server has
- *   client.c            requests, replies, reconnection
+ *   client.c            requests, opening and closing
+ *   client-link.c       a connection: calls on it, reconnection
  *   client-reply.c      checking and taking apart what a server answers
  *   client-wind-up.c    servers that are silent when the program ends
  */
