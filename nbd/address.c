@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -19,6 +18,7 @@
 
 #include <linux/vm_sockets.h>
 
+#include "nbd/lookup.h"
 #include "nbd/protocol.h"
 #include "nbd/tls.h"
 
@@ -161,7 +161,7 @@ static bool vsock_name(const NbdAddress *address, struct sockaddr_vm *svm,
 }
 
 static struct addrinfo *resolve(const NbdAddress *address, bool passive,
-                                GError **error)
+                                bool (*give_up)(void), GError **error)
 {
     struct addrinfo hints = {
         .ai_family = address->ipv4_only   ? AF_INET
@@ -170,8 +170,8 @@ static struct addrinfo *resolve(const NbdAddress *address, bool passive,
         .ai_flags = passive ? AI_PASSIVE : 0,
     };
     struct addrinfo *list = NULL;
-    int ret = getaddrinfo(*address->host ? address->host : NULL,
-                          address_port(address), &hints, &list);
+    int ret = nbd_lookup(*address->host ? address->host : NULL,
+                         address_port(address), &hints, give_up, &list);
 
     if (ret != 0) {
         g_set_error(error, NBD_ERROR, EINVAL,
@@ -258,7 +258,7 @@ static int connect_one(int family, const struct sockaddr *name,
 static int connect_inet(const NbdAddress *address, bool (*give_up)(void),
                         GError **error)
 {
-    struct addrinfo *list = resolve(address, false, error);
+    struct addrinfo *list = resolve(address, false, give_up, error);
     int err = EINVAL;
     int fd = -1;
 
@@ -423,7 +423,7 @@ static int listen_unix(const NbdAddress *address, int *err, GError **error)
 static int listen_inet(const NbdAddress *address, GArray *fds, int *err,
                        GError **error)
 {
-    struct addrinfo *list = resolve(address, true, error);
+    struct addrinfo *list = resolve(address, true, NULL, error);
 
     *err = 0;
     if (!list) {

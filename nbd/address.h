@@ -44,8 +44,8 @@ char *nbd_address_text(const NbdAddress *address);
 
 /*
  * A connected blocking socket, or -1.  "Failed to connect to 'ADDR': ..."
- * give_up is asked ten times a second whether to go on waiting for a host
- * that does not answer; NULL: until the kernel gives up.
+ * give_up is asked ten times a second whether to go on waiting for a host, or
+ * a name server, that does not answer; NULL: until the system gives up.
  */
 int nbd_address_connect(const NbdAddress *address, bool (*give_up)(void),
                         GError **error);

@@ -18,7 +18,7 @@ from qmp import Daemon, Qmp, run_tests
 LIMIT = 25  # seconds, of a busy machine; a silent server gets five
 MIB = 1 << 20
 DATA = 256 * 1024
-DAEMON, SYSTEM, IMG = sys.argv[1:4]
+DAEMON, SYSTEM, IMG, SLOW_LOOKUP = sys.argv[1:5]
 
 
 class System(Daemon):
@@ -355,6 +355,25 @@ def test_opening():
         held.end("signal")
         for filler in fillers:
             filler.close()
+
+
+def test_name_server_is_silent():
+    # Sanitizers want to be loaded first.
+    more = {"LD_PRELOAD": SLOW_LOOKUP,
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") +
+            ":verify_asan_link_order=0"}
+    before = dict(os.environ)
+    with Held() as held:
+        os.environ.update(more)
+        try:
+            for kind in ("system", "daemon"):
+                opening(held, kind, type="inet", host="host.slow",
+                        port="10809")
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        time.sleep(0.5)
+        held.end("signal")
 
 
 run_tests(dict(globals()))
