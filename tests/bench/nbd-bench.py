@@ -90,13 +90,17 @@ class Server:
             self.process.wait()
             self.pid_file = command[-1]
         for _ in range(500):
-            if os.path.exists(sock) and (not self.pid_file or
-                                         os.path.exists(self.pid_file)):
+            if self.listens() and (not self.pid_file or
+                                   os.path.exists(self.pid_file)):
                 return
             if not self.pid_file and self.process.poll() is not None:
                 raise RuntimeError(f"{name}: {' '.join(command)} failed")
             time.sleep(0.01)
         raise RuntimeError(f"{name}: no socket")
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(self.sock) == 0
 
     @property
     def uri(self):

@@ -35,6 +35,39 @@ def wait_gone(pid):
     return False
 
 
+def listens(path):
+    """The file of a unix socket is there from bind() on; clients are taken
+    after listen().  Ours is bound under another name and appears when it
+    listens."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as f:
+        flags = [int(fields[3], 16) for fields in
+                 (line.split(None, 7) for line in f.readlines()[1:])
+                 if len(fields) == 8 and fields[7].strip() == path]
+    return os.path.exists(path) and (not flags or
+                                     any(n & 0x10000 for n in flags))
+
+
+def wait_for(what, condition):
+    """The first true value of the condition; an error after 20 s."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise RuntimeError(f"waited in vain for {what}")
+
+
+def read_pid(path):
+    """From a file that its owner is about to write."""
+    def line():
+        if os.path.exists(path):
+            with open(path, encoding="ascii") as f:
+                return f.readline()
+        return ""
+    return int(wait_for(path, lambda: line().endswith("\n") and line()))
+
+
 class Process:
     """A server in the foreground that creates a unix socket."""
 
@@ -42,7 +75,7 @@ class Process:
         self.sock = sock
         self.process = subprocess.Popen(command, **kwargs)
         deadline = time.monotonic() + 20
-        while not os.path.exists(sock):
+        while not listens(sock):
             if self.process.poll() is not None:
                 raise RuntimeError(f"{command} ended with "
                                    f"{self.process.returncode}")

@@ -10,7 +10,8 @@ import subprocess
 import time
 import unittest
 
-from harness import E2K_NBD, Case, main, need, uri
+from harness import (E2K_NBD, Case, listens, main, need, read_pid, uri,
+                     wait_for)
 
 E2K_IMG = os.environ.get("E2K_IMG", "e2k-img")
 
@@ -180,12 +181,7 @@ class OurClient(Case):
                     f"{self.file}\nflush = true\nfua = true\ntrim = true\n")
         subprocess.run(["nbd-server", "-C", conf, "-p", pid], check=True,
                        capture_output=True)
-        for _ in range(500):
-            if os.path.exists(pid) and os.path.exists(sock):
-                break
-            time.sleep(0.01)
-        with open(pid, encoding="ascii") as f:
-            number = int(f.read())
+        number = read_pid(pid)
 
         def stop():
             os.kill(number, 15)
@@ -194,6 +190,7 @@ class OurClient(Case):
                     break
                 time.sleep(0.02)
         self.addCleanup(stop)
+        wait_for(sock, lambda: listens(sock))
         return sock
 
     def through(self, address, writes=True):

@@ -14,10 +14,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import unittest
 
-from harness import E2K_NBD, Case, wait_gone
+from harness import E2K_NBD, Case, listens, read_pid, wait_for, wait_gone
 
 E2K_IMG = os.environ.get("E2K_IMG", "e2k-img")
 E2K_IO = os.environ.get("E2K_IO", "e2k-io")
@@ -160,16 +159,12 @@ class NbdServer(Server):
         subprocess.run(["nbd-server", "-C", conf, "-p", self.pid_file],
                        check=True, capture_output=True)
         self.case.addCleanup(self.stop)
-        for _ in range(1000):
-            if os.path.exists(self.pid_file) and self.listens():
-                break
-            time.sleep(0.01)
-        with open(self.pid_file, encoding="ascii") as f:
-            self.pid = int(f.read())
+        self.pid = read_pid(self.pid_file)
+        wait_for("nbd-server", self.listens)
 
     def listens(self):
         if not self.port:
-            return os.path.exists(self.sock)
+            return listens(self.sock)
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
