@@ -343,6 +343,12 @@ static void tags_of_call(Trans *t)
     }
 }
 
+/* The registers that the callee does not share. */
+static uint32_t kept_bytes(const Node *node)
+{
+    return 2 * node->bundle.wbs * sizeof(RegSlot);
+}
+
 /* What the return undoes: window, predicates (the frame leads to them), stack
  * pointer. */
 static void pop_frame(Trans *t)
@@ -360,8 +366,7 @@ static void pop_frame(Trans *t)
     }
     move_window(t, IR_sub);
     ir_reload_after_call(ir, 1u << CLASS_WINDOW | 1u << CLASS_PRED,
-                         CLASS_WINDOW,
-                         2 * t->node->bundle.wbs * sizeof(RegSlot));
+                         CLASS_WINDOW, kept_bytes(t->node));
 }
 
 /* Room for the callee's registers and frame, else the interpreter takes over.
@@ -400,6 +405,7 @@ static void emit_call(Trans *t)
     move_window(t, IR_add);
     tags_of_call(t);
     ir_facts(t->ir, tags_facts(t, 2 * node->bundle.wbs));
+    ir_call_keeps(t->ir, CLASS_WINDOW, kept_bytes(node));
     ir_call_region(t->ir, t->region->space | node->taken.ip,
                    key_bits(callee), node->fall_ip, 0);
     after_call(t);
@@ -434,6 +440,7 @@ static void emit_call_indirect(Trans *t)
     ir_sync(t->ir, CLASS_ALL);
     move_window(t, IR_add);
     tags_of_call(t);
+    ir_call_keeps(t->ir, CLASS_WINDOW, kept_bytes(node));
     ir_call_dynamic(t->ir, t->target, trans_imm(t, key_bits(callee)),
                     node->fall_ip, 0);
     after_call(t);

@@ -8,8 +8,9 @@
  *
  *   checked at the end = (checked at the start - assigned) + bases of accesses
  *
- * Sets are of cross vregs.  A reload says how much of what it names still has
- * its old value: the caller's registers after a call.
+ * Sets are of cross vregs.  A call that comes back has kept the caller's own
+ * registers (ir_call_keeps()): when something else may have changed them,
+ * code has been left in between, and the caller goes on at another entry.
  */
 #include <string.h>
 
@@ -28,13 +29,19 @@ IrReg guarded_base(const Compile *c, const IrOp *op)
     return base;
 }
 
-/* Does a global have its old value after a reload? */
+/* Does a global have its old value after a call, and the reload after it? */
 static bool is_kept(const Compile *c, const IrOp *op, IrReg reg)
 {
     const IrVreg *vreg = &c->ir->vregs[reg];
+    int64_t kept_bytes = 0;
 
-    return op->opcode == IR_reload && vreg->class == op->cond &&
-           vreg->offset + vreg->home_size <= (int64_t)op->aux;
+    if (op->opcode == IR_call_region) {
+        kept_bytes = c->ir->exits[op->aux].kept_bytes;
+    } else if (op->opcode == IR_reload) {
+        kept_bytes = op->aux;
+    }
+    return vreg->class == op->cond &&
+           vreg->offset + vreg->home_size <= kept_bytes;
 }
 
 void guards_step(const Compile *c, unsigned i, uint64_t *checked)

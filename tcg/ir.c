@@ -459,6 +459,12 @@ void ir_call_flag(Ir *ir, IrReg base, uint8_t mask)
     ir->flag_mask = mask;
 }
 
+void ir_call_keeps(Ir *ir, unsigned class, uint32_t bytes)
+{
+    ir->kept_class = class;
+    ir->kept_bytes = bytes;
+}
+
 void ir_facts(Ir *ir, uint64_t facts)
 {
     ir->facts = facts;
@@ -478,21 +484,30 @@ void ir_goto_dynamic(Ir *ir, IrReg ip, IrReg key)
     ir_emit(ir, IR_goto_dynamic, 8, 0, ip, key, 0, 0);
 }
 
+/* The call itself, with all that has been said about it before. */
+static void emit_call_region(Ir *ir, IrReg ip, IrReg key, IrExit exit)
+{
+    exit.flag_base = ir->flag_base;
+    exit.flag_mask = ir->flag_mask;
+    exit.call_info = ir->call_info;
+    exit.kept_bytes = ir->kept_bytes;
+    uint32_t index = exit_new(ir, exit);
+    IrOp *op = ir_emit(ir, IR_call_region, 8, 0, ip, key, 0, 0);
+
+    op->aux = index;
+    op->cond = ir->kept_class;
+    ir->call_info = 0;
+    ir->flag_base = IR_NONE;
+    ir->kept_bytes = 0;
+}
+
 void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
                     uint64_t ret_check)
 {
-    uint32_t exit = exit_new(ir, (IrExit){.ip = ip, .key = key,
-                                          .ret_ip = ret_ip,
-                                          .ret_check = ret_check,
-                                          .flag_base = ir->flag_base,
-                                          .flag_mask = ir->flag_mask,
-                                          .call_info = ir->call_info,
-                                          .facts = ir->facts});
-
-    ir->call_info = 0;
+    emit_call_region(ir, IR_NONE, IR_NONE,
+                     (IrExit){.ip = ip, .key = key, .ret_ip = ret_ip,
+                              .ret_check = ret_check, .facts = ir->facts});
     ir->facts = 0;
-    ir->flag_base = IR_NONE;
-    ir_emit(ir, IR_call_region, 8, 0, 0, 0, 0, 0)->aux = exit;
 }
 
 void ir_call_info(Ir *ir, uint64_t info)
@@ -503,15 +518,8 @@ void ir_call_info(Ir *ir, uint64_t info)
 void ir_call_dynamic(Ir *ir, IrReg ip, IrReg key, uint64_t ret_ip,
                      uint64_t ret_check)
 {
-    uint32_t exit = exit_new(ir, (IrExit){.ret_ip = ret_ip,
-                                          .ret_check = ret_check,
-                                          .flag_base = ir->flag_base,
-                                          .flag_mask = ir->flag_mask,
-                                          .call_info = ir->call_info});
-
-    ir->call_info = 0;
-    ir->flag_base = IR_NONE;
-    ir_emit(ir, IR_call_region, 8, 0, ip, key, 0, 0)->aux = exit;
+    emit_call_region(ir, ip, key,
+                     (IrExit){.ret_ip = ret_ip, .ret_check = ret_check});
 }
 
 void ir_ret(Ir *ir, IrReg ip, IrReg check)

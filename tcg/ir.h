@@ -181,6 +181,7 @@ typedef struct IrExit {
     uint64_t facts;     /* what holds there, for ir_entry() */
     IrReg flag_base;    /* see ir_call_flag(); none: IR_NONE */
     uint8_t flag_mask;
+    uint32_t kept_bytes; /* see ir_call_keeps() */
 } IrExit;
 
 typedef struct Arena Arena;
@@ -204,6 +205,8 @@ typedef struct Ir {
     uint64_t facts;              /* of the next exit to a known region */
     IrReg flag_base;             /* of the next call */
     uint8_t flag_mask;
+    uint8_t kept_class;
+    uint32_t kept_bytes;
     uint32_t entry_label;        /* ir_entry()'s, if entry_needs */
     uint64_t entry_needs;
     /* Constants by hash, for ir_const(). */
@@ -297,8 +300,7 @@ void ir_vec2(Ir *ir, IrOpcode opcode, IrReg d, IrReg a, IrReg b,
 void ir_sync(Ir *ir, uint32_t classes);
 void ir_sync_global(Ir *ir, IrReg global);
 void ir_reload(Ir *ir, uint32_t classes);
-/* The same; globals of one class whose homes are below kept bytes from their
- * base have not changed. */
+/* The same after a call, of what ir_call_keeps() does not keep. */
 void ir_reload_after_call(Ir *ir, uint32_t classes, unsigned class,
                           uint32_t kept_bytes);
 void ir_reload_global(Ir *ir, IrReg global);
@@ -351,6 +353,9 @@ void ir_call_region(Ir *ir, uint64_t ip, uint64_t key, uint64_t ret_ip,
  * returns, or the return misses.
  */
 enum { IR_RET_FLAG = 2 };
+/* When the call that comes next returns, globals of one class whose homes are
+ * below so many bytes from their base have not changed. */
+void ir_call_keeps(Ir *ir, unsigned class, uint32_t bytes);
 void ir_call_flag(Ir *ir, IrReg base, uint8_t mask);
 /* What TcgConfig.lost_call is told of the call that comes next. */
 void ir_call_info(Ir *ir, uint64_t info);

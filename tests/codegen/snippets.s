@@ -50,6 +50,7 @@ main:
 	RUN float_add
 	RUN call_return
 	RUN two_calls
+	RUN call_loop
 	{
 		return %ctpr3
 		addd 0, 0, %r0
@@ -191,6 +192,34 @@ main:
 	}
 	{
 		call %ctpr1, wbs = 8
+	}
+	LEAVE
+
+	/* The address is the caller's own: it is checked before the loop. */
+	SNIPPET call_loop
+	{
+		addd 0, 0, %r4
+		ldd %r0, 8, %r5
+	}
+1:
+	{
+		disp %ctpr1, add
+		addd 0, 1, %b[1]
+		addd 0, 2, %b[2]
+		nop 4
+	}
+	{
+		call %ctpr1, wbs = 8
+	}
+	{
+		ldd %r0, 16, %r6
+		addd %r4, 1, %r4
+		cmpldb %r4, 10, %pred0
+		nop 4
+	}
+	{
+		std %r0, 16, %r6
+		ibranch 1b ? %pred0
 	}
 	LEAVE
 

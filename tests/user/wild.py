@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 LIMIT = 1 << 46
-FORMS = "0123456789abcdefg"
+FORMS = "0123456789abcdefgh"
 UNMAPPED = 0x30000008 # form c
 
 
