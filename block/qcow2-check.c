@@ -1,16 +1,15 @@
 /*
  * Checking and repairing an image.
  *
- *   1. walk every structure and count the references to each host cluster
+ *   1. count the references to each host cluster (qcow2-check-count.c)
  *   2. compare with the stored counts; -r adjusts them
  *   3. compare the copied bits with the stored counts; -r adjusts them
  *
- * Expected counts live in chunks made on demand, so that a sparse or lying
- * file costs memory only for what it really refers to.  When the refcount
- * structures themselves are broken they are rebuilt from the expected counts
- * behind the end of the image, and only then does the header point to them.
+ * When the refcount structures themselves are broken they are rebuilt from
+ * the expected counts behind the end of the image, and only then does the
+ * header point to them.
  */
-#include "block/qcow2-int.h"
+#include "block/qcow2-check-int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,374 +18,13 @@
 
 #include "util/bytes.h"
 
-#define CHUNK_BITS 12
-#define CHUNK_SIZE (UINT64_C(1) << CHUNK_BITS)
-#define MAX_CHUNKS (64u << 10) /* 2^28 clusters, 1 GiB */
+/* ---- Comparing ------------------------------------------------------------ */
 
-typedef struct Check {
-    Qcow2 *s;
-    BlockCheckResult *result;
-    unsigned fix;
-    GHashTable *chunks; /* chunk number -> uint32_t[CHUNK_SIZE] */
-    uint64_t file_clusters;
-    uint64_t highest;       /* cluster with any reference or count */
-    uint64_t next_offset;   /* where the next unfragmented cluster would be */
-    bool rebuild;
-    bool active; /* the tree walked is that of the disk itself */
-} Check;
-
-static void complain(Check *c, uint64_t *counter, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
-
-static void complain(Check *c, uint64_t *counter, const char *format, ...)
-{
-    va_list ap;
-
-    va_start(ap, format);
-    vfprintf(stderr, format, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    ++*counter;
-}
-
-#define ERROR(...) complain(c, &c->result->corruptions, "ERROR" __VA_ARGS__)
-
-/* ---- Expected counts ------------------------------------------------------ */
-
-static uint32_t *count_of(Check *c, uint64_t cluster, bool make)
-{
-    gint64 number = cluster >> CHUNK_BITS;
-    uint32_t *chunk = g_hash_table_lookup(c->chunks, &number);
-
-    if (!chunk) {
-        gint64 *key;
-
-        if (!make || g_hash_table_size(c->chunks) >= MAX_CHUNKS) {
-            return NULL;
-        }
-        key = g_new(gint64, 1);
-        *key = number;
-        chunk = g_new0(uint32_t, CHUNK_SIZE);
-        g_hash_table_insert(c->chunks, key, chunk);
-    }
-    return &chunk[cluster & (CHUNK_SIZE - 1)];
-}
-
-static uint64_t expected(Check *c, uint64_t cluster)
-{
-    uint32_t *count = count_of(c, cluster, false);
-
-    return count ? *count : 0;
-}
-
-static void refer(Check *c, uint64_t offset, uint64_t bytes)
-{
-    Qcow2 *s = c->s;
-    uint64_t first = offset >> s->cluster_bits;
-    uint64_t end = bytes ? ((offset + bytes - 1) >> s->cluster_bits) + 1
-                         : first;
-
-    if (bytes && (end < first || end > c->file_clusters)) {
-        ERROR(": counting reference for region exceeding the end of the file "
-              "by one cluster or more: offset 0x%" PRIx64 " size 0x%" PRIx64,
-              offset, bytes);
-        return;
-    }
-    for (uint64_t i = first; i < end; i++) {
-        uint32_t *count = count_of(c, i, true);
-
-        if (!count || *count == UINT32_MAX) {
-            c->result->check_errors++;
-            return;
-        }
-        ++*count;
-        c->highest = MAX(c->highest, i);
-    }
-}
-
-/* ---- Trees ---------------------------------------------------------------- */
-
-static void note_normal(Check *c, uint64_t offset)
-{
-    if (!c->active) {
-        return;
-    }
-    c->result->allocated_clusters++;
-    if (c->next_offset && offset != c->next_offset) {
-        c->result->fragmented_clusters++;
-    }
-    c->next_offset = offset + c->s->cluster_size;
-}
-
-static void check_compressed(Check *c, uint64_t word)
-{
-    uint64_t offset, bytes;
-
-    if (word & QCOW2_ENTRY_COPIED) {
-        ERROR(": coffset=0x%" PRIx64 ": copied flag must never be set for "
-              "compressed clusters", word & c->s->coffset_mask);
-        word &= ~QCOW2_ENTRY_COPIED;
-    }
-    if (c->s->data_edge) {
-        ERROR(" compressed cluster with data file, entry=0x%" PRIx64, word);
-        return;
-    }
-    qcow2_compressed_range(c->s, word, &offset, &bytes);
-    refer(c, offset & ~511ull, bytes + (offset & 511));
-    if (c->active) {
-        c->result->allocated_clusters++;
-        c->result->compressed_clusters++;
-        c->result->fragmented_clusters++;
-    }
-}
-
-/* An unaligned preallocated zero cluster can simply be dropped. */
-static bool check_unaligned(Check *c, uint64_t *word, uint64_t *word2)
-{
-    uint64_t host = *word & QCOW2_OFFSET_MASK;
-    bool zero = c->s->extl2 ? !(*word2 & QCOW2_SC_ALLOC_ALL)
-                            : *word & QCOW2_ENTRY_ZERO;
-
-    if (!zero) {
-        ERROR(" offset=%" PRIx64 ": Data cluster is not properly aligned; L2 "
-              "entry corrupted.", host);
-        return false;
-    }
-    fprintf(stderr, "%s offset=%" PRIx64 ": Preallocated cluster is not "
-            "properly aligned; L2 entry corrupted.\n",
-            c->fix & BLOCK_FIX_ERRORS ? "Repairing" : "ERROR", host);
-    if (!(c->fix & BLOCK_FIX_ERRORS)) {
-        c->result->corruptions++;
-        return false;
-    }
-    *word = c->s->extl2 ? 0 : QCOW2_ENTRY_ZERO;
-    c->result->corruptions_fixed++;
-    return true;
-}
-
-/* True when the entry was changed. */
-static bool check_entry(Check *c, uint64_t *word, uint64_t *word2)
-{
-    Qcow2 *s = c->s;
-    uint64_t host = *word & QCOW2_OFFSET_MASK;
-
-    if (*word & QCOW2_ENTRY_COMPRESSED) {
-        check_compressed(c, *word);
-        return false;
-    }
-    if (s->extl2 && (*word2 & (*word2 >> 32) & QCOW2_SC_ALLOC_ALL)) {
-        ERROR(" offset=%" PRIx64 " Sub-cluster bitmap: allocated and zero at "
-              "once", host);
-    }
-    if (host == 0 &&
-        !(s->data_edge && (*word & QCOW2_ENTRY_COPIED))) {
-        if (s->extl2 && (*word2 & QCOW2_SC_ALLOC_ALL)) {
-            ERROR(": sub-cluster allocated without a cluster");
-        }
-        return false;
-    }
-    if (host & (s->cluster_size - 1)) {
-        return check_unaligned(c, word, word2);
-    }
-    note_normal(c, host);
-    if (!s->data_edge) {
-        refer(c, host, s->cluster_size);
-    }
-    return false;
-}
-
-static void check_l2(Check *c, uint64_t table, uint64_t *l2)
-{
-    Qcow2 *s = c->s;
-    bool changed = false;
-    int ret = block_pread(qcow2_file(s), table, s->cluster_size, l2, 0);
-
-    if (ret < 0) {
-        fprintf(stderr, "ERROR: I/O error in check_refcounts_l2\n");
-        c->result->check_errors++;
-        return;
-    }
-    for (uint64_t i = 0; i < s->cluster_size / 8; i += s->entry_words) {
-        uint64_t word = ldq_be_p(&l2[i]);
-        uint64_t word2 = s->extl2 ? ldq_be_p(&l2[i + 1]) : 0;
-
-        if ((word || word2) && check_entry(c, &word, &word2)) {
-            stq_be_p(&l2[i], word);
-            changed = true;
-        }
-    }
-    if (changed &&
-        block_pwrite(qcow2_file(s), table, s->cluster_size, l2, 0) < 0) {
-        c->result->check_errors++;
-    }
-}
-
-static void check_l1(Check *c, const uint64_t *l1, uint64_t offset,
-                     uint32_t size, bool active)
-{
-    Qcow2 *s = c->s;
-    g_autofree uint64_t *l2 = g_malloc(s->cluster_size);
-
-    c->active = active;
-    refer(c, offset, size * 8ull);
-    for (uint32_t i = 0; i < size; i++) {
-        uint64_t table = l1[i] & QCOW2_OFFSET_MASK;
-
-        if (l1[i] & QCOW2_L1_RESERVED & ~511ull) {
-            ERROR(": L1 entry with reserved bits set: %" PRIx64, l1[i]);
-        }
-        if (table == 0) {
-            continue;
-        }
-        refer(c, table, s->cluster_size);
-        if (table & (s->cluster_size - 1)) {
-            ERROR(" l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 "
-                  "entry corrupted", table);
-            continue;
-        }
-        check_l2(c, table, l2);
-    }
-}
-
-static void check_snapshots(Check *c)
-{
-    Qcow2 *s = c->s;
-    uint64_t end = s->header.snapshots_offset;
-
-    for (guint i = 0; i < s->snapshots->len; i++) {
-        Qcow2Snapshot *sn = &g_array_index(s->snapshots, Qcow2Snapshot, i);
-        g_autofree uint64_t *l1 = NULL;
-
-        if (sn->l1_offset & (s->cluster_size - 1)) {
-            ERROR(" snapshot %s (%s) l1_offset=%#" PRIx64 ": L1 table is not "
-                  "cluster aligned; snapshot table entry corrupted", sn->id,
-                  sn->name, sn->l1_offset);
-            continue;
-        }
-        if (sn->l1_size > QCOW2_MAX_L1_BYTES / 8) {
-            ERROR(" snapshot %s (%s) l1_size=%#" PRIx32 ": L1 table is too "
-                  "large; snapshot table entry corrupted", sn->id, sn->name,
-                  sn->l1_size);
-            continue;
-        }
-        l1 = g_try_new0(uint64_t, MAX(sn->l1_size, 1));
-        if (!l1 || block_pread(qcow2_file(s), sn->l1_offset,
-                               sn->l1_size * 8ull, l1, 0) < 0) {
-            c->result->check_errors++;
-            continue;
-        }
-        for (uint32_t k = 0; k < sn->l1_size; k++) {
-            l1[k] = ldq_be_p(&l1[k]);
-        }
-        check_l1(c, l1, sn->l1_offset, sn->l1_size, false);
-        end += (40 + 24 + strlen(sn->id) + strlen(sn->name) + 7 +
-                (sn->extra ? g_bytes_get_size(sn->extra) : 0)) & ~7ull;
-    }
-    if (s->header.nb_snapshots) {
-        refer(c, s->header.snapshots_offset,
-              end - s->header.snapshots_offset);
-    }
-}
-
-static void check_bitmaps(Check *c)
-{
-    Qcow2 *s = c->s;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GArray) list = NULL;
-
-    if (!s->header.has_bitmaps) {
-        return;
-    }
-    refer(c, s->header.bitmap_dir_offset, s->header.bitmap_dir_size);
-    list = qcow2_bitmap_directory(s, &error);
-    if (!list) {
-        ERROR(": %s", error->message);
-        return;
-    }
-    for (guint i = 0; i < list->len; i++) {
-        Qcow2BitmapEntry *e = &g_array_index(list, Qcow2BitmapEntry, i);
-        g_autofree uint64_t *table = g_try_new(uint64_t, e->table_size);
-
-        refer(c, e->table_offset, e->table_size * 8ull);
-        if (!table || block_pread(qcow2_file(s), e->table_offset,
-                                  e->table_size * 8ull, table, 0) < 0) {
-            c->result->check_errors++;
-            continue;
-        }
-        for (uint32_t k = 0; k < e->table_size; k++) {
-            uint64_t entry = ldq_be_p(&table[k]);
-
-            if ((entry & ~(QCOW2_OFFSET_MASK | 1)) ||
-                (entry & QCOW2_OFFSET_MASK & (s->cluster_size - 1))) {
-                ERROR(": bitmap table entry %#" PRIx64 " of '%s' is invalid",
-                      entry, e->name);
-            } else if (entry & QCOW2_OFFSET_MASK) {
-                refer(c, entry & QCOW2_OFFSET_MASK, s->cluster_size);
-            }
-        }
-    }
-}
-
-/* ---- Refcount structures -------------------------------------------------- */
-
-static void check_refblocks(Check *c)
-{
-    Qcow2 *s = c->s;
-
-    for (uint64_t i = 0; i < s->reftable_size; i++) {
-        uint64_t entry = s->reftable[i];
-
-        if (entry & 511) {
-            ERROR(" refcount table entry %" PRIu64 " has reserved bits set",
-                  i);
-            c->rebuild = true;
-        }
-        entry &= ~511ull;
-        if (entry == 0) {
-            continue;
-        }
-        if (entry & (s->cluster_size - 1)) {
-            ERROR(" refcount block %" PRIu64 " is not cluster aligned; "
-                  "refcount table entry corrupted", i);
-            c->rebuild = true;
-            continue;
-        }
-        if (entry >> s->cluster_bits >= c->file_clusters) {
-            ERROR(" refcount block %" PRIu64 " is outside image", i);
-            c->rebuild = true;
-            continue;
-        }
-        refer(c, entry, s->cluster_size);
-        if (expected(c, entry >> s->cluster_bits) != 1) {
-            ERROR(" refcount block %" PRIu64 " refcount=%" PRIu64, i,
-                  expected(c, entry >> s->cluster_bits));
-            c->rebuild = true;
-        }
-    }
-}
-
-static void count_everything(Check *c, bool refcounts_too)
-{
-    Qcow2 *s = c->s;
-
-    g_hash_table_remove_all(c->chunks);
-    c->highest = 0;
-    c->next_offset = 0;
-    refer(c, 0, s->cluster_size);
-    check_l1(c, s->l1, s->header.l1_offset, s->l1_size, true);
-    check_snapshots(c);
-    check_bitmaps(c);
-    if (refcounts_too) {
-        refer(c, s->header.reftable_offset, s->reftable_size * 8);
-        check_refblocks(c);
-    }
-}
-
-static void compare_one(Check *c, uint64_t cluster)
+static void compare_one(Qcow2Check *c, uint64_t cluster)
 {
     Qcow2 *s = c->s;
     BlockCheckResult *r = c->result;
-    uint64_t stored, want = expected(c, cluster);
+    uint64_t stored, want = qcow2_check_expected(c, cluster);
     uint64_t *counter = &r->corruptions, *fixed = NULL;
     int ret = qcow2_refcount_get(s, cluster, &stored);
 
@@ -425,7 +63,7 @@ static void compare_one(Check *c, uint64_t cluster)
     ++*counter;
 }
 
-static void compare_all(Check *c)
+static void compare_all(Qcow2Check *c)
 {
     Qcow2 *s = c->s;
     uint64_t step = UINT64_C(1) << s->refblock_bits;
@@ -435,10 +73,10 @@ static void compare_all(Check *c)
         uint64_t index = i >> s->refblock_bits;
 
         /* Skip areas that nobody knows of. */
-        if (!(i & (CHUNK_SIZE - 1)) && !(i & (step - 1)) &&
-            !count_of(c, i, false) &&
+        if (!(i & (QCOW2_CHECK_CHUNK - 1)) && !(i & (step - 1)) &&
+            !qcow2_check_knows(c, i) &&
             (index >= s->reftable_size || !(s->reftable[index] & ~511ull))) {
-            i += MIN(CHUNK_SIZE, step) - 1;
+            i += MIN(QCOW2_CHECK_CHUNK, step) - 1;
             continue;
         }
         compare_one(c, i);
@@ -448,14 +86,15 @@ static void compare_all(Check *c)
 /* ---- Rebuilding ----------------------------------------------------------- */
 
 /* Fills and writes the block of one table index. */
-static int write_rebuilt_block(Check *c, uint64_t index, uint64_t host)
+static int write_rebuilt_block(Qcow2Check *c, uint64_t index, uint64_t host)
 {
     Qcow2 *s = c->s;
     g_autofree uint8_t *data = g_malloc0(s->cluster_size);
     uint64_t n = UINT64_C(1) << s->refblock_bits;
 
     for (uint64_t k = 0; k < n; k++) {
-        uint64_t count = expected(c, (index << s->refblock_bits) + k);
+        uint64_t count =
+            qcow2_check_expected(c, (index << s->refblock_bits) + k);
 
         if (count > s->refcount_max) {
             return -EOVERFLOW;
@@ -467,7 +106,7 @@ static int write_rebuilt_block(Check *c, uint64_t index, uint64_t host)
     return block_pwrite(qcow2_file(s), host, s->cluster_size, data, 0);
 }
 
-static int write_rebuilt_table(Check *c, uint64_t start, uint64_t blocks,
+static int write_rebuilt_table(Qcow2Check *c, uint64_t start, uint64_t blocks,
                                uint64_t table_clusters)
 {
     Qcow2 *s = c->s;
@@ -488,7 +127,7 @@ static int write_rebuilt_table(Check *c, uint64_t start, uint64_t blocks,
     return ret < 0 ? ret : block_flush(qcow2_file(s));
 }
 
-static int rebuild(Check *c)
+static int rebuild(Qcow2Check *c)
 {
     Qcow2 *s = c->s;
     uint64_t start, blocks = 1, table_clusters, per = s->cluster_size / 8;
@@ -511,7 +150,7 @@ static int rebuild(Check *c)
         return -EFBIG;
     }
     c->file_clusters = start + table_clusters + blocks;
-    refer(c, start << s->cluster_bits,
+    qcow2_check_refer(c, start << s->cluster_bits,
           (table_clusters + blocks) << s->cluster_bits);
     ret = write_rebuilt_table(c, start, blocks, table_clusters);
     if (ret < 0) {
@@ -539,7 +178,7 @@ static int rebuild(Check *c)
 /* ---- Copied bits ---------------------------------------------------------- */
 
 /* Compares and perhaps corrects one entry; true when it was changed. */
-static bool check_copied(Check *c, uint64_t *entry, const char *format,
+static bool check_copied(Qcow2Check *c, uint64_t *entry, const char *format,
                          uint64_t index)
 {
     Qcow2 *s = c->s;
@@ -569,7 +208,7 @@ static bool check_copied(Check *c, uint64_t *entry, const char *format,
     return true;
 }
 
-static void check_all_copied(Check *c)
+static void check_all_copied(Qcow2Check *c)
 {
     Qcow2 *s = c->s;
     g_autofree uint64_t *l2 = g_malloc(s->cluster_size);
@@ -611,7 +250,7 @@ static void check_all_copied(Check *c)
 }
 
 /* Rebuilds, then frees what the old structures occupied. */
-static int rebuild_and_compare(Check *c)
+static int rebuild_and_compare(Qcow2Check *c)
 {
     BlockCheckResult *r = c->result;
     BlockCheckResult old = *r;
@@ -628,7 +267,7 @@ static int rebuild_and_compare(Check *c)
     r->compressed_clusters = 0;
     c->file_clusters =
         qcow2_clusters(c->s, MAX(block_length(qcow2_file(c->s)), 0));
-    count_everything(c, true);
+    qcow2_check_count(c, true);
     if (c->fix & BLOCK_FIX_LEAKS) {
         uint64_t fixed = r->leaks_fixed;
 
@@ -646,7 +285,7 @@ static int rebuild_and_compare(Check *c)
 
 /* ---- Entry ---------------------------------------------------------------- */
 
-static int repair_snapshot_table(Check *c)
+static int repair_snapshot_table(Qcow2Check *c)
 {
     uint64_t broken = 0;
 
@@ -662,7 +301,7 @@ static int repair_snapshot_table(Check *c)
 }
 
 /* Clears what a complete repair has put right. */
-static int finish(Check *c)
+static int finish(Qcow2Check *c)
 {
     Qcow2 *s = c->s;
     uint64_t clear = 0;
@@ -680,7 +319,7 @@ static int finish(Check *c)
 }
 
 /* Tells all that is wrong, then what is done about it. */
-static int compare_and_fix(Check *c)
+static int compare_and_fix(Qcow2Check *c)
 {
     BlockCheckResult before = *c->result;
     unsigned fix = c->fix;
@@ -702,7 +341,7 @@ static int compare_and_fix(Check *c)
     return 0;
 }
 
-static int run(Check *c)
+static int run(Qcow2Check *c)
 {
     Qcow2 *s = c->s;
     int64_t length = block_length(qcow2_file(s));
@@ -726,7 +365,7 @@ static int run(Check *c)
         return ret;
     }
     c->rebuild = s->header.reftable_clusters == 0;
-    count_everything(c, true);
+    qcow2_check_count(c, true);
     ret = compare_and_fix(c);
     if (ret < 0) {
         return ret;
@@ -750,7 +389,7 @@ static int run(Check *c)
 bool qcow2_change_refcount_width(Qcow2 *s, unsigned order, GError **error)
 {
     BlockCheckResult result = { 0 };
-    Check c = { .s = s, .result = &result };
+    Qcow2Check c = { .s = s, .result = &result };
     uint64_t old_max = s->refcount_max;
     unsigned old_order = s->refcount_order;
     int ret;
@@ -767,7 +406,7 @@ bool qcow2_change_refcount_width(Qcow2 *s, unsigned order, GError **error)
         s->refblock_bits = s->cluster_bits + 3 - order;
         s->refcount_max = order == 6 ? UINT64_MAX
                                      : (UINT64_C(1) << (1u << order)) - 1;
-        count_everything(&c, false);
+        qcow2_check_count(&c, false);
         ret = rebuild(&c);
     }
     if (ret < 0) {
@@ -792,7 +431,7 @@ bool qcow2_check(BlockNode *node, BlockCheckResult *result, unsigned fix,
                  GError **error)
 {
     Qcow2 *s = qcow2_state(node);
-    Check c = { .s = s, .result = result, .fix = fix };
+    Qcow2Check c = { .s = s, .result = result, .fix = fix };
     int ret;
 
     memset(result, 0, sizeof(*result));
