@@ -244,6 +244,13 @@ BlockDirtyBitmap *block_dirty_bitmap_find(BlockNode *node, const char *name)
     return names ? g_hash_table_lookup(names, name) : NULL;
 }
 
+size_t block_dirty_bitmap_names(BlockNode *node)
+{
+    GHashTable *names = block_core(node)->bitmap_names;
+
+    return names ? g_hash_table_size(names) : 0;
+}
+
 BlockDirtyBitmap *block_dirty_bitmap_next(BlockNode *node,
                                           BlockDirtyBitmap *prev)
 {

@@ -50,6 +50,8 @@ BlockDirtyBitmap *block_dirty_bitmap_new(BlockNode *node, const char *name,
 void block_dirty_bitmap_release(BlockDirtyBitmap *bitmap);
 
 BlockDirtyBitmap *block_dirty_bitmap_find(BlockNode *node, const char *name);
+/* How many named bitmaps a node has. */
+size_t block_dirty_bitmap_names(BlockNode *node);
 /* The bitmap after prev, NULL starts. */
 BlockDirtyBitmap *block_dirty_bitmap_next(BlockNode *node,
                                           BlockDirtyBitmap *prev);

@@ -9,7 +9,7 @@
  * new directory beside the old ones, switches the header, and frees the old
  * ones after that, so it can be interrupted anywhere.
  */
-#include "block/qcow2-int.h"
+#include "block/qcow2-bitmap-int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,29 +17,12 @@
 
 #include "util/bytes.h"
 
-#define ENTRY_SIZE 24u /* fixed part of a directory entry */
-#define FLAG_IN_USE 1u
-#define FLAG_AUTO 2u
-#define FLAG_EXTRA_COMPATIBLE 4u
-#define FLAGS_KNOWN 7u
-#define TYPE_DIRTY 1
-#define MIN_GRANULARITY_BITS 9
-#define MAX_GRANULARITY_BITS 31
-#define MAX_NAME 1023u
-#define MAX_TABLE_ENTRIES (1u << 27)
 #define MAX_BITMAP_BYTES (UINT64_C(512) << 20)
 #define MAX_TOTAL_BYTES (UINT64_C(1) << 30)
 #define TABLE_ALL_ONES 1ull
 
 #define FAIL(code, ...)                                                        \
     (g_set_error(error, BLOCK_ERROR, code, __VA_ARGS__), false)
-
-void qcow2_bitmap_entry_clear(gpointer p)
-{
-    Qcow2BitmapEntry *e = p;
-
-    g_clear_pointer(&e->name, g_free);
-}
 
 static uint64_t data_bytes(uint64_t size, unsigned granularity_bits)
 {
@@ -56,135 +39,6 @@ static uint64_t cluster_reach(const Qcow2 *s, unsigned granularity_bits)
     return (s->cluster_size * 8) << granularity_bits;
 }
 
-/* ---- Directory ------------------------------------------------------------ */
-
-static uint64_t entry_disk_size(size_t name_len)
-{
-    return (ENTRY_SIZE + name_len + 7) & ~UINT64_C(7);
-}
-
-static bool parse_entry(Qcow2 *s, const uint8_t *p, uint64_t left,
-                        Qcow2BitmapEntry *e, uint64_t *used, GError **error)
-{
-    uint16_t name_len;
-    uint32_t extra;
-    const char *why = NULL;
-
-    if (left < ENTRY_SIZE) {
-        return FAIL(EINVAL, "Dirty bitmap directory is truncated");
-    }
-    e->table_offset = ldq_be_p(p);
-    e->table_size = ldl_be_p(p + 8);
-    e->flags = ldl_be_p(p + 12);
-    e->granularity_bits = p[17];
-    name_len = ldw_be_p(p + 18);
-    extra = ldl_be_p(p + 20);
-    if (extra) {
-        return FAIL(ENOTSUP, "Bitmap extra data is not supported");
-    }
-    *used = entry_disk_size(name_len);
-    if (*used > left) {
-        return FAIL(EINVAL, "Dirty bitmap directory is truncated");
-    }
-    if (p[16] != TYPE_DIRTY || (e->flags & ~FLAGS_KNOWN)) {
-        why = "of an unknown kind";
-    } else if (name_len == 0 || name_len > MAX_NAME) {
-        why = "without a valid name";
-    } else if (e->granularity_bits < MIN_GRANULARITY_BITS ||
-               e->granularity_bits > MAX_GRANULARITY_BITS) {
-        why = "of invalid granularity";
-    } else if (e->table_size == 0 || e->table_size > MAX_TABLE_ENTRIES ||
-               e->table_offset == 0 ||
-               (e->table_offset & (s->cluster_size - 1)) ||
-               e->table_offset >= QCOW2_MAX_HOST_OFFSET) {
-        why = "with an invalid table";
-    }
-    if (why) {
-        return FAIL(EINVAL, "Broken dirty bitmap directory: entry %s", why);
-    }
-    e->name = g_strndup((const char *)p + ENTRY_SIZE, name_len);
-    return true;
-}
-
-GArray *qcow2_bitmap_directory(Qcow2 *s, GError **error)
-{
-    uint64_t size = s->header.bitmap_dir_size;
-    g_autoptr(GArray) list =
-        g_array_new(false, true, sizeof(Qcow2BitmapEntry));
-    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autofree uint8_t *dir = NULL;
-    uint64_t at = 0, used;
-    int ret;
-
-    g_array_set_clear_func(list, qcow2_bitmap_entry_clear);
-    if (!s->header.has_bitmaps) {
-        return g_steal_pointer(&list);
-    }
-    dir = g_try_malloc(MAX(size, 1));
-    ret = dir ? block_pread(qcow2_file(s), s->header.bitmap_dir_offset, size,
-                            dir, 0)
-              : -ENOMEM;
-    if (ret < 0) {
-        block_error_set_errno(error, -ret,
-                              "Failed to read bitmap directory");
-        return NULL;
-    }
-    while (at < size) {
-        Qcow2BitmapEntry e = { 0 };
-
-        if (list->len >= s->header.nb_bitmaps) {
-            (void)FAIL(EINVAL, "More bitmaps found than specified in header "
-                       "extension");
-            return NULL;
-        }
-        if (!parse_entry(s, dir + at, size - at, &e, &used, error)) {
-            return NULL;
-        }
-        g_array_append_val(list, e);
-        if (!g_hash_table_add(names, e.name)) {
-            (void)FAIL(EINVAL, "Broken dirty bitmap directory: name '%s' is "
-                       "there twice", e.name);
-            return NULL;
-        }
-        at += used;
-    }
-    if (list->len != s->header.nb_bitmaps) {
-        (void)FAIL(EINVAL, "Less bitmaps found than specified in header "
-                   "extension");
-        return NULL;
-    }
-    return g_steal_pointer(&list);
-}
-
-static uint8_t *format_directory(const GArray *list, uint64_t *size)
-{
-    uint8_t *dir;
-    uint64_t at = 0;
-
-    *size = 0;
-    for (guint i = 0; i < list->len; i++) {
-        *size += entry_disk_size(
-            strlen(g_array_index(list, Qcow2BitmapEntry, i).name));
-    }
-    dir = g_malloc0(MAX(*size, 1));
-    for (guint i = 0; i < list->len; i++) {
-        const Qcow2BitmapEntry *e =
-            &g_array_index(list, Qcow2BitmapEntry, i);
-        size_t len = strlen(e->name);
-        uint8_t *p = dir + at;
-
-        stq_be_p(p, e->table_offset);
-        stl_be_p(p + 8, e->table_size);
-        stl_be_p(p + 12, e->flags);
-        p[16] = TYPE_DIRTY;
-        p[17] = e->granularity_bits;
-        stw_be_p(p + 18, len);
-        memcpy(p + ENTRY_SIZE, e->name, len);
-        at += entry_disk_size(len);
-    }
-    return dir;
-}
-
 static Qcow2BitmapEntry *find_entry(const GArray *list, const char *name)
 {
     for (guint i = 0; i < list->len; i++) {
@@ -195,39 +49,6 @@ static Qcow2BitmapEntry *find_entry(const GArray *list, const char *name)
         }
     }
     return NULL;
-}
-
-static int write_autoclear(Qcow2 *s, bool bitmaps)
-{
-    uint8_t disk[8];
-    int ret;
-
-    s->header.autoclear &= ~QCOW2_AUTOCLEAR_BITMAPS;
-    s->header.autoclear |= bitmaps ? QCOW2_AUTOCLEAR_BITMAPS : 0;
-    stq_be_p(disk, s->header.autoclear);
-    ret = block_pwrite(qcow2_file(s), 88, 8, disk, 0);
-    return ret < 0 ? ret : block_flush(qcow2_file(s));
-}
-
-/* Rewrites the directory where it is: only flags may have changed. */
-static int rewrite_in_place(Qcow2 *s, const GArray *list)
-{
-    uint64_t size;
-    g_autofree uint8_t *dir = format_directory(list, &size);
-    int ret;
-
-    if (size != s->header.bitmap_dir_size) {
-        return -EINVAL;
-    }
-    ret = write_autoclear(s, false);
-    if (ret == 0) {
-        ret = block_pwrite(qcow2_file(s), s->header.bitmap_dir_offset, size,
-                           dir, 0);
-    }
-    if (ret == 0) {
-        ret = block_flush(qcow2_file(s));
-    }
-    return ret < 0 ? ret : write_autoclear(s, true);
 }
 
 /* ---- Tables --------------------------------------------------------------- */
@@ -330,7 +151,7 @@ static bool load_one(Qcow2 *s, const Qcow2BitmapEntry *e, uint64_t *total,
     uint64_t bytes = data_bytes(s->header.size, e->granularity_bits);
     BlockDirtyBitmap *bitmap;
 
-    if (!(e->flags & FLAG_IN_USE)) {
+    if (!(e->flags & QCOW2_BITMAP_FLAG_IN_USE)) {
         if (e->table_size != MAX(qcow2_clusters(s, bytes), 1) &&
             e->table_size != qcow2_clusters(s, bytes)) {
             return FAIL(EINVAL, "Table of bitmap '%s' does not fit the size "
@@ -347,12 +168,12 @@ static bool load_one(Qcow2 *s, const Qcow2BitmapEntry *e, uint64_t *total,
         return false;
     }
     block_dirty_bitmap_set_persistent(bitmap, true);
-    if (e->flags & FLAG_IN_USE) {
+    if (e->flags & QCOW2_BITMAP_FLAG_IN_USE) {
         block_dirty_bitmap_disable(bitmap);
         block_dirty_bitmap_set_inconsistent(bitmap);
         return true;
     }
-    if (!(e->flags & FLAG_AUTO)) {
+    if (!(e->flags & QCOW2_BITMAP_FLAG_AUTO)) {
         block_dirty_bitmap_disable(bitmap);
     }
     if (s->node->read_only) {
@@ -384,11 +205,11 @@ static bool mark_in_use(Qcow2 *s, GArray *list, GError **error)
     for (guint i = 0; i < list->len; i++) {
         Qcow2BitmapEntry *e = &g_array_index(list, Qcow2BitmapEntry, i);
 
-        change |= !(e->flags & FLAG_IN_USE);
-        e->flags |= FLAG_IN_USE;
+        change |= !(e->flags & QCOW2_BITMAP_FLAG_IN_USE);
+        e->flags |= QCOW2_BITMAP_FLAG_IN_USE;
     }
     if (change) {
-        ret = rewrite_in_place(s, list);
+        ret = qcow2_bitmap_directory_rewrite(s, list);
     }
     if (ret < 0) {
         block_error_set_errno(error, -ret,
@@ -511,7 +332,7 @@ static int switch_directory(Qcow2 *s, const GArray *list, GError **error)
     uint64_t old_size = s->header.bitmap_dir_size;
     bool had = s->header.has_bitmaps;
     uint64_t size, offset = 0;
-    g_autofree uint8_t *dir = format_directory(list, &size);
+    g_autofree uint8_t *dir = qcow2_bitmap_directory_format(list, &size);
     int ret = 0;
 
     if (list->len) {
@@ -554,29 +375,39 @@ bool qcow2_bitmap_wants_store(const BlockDirtyBitmap *bitmap)
            !block_dirty_bitmap_read_only(bitmap);
 }
 
-static bool store_one(Qcow2 *s, const BlockDirtyBitmap *bitmap, GArray *list,
-                      GArray *old, GError **error)
+/* A directory in work: an image may have 65 535 bitmaps. */
+typedef struct Store {
+    GArray *list;         /* Qcow2BitmapEntry, as it will be */
+    GArray *old;          /* those whose tables go when it is written */
+    GHashTable *position; /* name of an entry on disk -> its index + 1 */
+} Store;
+
+static bool store_one(Qcow2 *s, const BlockDirtyBitmap *bitmap, Store *store,
+                      GError **error)
 {
     const char *name = block_dirty_bitmap_name(bitmap);
     unsigned bits =
         __builtin_ctz(block_dirty_bitmap_granularity(bitmap));
     uint64_t bytes = data_bytes(block_dirty_bitmap_size(bitmap), bits);
-    Qcow2BitmapEntry *e = find_entry(list, name);
+    guint at = GPOINTER_TO_UINT(g_hash_table_lookup(store->position, name));
+    Qcow2BitmapEntry *e;
     int ret;
 
-    if (e) {
-        Qcow2BitmapEntry copy = *e;
+    if (at) {
+        Qcow2BitmapEntry copy =
+            g_array_index(store->list, Qcow2BitmapEntry, at - 1);
 
         copy.name = g_strdup(name);
-        g_array_append_val(old, copy);
+        g_array_append_val(store->old, copy);
     } else {
         Qcow2BitmapEntry fresh = { .name = g_strdup(name) };
 
-        g_array_append_val(list, fresh);
-        e = &g_array_index(list, Qcow2BitmapEntry, list->len - 1);
+        g_array_append_val(store->list, fresh);
+        at = store->list->len;
     }
+    e = &g_array_index(store->list, Qcow2BitmapEntry, at - 1);
     e->granularity_bits = bits;
-    e->flags = block_dirty_bitmap_enabled(bitmap) ? FLAG_AUTO : 0;
+    e->flags = block_dirty_bitmap_enabled(bitmap) ? QCOW2_BITMAP_FLAG_AUTO : 0;
     e->table_size = MAX(qcow2_clusters(s, bytes), 1);
     ret = store_bits(s, bitmap, e);
     if (ret < 0) {
@@ -602,20 +433,20 @@ static void after_store(Qcow2 *s, bool release)
     }
 }
 
-static bool store_all(Qcow2 *s, GArray *list, GArray *old, GError **error)
+static bool store_all(Qcow2 *s, Store *store, GError **error)
 {
     BlockDirtyBitmap *bitmap = NULL;
     int ret;
 
     while ((bitmap = block_dirty_bitmap_next(s->node, bitmap))) {
         if (qcow2_bitmap_wants_store(bitmap) &&
-            !store_one(s, bitmap, list, old, error)) {
+            !store_one(s, bitmap, store, error)) {
             return false;
         }
     }
-    ret = switch_directory(s, list, error);
-    for (guint i = 0; ret == 0 && i < old->len; i++) {
-        free_table(s, &g_array_index(old, Qcow2BitmapEntry, i));
+    ret = switch_directory(s, store->list, error);
+    for (guint i = 0; ret == 0 && i < store->old->len; i++) {
+        free_table(s, &g_array_index(store->old, Qcow2BitmapEntry, i));
     }
     if (ret == 0) {
         ret = qcow2_settle(s);
@@ -631,14 +462,21 @@ bool qcow2_bitmaps_write(Qcow2 *s, GError **error)
 {
     g_autoptr(GArray) list = qcow2_bitmap_directory(s, error);
     g_autoptr(GArray) old = g_array_new(false, true, sizeof(Qcow2BitmapEntry));
+    g_autoptr(GHashTable) position = g_hash_table_new(g_str_hash, g_str_equal);
+    Store store = { list, old, position };
     bool ok;
 
     g_array_set_clear_func(old, qcow2_bitmap_entry_clear);
     if (!list) {
         return false;
     }
+    for (guint i = 0; i < list->len; i++) {
+        g_hash_table_insert(position,
+                            g_array_index(list, Qcow2BitmapEntry, i).name,
+                            GUINT_TO_POINTER(i + 1));
+    }
     g_mutex_lock(&s->lock);
-    ok = store_all(s, list, old, error);
+    ok = store_all(s, &store, error);
     g_mutex_unlock(&s->lock);
     return ok;
 }
@@ -671,27 +509,32 @@ static bool check_storable(Qcow2 *s, const char *name, uint32_t granularity,
         return FAIL(ENOTSUP,
                     "Cannot store dirty bitmaps in qcow2 v2 files");
     }
-    if (granularity < 1u << MIN_GRANULARITY_BITS) {
+    if (granularity < 1u << QCOW2_BITMAP_MIN_GRANULARITY_BITS) {
         return FAIL(EINVAL, "Granularity is under minimum (%u bytes)",
-                    1u << MIN_GRANULARITY_BITS);
+                    1u << QCOW2_BITMAP_MIN_GRANULARITY_BITS);
     }
-    if (granularity > 1u << MAX_GRANULARITY_BITS) {
+    if (granularity > 1u << QCOW2_BITMAP_MAX_GRANULARITY_BITS) {
         return FAIL(EINVAL, "Granularity exceeds maximum (%u bytes)",
-                    1u << MAX_GRANULARITY_BITS);
+                    1u << QCOW2_BITMAP_MAX_GRANULARITY_BITS);
     }
-    if (strlen(name) > MAX_NAME) {
+    if (strlen(name) > QCOW2_BITMAP_MAX_NAME) {
         return FAIL(EINVAL, "Name length exceeds maximum (%u characters)",
-                    MAX_NAME);
+                    QCOW2_BITMAP_MAX_NAME);
     }
     if (data_bytes(s->header.size, __builtin_ctz(granularity)) >
         MAX_BITMAP_BYTES) {
         return FAIL(EFBIG, "Too much space will be occupied by the bitmap. "
                     "Use larger granularity");
     }
+    if ((block_dirty_bitmap_names(s->node) + 1) *
+            qcow2_bitmap_entry_size(QCOW2_BITMAP_MAX_NAME) <=
+        QCOW2_MAX_BITMAP_DIR) {
+        return true; /* far from both limits: nothing to add up */
+    }
     while ((bitmap = block_dirty_bitmap_next(s->node, bitmap))) {
         if (block_dirty_bitmap_persistent(bitmap)) {
             nb++;
-            dir_size += entry_disk_size(
+            dir_size += qcow2_bitmap_entry_size(
                 strlen(block_dirty_bitmap_name(bitmap)));
         }
     }
@@ -699,7 +542,8 @@ static bool check_storable(Qcow2 *s, const char *name, uint32_t granularity,
         return FAIL(EINVAL, "Maximum number of persistent bitmaps is already "
                     "reached");
     }
-    if (dir_size + entry_disk_size(strlen(name)) > QCOW2_MAX_BITMAP_DIR) {
+    if (dir_size + qcow2_bitmap_entry_size(strlen(name)) >
+        QCOW2_MAX_BITMAP_DIR) {
         return FAIL(EINVAL, "Not enough space in the bitmap directory");
     }
     return true;
@@ -763,10 +607,10 @@ json_t *qcow2_bitmaps_info(Qcow2 *s)
         Qcow2BitmapEntry *e = &g_array_index(list, Qcow2BitmapEntry, i);
         json_t *flags = json_array();
 
-        if (e->flags & FLAG_IN_USE) {
+        if (e->flags & QCOW2_BITMAP_FLAG_IN_USE) {
             json_array_append_new(flags, json_string("in-use"));
         }
-        if (e->flags & FLAG_AUTO) {
+        if (e->flags & QCOW2_BITMAP_FLAG_AUTO) {
             json_array_append_new(flags, json_string("auto"));
         }
         json_array_append_new(
@@ -798,7 +642,7 @@ uint64_t qcow2_bitmaps_measure(BlockNode *node, uint64_t cluster_size,
         total += clusters * cluster_size;
         total += (clusters * 8 + cluster_size - 1) / cluster_size *
                  cluster_size;
-        dir += entry_disk_size(strlen(block_dirty_bitmap_name(bitmap)));
+        dir += qcow2_bitmap_entry_size(strlen(block_dirty_bitmap_name(bitmap)));
         *any = true;
     }
     return total + (dir + cluster_size - 1) / cluster_size * cluster_size;

@@ -108,7 +108,7 @@ typedef struct Qcow2Snapshot {
     GBytes *extra; /* extra data beyond what is known, or NULL */
 } Qcow2Snapshot;
 
-/* A bitmap of the directory on disk (qcow2-bitmap.c). */
+/* A bitmap of the directory on disk (qcow2-bitmap-dir.c). */
 typedef struct Qcow2BitmapEntry {
     char *name;
     uint64_t table_offset;
@@ -419,7 +419,7 @@ int qcow2_vmstate_preadv(BlockNode *node, uint64_t offset, uint64_t bytes,
 int qcow2_vmstate_pwritev(BlockNode *node, uint64_t offset, uint64_t bytes,
                           const struct iovec *iov, int niov);
 
-/* ---- qcow2-bitmap.c ------------------------------------------------------- */
+/* ---- qcow2-bitmap.c, qcow2-bitmap-dir.c ---------------------------------- */
 
 void qcow2_bitmap_entry_clear(gpointer entry);
 /* Reads the directory; array of Qcow2BitmapEntry, NULL with an error. */

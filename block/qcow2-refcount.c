@@ -652,10 +652,17 @@ int qcow2_alloc_exact(Qcow2 *s, uint64_t bytes, Qcow2MetaKind kind,
     uint64_t n = MAX(qcow2_clusters(s, bytes), 1);
     /* Room for the blocks that may have to follow. */
     uint64_t extra = (n >> (s->refblock_bits - 1)) + 3;
-    uint64_t c = s->free_hint;
-    uint64_t run, placed;
+    uint64_t c, run, placed;
     int ret;
 
+    if (n == 1) {
+        return qcow2_alloc_clusters(s, 1, kind, offset, &run);
+    }
+    /* The hint moves on over what is taken, so that nobody looks there again. */
+    ret = find_free(s, &c);
+    if (ret < 0) {
+        return ret;
+    }
     for (;;) {
         if (c + n + extra >= QCOW2_MAX_HOST_OFFSET >> s->cluster_bits) {
             return -EFBIG;

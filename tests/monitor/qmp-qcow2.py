@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -242,6 +243,85 @@ def test_transaction_keeps_stored(program):
             add(d, path)
             assert set(d.bitmaps("n")) == {"b", "c"}
         check(path)
+
+
+def forge_directory(path, count, name):
+    """A v3 image whose directory has `count` bitmaps that were in use."""
+    entries = b"".join(
+        struct.pack(">QIIBBHI", 0x50000, 1, 1, 1, 16, len(n), 0) + n +
+        bytes(-(24 + len(n)) % 8)
+        for n in (name % i for i in range(count)))
+    with open(path, "r+b") as f:
+        head = bytearray(f.read(4096))
+        # header extensions start behind the header: bitmaps, then the end
+        at = struct.unpack_from(">I", head, 100)[0]
+        struct.pack_into(">II IIQQ QQ", head, at, 0x23852875, 24, count, 0,
+                         len(entries), 0x60000, 0, 0)
+        struct.pack_into(">Q", head, 88, 1)  # autoclear: bitmaps are valid
+        f.seek(0)
+        f.write(head)
+        f.seek(0x50000)
+        f.write(bytes(0x10000) + entries)
+
+
+def test_limits_of_the_directory(program):
+    """65535 bitmaps fill an image, and so do 64034 with longest names."""
+    with Daemon(program) as d:
+        for count, name, refusal in (
+                (65534, b"%d", None),
+                (65535, b"%d", "Maximum number of persistent bitmaps is "
+                               "already reached"),
+                (64033, b"%01023d", None),
+                (64034, b"%01023d", "Not enough space in the bitmap "
+                                    "directory")):
+            path = d.file("full.qcow2")
+            create(d, path)
+            forge_directory(path, count, name)
+            add(d, path)
+            args = {"node": "n", "name": "x" * 1023, "persistent": True}
+            if refusal:
+                d.fails("Can't make bitmap '" + "x" * 1023 +
+                        "' persistent in 'n': " + refusal,
+                        "block-dirty-bitmap-add", **args)
+            else:
+                d.cmd("block-dirty-bitmap-add", **args)
+                d.cmd("block-dirty-bitmap-remove", node="n", name="x" * 1023)
+            d.cmd("blockdev-del", node_name="n")
+            os.unlink(path)
+
+
+def cpu_of(process):
+    with open(f"/proc/{process.pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_storing_many_bitmaps_is_linear(program):
+    """Four times as many bitmaps cost about four times the CPU time: 4 when
+    this was written, 16 and more when each looked at all others."""
+    def cost(d, count):
+        path = d.file(f"{count}.qcow2")
+        create(d, path)
+        add(d, path)
+        for at in range(0, count, 1000):
+            d.cmd("transaction", actions=[
+                {"type": "block-dirty-bitmap-add",
+                 "data": {"node": "n", "name": f"bitmap{at + i}",
+                          "persistent": True}} for i in range(1000)])
+        d.cmd("blockdev-del", node_name="n")
+        ticks = []
+        for _ in range(2):
+            add(d, path)
+            before = cpu_of(d.process)
+            d.cmd("blockdev-del", node_name="n")
+            ticks.append(cpu_of(d.process) - before)
+        check(path)
+        os.unlink(path)
+        return min(ticks)
+
+    with Daemon(program) as d:
+        few, many = cost(d, 2000), cost(d, 8000)
+        assert many < 9 * max(few, 3), (few, many)
 
 
 def test_persistent_refusals(program):

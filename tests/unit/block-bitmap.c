@@ -4,10 +4,13 @@
  */
 #include "block/backend.h"
 #include "block/dirty-bitmap.h"
+#include "block/driver.h"
 #include "block/options.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include <glib/gstdio.h>
 
 static BlockNode *open_null(uint64_t size)
 {
@@ -179,6 +182,53 @@ static void test_limits(void)
     g_assert_nonnull(block_dirty_bitmap_new(huge, "c", 1u << 31, &error));
 }
 
+/* What commands refuse before the image is asked is refused there too. */
+static void test_refusals_of_qcow2(void)
+{
+    static const struct {
+        size_t name_length;
+        uint32_t granularity;
+        const char *why;
+    } cases[] = {
+        { 1, 256, "Granularity is under minimum (512 bytes)" },
+        { 1, 3u << 30, "Granularity exceeds maximum (2147483648 bytes)" },
+        { 1024, 65536, "Name length exceeds maximum (1023 characters)" },
+    };
+    g_autofree char *dir = g_dir_make_tmp("e2k-bitmap-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "a.qcow2", NULL);
+    json_t *file = json_pack("{s:s, s:s, s:i}", "driver", "file", "filename",
+                             path, "size", 0);
+    json_t *image = json_pack("{s:s, s:{s:s, s:s}, s:i}", "driver", "qcow2",
+                              "file", "driver", "file", "filename", path,
+                              "size", 1 << 20);
+    BlockNode *node;
+
+    g_assert_true(block_node_create(file, NULL));
+    g_assert_true(block_node_create(image, NULL));
+    json_object_del(image, "size");
+    json_object_set_new(image, "node-name", json_string("n"));
+    node = block_node_open(image, BLOCK_OPEN_RDWR, NULL);
+    g_assert_nonnull(node);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *name = g_strnfill(cases[i].name_length, 'b');
+        g_autofree char *text =
+            g_strdup_printf("Can't make bitmap '%s' persistent in 'n': %s",
+                            name, cases[i].why);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false(block_node_driver(node)->bitmap_can_store(
+            node, name, cases[i].granularity, &error));
+        g_assert_cmpstr(error->message, ==, text);
+    }
+    g_assert_true(block_node_driver(node)->bitmap_can_store(node, "b", 65536,
+                                                            NULL));
+    block_node_unref(node);
+    json_decref(image);
+    json_decref(file);
+    g_assert_cmpint(g_remove(path), ==, 0);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
 enum { WRITERS = 4, WRITES = 4000 };
 
 typedef struct Writer {
@@ -230,6 +280,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block-bitmap/merge", test_merge);
     g_test_add_func("/block-bitmap/serialized", test_serialized);
     g_test_add_func("/block-bitmap/limits", test_limits);
+    g_test_add_func("/block-bitmap/refusals-of-qcow2", test_refusals_of_qcow2);
     g_test_add_func("/block-bitmap/parallel-writers", test_parallel_writers);
     return g_test_run();
 }
