@@ -24,7 +24,8 @@
 #include "nbd/request.h"
 #include "nbd/server.h"
 
-#define NBD_PIECE        (128u << 10) /* long writes are executed in these */
+#define NBD_PIECE        (256u << 10) /* long writes: the longest piece */
+#define NBD_PIECE_ALIGN  (64u << 10)  /* where pieces begin and end */
 #define NBD_IN_SIZE      (NBD_PIECE + 4096) /* input buffer: and a header */
 #define NBD_OUT_SIZE     (256u << 10) /* output buffer of a sink */
 #define NBD_MAX_INFLIGHT 64u          /* requests of a connection at workers */

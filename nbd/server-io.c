@@ -212,6 +212,14 @@ static size_t available(const NbdConnection *conn)
     return conn->in_end - conn->in_pos;
 }
 
+/* Moves what is unread to the start of the buffer. */
+static void compact(NbdConnection *conn)
+{
+    memmove(conn->in, conn->in + conn->in_pos, available(conn));
+    conn->in_end -= conn->in_pos;
+    conn->in_pos = 0;
+}
+
 /*
  * Makes at least n bytes (<= NBD_IN_SIZE) available and at most `most` more
  * than that; sends what has collected before it waits.  next_request: they
@@ -228,9 +236,7 @@ static bool fill_some(NbdSink *sink, size_t n, size_t most, bool next_request)
         if (conn->in_pos == conn->in_end) {
             conn->in_pos = conn->in_end = 0;
         } else if (NBD_IN_SIZE - conn->in_pos < n) {
-            memmove(conn->in, conn->in + conn->in_pos, available(conn));
-            conn->in_end -= conn->in_pos;
-            conn->in_pos = 0;
+            compact(conn);
         }
         nbd_sink_flush(sink);
         got = nbd_wait_recv(conn, conn->in + conn->in_end,
@@ -314,10 +320,24 @@ static uint8_t *take_payload(NbdSink *sink, const NbdRequest *r, bool *alive)
 }
 
 /*
- * A write that is larger than a piece, executed here: it is written piece by
- * piece as it arrives, while the pieces are still in the CPU's cache.  The
- * client learns of one write.  No more than a piece is received at a time, so
- * none has to be moved to make room for its end.
+ * How much of a long write to write next, of what has arrived: up to a
+ * boundary, or to its end.  0: more has to arrive.
+ */
+static uint32_t next_piece(const NbdConnection *conn, uint64_t offset,
+                           uint32_t left)
+{
+    uint32_t have = MIN(available(conn), left);
+
+    return have == left ? left
+                        : have - MIN((offset + have) % NBD_PIECE_ALIGN, have);
+}
+
+/*
+ * A long write, executed here: it is written piece by piece as it arrives,
+ * while the pieces are still in the CPU's cache.  The client learns of one
+ * write.  As much as has arrived is received before it is written, so that
+ * the client has room to send while we write: the kernel wakes it when three
+ * quarters of its buffer (208 KiB) are empty.
  */
 static bool write_pieces(NbdSink *sink, NbdRequest *r)
 {
@@ -327,9 +347,18 @@ static bool write_pieces(NbdSink *sink, NbdRequest *r)
     int ret = 0;
 
     while (done < r->length) {
-        uint32_t n = MIN(r->length - done, NBD_PIECE);
-        if (!fill_some(sink, n, 0, false)) {
-            return false;
+        uint32_t left = r->length - done;
+        uint32_t n = next_piece(conn, r->offset + done, left);
+
+        if (n == 0) {
+            uint32_t more = NBD_PIECE_ALIGN -
+                            (r->offset + done) % NBD_PIECE_ALIGN;
+
+            compact(conn); /* less than more */
+            if (!fill_some(sink, MIN(more, left), NBD_PIECE - more, false)) {
+                return false;
+            }
+            continue;
         }
         if (ret == 0) {
             NbdCost cost;
@@ -359,7 +388,7 @@ static bool handle_write(NbdSink *sink, NbdRequest *r)
     bool alive = true;
 
     if (!wants_worker(conn, r)) {
-        if (r->payload > NBD_PIECE) {
+        if (r->payload > NBD_PIECE_ALIGN) {
             return write_pieces(sink, r);
         }
         if (!fill(sink, r->payload)) {

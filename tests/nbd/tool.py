@@ -589,6 +589,41 @@ class Waiting(Case):
             with open(file, "rb") as f:
                 self.assertEqual(f.read(), bytes(model))
 
+    def test_long_writes_in_parts_of_any_size(self):
+        """Longer than a piece, shorter, at odd places, another one behind."""
+        rng = random.Random(seed := random.randrange(1 << 32))
+        print("seed", seed)
+        file = self.image(data=self.pattern(2 * MIB))
+        with open(file, "rb") as f:
+            model = bytearray(f.read())
+        server = self.serve("-f", "raw", file)
+        with w.Wire(server.sock) as c:
+            c.greet()
+            c.go()
+            for i in range(60):
+                stream = b""
+                for k in range(2):
+                    length = rng.choice((65535, 65536, 65537, 100000, 262144,
+                                         300000, 700001))
+                    at = rng.choice((0, 65536, 7, 4095, rng.randrange(MIB)))
+                    data = rng.randbytes(length)
+                    stream += c.header(w.WRITE, at, length, cookie=k) + data
+                    model[at:at + length] = data
+                while stream:
+                    n = rng.choice((1, 28, 4096, 65536, 200000, 1 << 20))
+                    c.send(stream[:n])
+                    stream = stream[n:]
+                    if rng.random() < 0.1:
+                        time.sleep(0.002)
+                for k in range(2):
+                    self.assertEqual(c.simple(), (0, k, b""))
+            at = rng.randrange(MIB)
+            self.assertEqual(c.do(w.READ, at, 4096),
+                             (0, bytes(model[at:at + 4096])))
+        self.assertEqual(server.stop(), 0)
+        with open(file, "rb") as f:
+            self.assertEqual(f.read(), bytes(model))
+
     def think(self, server):
         clock = ~server.process.pid << 3 | 2
         before = time.clock_gettime(clock)
