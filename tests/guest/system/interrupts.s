@@ -1,63 +1,66 @@
-! Interrupt and timer exerciser: LT timer through the IO-APIC, the local
-! timer, interrupts to oneself, masking by PSR, UPSR and TPR, and sleep.
+! Interrupt and timer exerciser: LT timer through its pin, the local
+! timer, interrupts to oneself, masking by PSR, UPSR and priority, and sleep.
 
 	.equ	OWN_TRAPS, 1
 	.include "lib.inc"
 	.include "traps.inc"
+	.ifdef	BOARD
+	.include "board.inc"
+	.else
+	.include "local.inc"
+	.endif
 
 	.equ	VECTOR_LT, 0x31
 	.equ	VECTOR_TIMER, 0x42
+	.ifdef	EPIC
+	.equ	VECTOR_SELF, 0x153
+	.else
 	.equ	VECTOR_SELF, 0x53
+	.endif
 	.equ	LT_TICKS, 10000		! 1 ms in units of 100 ns
 	.equ	PSR_OFF, 1		! pm
 	.equ	PSR_ON, 0x13		! pm, ie, uie: UPSR.ie is the mask
-	.equ	UPSR_OFF, 1		! fe
-	.equ	UPSR_ON, 0x21		! fe, ie
 
-! Writes a constant to a local controller register.
-	.macro	LAPIC_SET offset, value
+! Sends a pin to CPU 0 as a vector: edge.
+	.ifndef	BOARD
+	.macro	PIN_SET pin, vector
 	{
-		addd 0, LAPIC, %dr14
-		addd 0, \value, %dr15
+		addd 0, IOAPIC, %dr14
+		addd 0, 0x10 + 2 * \pin, %dr15
 	}
 	{
-		stw %dr14, \offset, %r15
+		stw %dr14, 0, %r15
+		addd 0, \vector, %dr15
+	}
+	{
+		stw %dr14, 0x10, %r15
 	}
 	.endm
+	.endif
 
-	.macro	LAPIC_GET offset, to
-	{
-		addd 0, LAPIC, %dr14
-	}
-	{
-		ldw %dr14, \offset, \to
-	}
+! Nothing of the vector to oneself is let through, or all.
+	.macro	HOLD_BACK
+	.ifdef	EPIC
+	LOCAL_SET 0x70, 2 << 8			! CPR: its priority
+	.else
+	LOCAL_SET 0x80, 0x60			! TPR above its class
+	.endif
 	.endm
-
-	.macro	IRQ_ON
-	{
-		addd 0, UPSR_ON, %dr15
-	}
-	{
-		rwd %dr15, %upsr
-	}
-	.endm
-	.macro	IRQ_OFF
-	{
-		addd 0, UPSR_OFF, %dr15
-	}
-	{
-		rwd %dr15, %upsr
-	}
+	.macro	LET_THROUGH
+	.ifdef	EPIC
+	LOCAL_SET 0x70, 0
+	.else
+	LOCAL_SET 0x80, 0
+	.endif
 	.endm
 
 ! Sleeps until counter of a vector has reached a number.
-	.macro	AWAIT vector, number
+	.macro	SLEEP_UNTIL vector, number
 	{
-		addd 0, counts + 8 * \vector, %db[0]
+		addd 0, taken + 8 * \vector, %db[0]
 		addd 0, \number, %db[1]
 	}
-	CALL await
+	CALL sleep_until
 	.endm
 
 	.text
@@ -72,14 +75,14 @@
 		std %dr0, 0, %dr1
 		addd 0, PSR_ON, %dr2
 	}
-	LAPIC_SET 0xf0, 0x1ff		! enable, spurious vector 0xff
+	LOCAL_ON
 	IRQ_OFF
 	{
 		rwd %dr2, %psr
 	}
 
 	! One to oneself, masked first.
-	LAPIC_SET 0x300, 0x40000 | VECTOR_SELF
+	LOCAL_SET LOCAL_COMMAND, TO_SELF | VECTOR_SELF
 	CALL get_self
 	{
 		addd %db[0], 0, %dr5
@@ -91,31 +94,23 @@
 		addd %db[0], 0, %dr5
 	}
 	CHECK_EQUAL %dr5, 1, "taken when unmasked"
-	LAPIC_SET 0x80, 0x60		! TPR above its class
-	LAPIC_SET 0x300, 0x40000 | VECTOR_SELF
+	HOLD_BACK
+	LOCAL_SET LOCAL_COMMAND, TO_SELF | VECTOR_SELF
 	CALL get_self
 	{
 		addd %db[0], 0, %dr5
 	}
-	CHECK_EQUAL %dr5, 1, "held back by TPR"
-	LAPIC_SET 0x80, 0
+	CHECK_EQUAL %dr5, 1, "held back by its priority"
+	LET_THROUGH
 	CALL get_self
 	{
 		addd %db[0], 0, %dr5
 	}
-	CHECK_EQUAL %dr5, 2, "taken when TPR is lowered"
+	CHECK_EQUAL %dr5, 2, "taken when it is let through"
 
-	! The system timer through pin 2 of the IO-APIC, edge, to CPU 0.
+	! The system timer through its pin, edge, to CPU 0.
+	PIN_SET 2, VECTOR_LT
 	{
-		addd 0, IOAPIC, %dr6
-		addd 0, 0x14, %dr7
-	}
-	{
-		stw %dr6, 0, %r7
-		addd 0, VECTOR_LT, %dr7
-	}
-	{
-		stw %dr6, 0x10, %r7
 		addd 0, LT, %dr8
 	}
 	{
@@ -128,7 +123,7 @@
 	{
 		stw %dr8, 12, %r9
 	}
-	AWAIT VECTOR_LT, 5
+	SLEEP_UNTIL VECTOR_LT, 5
 	PRINT "ok LT timer\n"
 	{
 		addd 0, 0, %dr9
@@ -138,35 +133,37 @@
 	}
 
 	! The local timer: periodic, then once.
-	LAPIC_SET 0x3e0, 0xb		! divide by 1
-	LAPIC_SET 0x320, 0x20000 | VECTOR_TIMER
-	LAPIC_SET 0x380, 100000		! 1 ms
-	AWAIT VECTOR_TIMER, 4
+	LOCAL_TIMER VECTOR_TIMER, 100000	! 1 ms
+	SLEEP_UNTIL VECTOR_TIMER, 4
 	PRINT "ok periodic local timer\n"
-	LAPIC_SET 0x380, 0
-	LAPIC_SET 0x320, VECTOR_TIMER
+	LOCAL_SET LOCAL_TIMER_INITIAL, 0
+	LOCAL_SET LOCAL_TIMER_LVT, VECTOR_TIMER
 	{
-		addd 0, counts + 8 * VECTOR_TIMER, %dr5
+		addd 0, taken + 8 * VECTOR_TIMER, %dr5
 		addd 0, 0, %dr6
 	}
 	{
 		std %dr5, 0, %dr6
 	}
-	LAPIC_SET 0x380, 50000
-	AWAIT VECTOR_TIMER, 1
+	LOCAL_SET LOCAL_TIMER_INITIAL, 50000
+	SLEEP_UNTIL VECTOR_TIMER, 1
 	! A last periodic interrupt may have been counted: wait for the end of
 	! the one shot, which a periodic timer never reaches.
 7:
-	LAPIC_GET 0x390, %dr5
+	LOCAL_GET LOCAL_TIMER_CURRENT, %dr5
 	{
 		cmpedb %dr5, 0, %pred0
 	}
 	GOTO_IF_NOT %pred0, 7b
-	LAPIC_GET 0x390, %dr5
+	LOCAL_GET LOCAL_TIMER_CURRENT, %dr5
 	CHECK_EQUAL %dr5, 0, "one-shot local timer stops"
 
 	! Interrupts left nothing in service.
-	LAPIC_GET 0xa0, %dr5
+	.ifdef	EPIC
+	LOCAL_GET 0x70, %dr5			! CPR
+	.else
+	LOCAL_GET 0xa0, %dr5			! PPR
+	.endif
 	CHECK_EQUAL %dr5, 0, "all ended"
 	PRINT "interrupts passed\n"
 	{
@@ -176,14 +173,14 @@
 
 	PROC get_self
 	{
-		addd 0, counts + 8 * VECTOR_SELF, %dr0
+		addd 0, taken + 8 * VECTOR_SELF, %dr0
 	}
 	{
 		ldd %dr0, 0, %dr0
 	}
 	RETURN
 
-	PROC await			! address of a counter, number
+	PROC sleep_until			! address of a counter, number
 1:
 	IRQ_OFF
 	{
@@ -201,12 +198,18 @@
 2:
 	RETURN
 
-! Takes the vector, counts it, ends it.
+! Takes the vector, taken it, ends it.
 	PROC on_irq
-	LAPIC_GET 0xff0, %dr0
+	LOCAL_GET LOCAL_VECT, %dr0
 	{
-		shld %dr0, 3, %dr1
-		addd 0, counts, %dr2
+		addd 0, VECTOR_MASK, %dr1
+	}
+	{
+		andd %dr0, %dr1, %dr1
+	}
+	{
+		shld %dr1, 3, %dr1
+		addd 0, taken, %dr2
 	}
 	{
 		ldd %dr2, %dr1, %dr3
@@ -217,11 +220,11 @@
 	{
 		std %dr2, %dr1, %dr3
 	}
-	LAPIC_SET 0xb0, 0
+	LOCAL_END %dr0
 	RETURN
 
 	.pushsection .bss
 	.align	8
-counts:
-	.skip	8 * 256
+taken:
+	.skip	8 * VECTORS
 	.popsection

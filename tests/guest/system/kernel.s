@@ -7,6 +7,7 @@
 ! registers in the process's block, loads the other's, and ends with done.
 
 	.include "kernel-lib.inc"
+	.include "local.inc"
 
 	.equ	USER_CODE, 0x40000000
 	.equ	USER_INFO, 0x40008000
@@ -95,16 +96,8 @@ leave:
 	}
 
 interrupt:
-	{
-		addd 0, LAPIC, %dr1
-		addd 0, 0, %dr3
-	}
-	{
-		ldw %dr1, 0xff0, %dr2
-	}
-	{
-		stw %dr1, 0xb0, %r3
-	}
+	LOCAL_GET LOCAL_VECT, %dr2
+	LOCAL_END %dr2
 	! save the current process
 	{
 		flushr
@@ -452,24 +445,9 @@ sys_exit:
 		rwd %dr1, %osem
 	}
 	PRINT "ok kernel is mapped\n"
+	LOCAL_ON
+	LOCAL_TIMER VECTOR, TICK
 	{
-		addd 0, LAPIC, %dr2
-		addd 0, 0x1ff, %dr3
-	}
-	{
-		stw %dr2, 0xf0, %r3
-		addd 0, 0xb, %dr3
-	}
-	{
-		stw %dr2, 0x3e0, %r3
-		addd 0, 0x20000 | VECTOR, %dr3
-	}
-	{
-		stw %dr2, 0x320, %r3
-		addd 0, TICK, %dr3
-	}
-	{
-		stw %dr2, 0x380, %r3
 		flushr
 		flushc
 	}

@@ -3,18 +3,12 @@
 ! other interrupts ("system/boot-contract.md" B.3, steps 0.3, 1.4 and 5.9).
 
 	.equ	OWN_TRAPS, 1
+	.equ	ALL_CPUS, 1
 	.include "lib.inc"
 	.include "traps.inc"
 	.include "board.inc"
 
 	.equ	VECTOR, 0x61
-	.ifdef	EPIC
-	.equ	COMMAND, 0x200
-	.equ	TO_OTHERS, 2 << 10
-	.else
-	.equ	COMMAND, 0x300
-	.equ	TO_OTHERS, 3 << 18
-	.endif
 
 	.macro	ADD_ONE counter
 	{
@@ -86,7 +80,7 @@ others:
 	{
 		std %dr0, 0, %dr1
 	}
-	CALL local_on
+	LOCAL_ON
 	{
 		addd 0, 0x13, %dr15		! pm, ie, uie
 	}
@@ -124,10 +118,10 @@ others:
 	}
 	CHECK_EQUAL %dr3, %dr2, "1.4 all CPUs entered, each with its number"
 	CHECK_EQUAL %dr4, 1, "0.3 one of them is the boot CPU"
-	CALL local_on
-	LOCAL_SET COMMAND, TO_OTHERS | VECTOR
+	LOCAL_ON
+	LOCAL_SET LOCAL_COMMAND, TO_OTHERS | VECTOR
 	AWAIT_COUNT interrupted, %dr1
-	LOCAL_SET COMMAND, TO_OTHERS | VECTOR
+	LOCAL_SET LOCAL_COMMAND, TO_OTHERS | VECTOR
 	{
 		addd %dr1, %dr1, %dr1
 	}
@@ -135,33 +129,10 @@ others:
 	PRINT "ok 5.9 messages between CPUs\n"
 	RETURN
 
-	PROC local_on
-	.ifdef	EPIC
-	LOCAL_SET 0x00, 1 << 10
-	LOCAL_SET 0x70, 0
-	.else
-	LOCAL_SET 0xf0, 0x1ff
-	LOCAL_SET 0x80, 0
-	.endif
-	RETURN
-
 	PROC on_irq
 	LOCAL_GET LOCAL_VECT, %dr5
 	ADD_ONE interrupted
-	.ifdef	EPIC
-	{
-		addd 0, 0x70000, %dr4
-		addd 0, LAPIC, %dr14
-	}
-	{
-		andd %dr5, %dr4, %dr4
-	}
-	{
-		stw %dr14, 0xa0, %r4
-	}
-	.else
-	LOCAL_SET 0xb0, 0
-	.endif
+	LOCAL_END %dr5
 	RETURN
 
 	PROC atomic_add				! address, value

@@ -5,6 +5,7 @@
 	.equ	OWN_TRAPS, 1
 	.include "lib.inc"
 	.include "traps.inc"
+	.include "local.inc"
 
 	.equ	DEPTH, 150
 	.equ	ROUNDS, 60
@@ -20,23 +21,10 @@
 	}
 	{
 		std %dr0, 0, %dr1
-		addd 0, LAPIC, %dr2
-		addd 0, 0x1ff, %dr3
 	}
+	LOCAL_ON
+	LOCAL_TIMER VECTOR, 20000		! every 200 us
 	{
-		stw %dr2, 0xf0, %r3
-		addd 0, 0xb, %dr3
-	}
-	{
-		stw %dr2, 0x3e0, %r3
-		addd 0, 0x20000 | VECTOR, %dr3
-	}
-	{
-		stw %dr2, 0x320, %r3
-		addd 0, 20000, %dr3		! every 200 us
-	}
-	{
-		stw %dr2, 0x380, %r3
 		addd 0, 3, %dr3			! pm, ie
 	}
 	{
@@ -214,26 +202,20 @@
 	RETURN
 
 	PROC on_irq
+	LOCAL_GET LOCAL_VECT, %dr1
 	{
-		addd 0, LAPIC, %dr0
-		addd 0, 0, %dr3
-	}
-	{
-		ldw %dr0, 0xff0, %dr1
 		addd 0, ticks, %dr2
 	}
 	{
-		ldd %dr2, 0, %dr1
+		ldd %dr2, 0, %dr3
 	}
 	{
-		addd %dr1, 1, %dr1
+		addd %dr3, 1, %dr3
 	}
 	{
-		std %dr2, 0, %dr1
+		std %dr2, 0, %dr3
 	}
-	{
-		stw %dr0, 0xb0, %r3
-	}
+	LOCAL_END %dr1
 	RETURN
 
 	.pushsection .bss
