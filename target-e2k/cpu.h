@@ -410,6 +410,7 @@ struct E2kCpu {
     struct {
         const void *site;
         bool split;          /* the next region is to be without bases */
+        bool wants_full;     /* it is to be of the second tier */
         uint32_t tlb_generation; /* that the slots of accesses are of */
         uint64_t usd_bottom; /* usd_base - usd_size, the same in one stack */
         RegSlot *win_limit;

@@ -7,6 +7,54 @@
 
 #include "tcg/opt.h"
 
+typedef enum NumberOption {
+    NUMBER_NOT, /* something else */
+    NUMBER_BAD,
+    NUMBER_TB_SIZE,
+    NUMBER_THRESHOLD,
+} NumberOption;
+
+static const struct {
+    const char *prefix;
+    const char *what;
+    uint64_t max;
+} numbers[] = {
+    [NUMBER_TB_SIZE] = { "tb-size=", "tb-size, in MiB: ", 1024 },
+    [NUMBER_THRESHOLD] = { "tier-threshold=", "tier-threshold: ", 1u << 30 },
+};
+
+void engine_help(FILE *to)
+{
+    fprintf(to, "interp  the reference interpreter\n"
+                "jit     the translator (default), with any of these, after commas:\n"
+                "  tb-size=MIB           memory for translated code\n"
+                "  tier-threshold=COUNT  runs of a piece of code until it is "
+                "translated again,\n"
+                "                        with all optimisations\n");
+    for (unsigned i = 0; i < OPT_BITS; i++) {
+        g_autofree char *name = g_strconcat("no-", tcg_opt_name(i), NULL);
+        fprintf(to, "  %-20s  without: %s\n", name, tcg_opt_text(i));
+    }
+}
+
+/* NAME=NUMBER, from 1 to the option's maximum. */
+static NumberOption parse_number(const char *word, uint64_t *value,
+                                 GError **error)
+{
+    for (unsigned i = NUMBER_TB_SIZE; i < G_N_ELEMENTS(numbers); i++) {
+        if (!g_str_has_prefix(word, numbers[i].prefix)) {
+            continue;
+        }
+        if (!g_ascii_string_to_unsigned(word + strlen(numbers[i].prefix), 10,
+                                        1, numbers[i].max, value, error)) {
+            g_prefix_error(error, "%s", numbers[i].what);
+            return NUMBER_BAD;
+        }
+        return i;
+    }
+    return NUMBER_NOT;
+}
+
 bool engine_parse(const char *text, EngineKind *kind, EngineConfig *config,
                   GError **error)
 {
@@ -22,16 +70,19 @@ bool engine_parse(const char *text, EngineKind *kind, EngineConfig *config,
     }
     *kind = words[0][0] == 'i' ? ENGINE_INTERP : ENGINE_JIT;
     for (char **word = words + 1; *word; word++) {
-        uint64_t mib;
+        uint64_t value;
+        NumberOption number = parse_number(*word, &value, error);
 
-        if (g_str_has_prefix(*word, "tb-size=") &&
-            g_ascii_string_to_unsigned(*word + 8, 10, 1, 1024, &mib, error)) {
-            config->code_cache_bytes = mib << 20;
-            continue;
-        }
-        if (g_str_has_prefix(*word, "tb-size=")) {
-            g_prefix_error(error, "tb-size, in MiB: ");
+        if (number == NUMBER_BAD) {
             return false;
+        }
+        if (number == NUMBER_TB_SIZE) {
+            config->code_cache_bytes = value << 20;
+        } else if (number == NUMBER_THRESHOLD) {
+            config->tier_threshold = value;
+        }
+        if (number != NUMBER_NOT) {
+            continue;
         }
         unsigned bit = g_str_has_prefix(*word, "no-")
                            ? tcg_opt_by_name(*word + 3) : 0;

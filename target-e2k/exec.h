@@ -11,6 +11,8 @@
 #ifndef TARGET_E2K_EXEC_H
 #define TARGET_E2K_EXEC_H
 
+#include <stdio.h>
+
 #include "target-e2k/cpu.h"
 
 typedef enum EngineKind {
@@ -28,12 +30,17 @@ typedef struct EngineConfig {
     /* Guest addresses with this bit are the embedder's (tcg.h); 0: none. */
     unsigned guest_end_bit;
     bool jitdump;
+    unsigned tier_threshold; /* jit: runs until code is translated again; 0:
+                              * default */
     bool forks;              /* jit: the process may fork, as programs do */
 } EngineConfig;
 
-/* Parses "jit[,no-NAME...]" or "interp": the argument of -accel. */
+/* Parses "jit[,OPTION...]" or "interp": the argument of -accel. */
 bool engine_parse(const char *text, EngineKind *kind, EngineConfig *config,
                   GError **error);
+
+/* Writes what engine_parse() knows: engines, options, switches. */
+void engine_help(FILE *to);
 
 bool engine_init(EngineKind kind, const EngineConfig *config, GError **error);
 

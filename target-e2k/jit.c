@@ -36,6 +36,7 @@ enum {
     MXCSR_MASKS = 0x1f80,
     MXCSR_MODES = 0xe03f, /* flush to zero, rounding, flags */
     MXCSR_FLAGS = 0x3f,
+    DEFAULT_TIER_THRESHOLD = 1000,
 };
 
 /* Guards translation and the histories.  The turnstile comes first: who has it
@@ -175,6 +176,7 @@ static void finish_lookup(E2kCpu *cpu)
     if (geo.ctpr_empty) {
         clear_ctprs(cpu);
     }
+    cpu->jit.wants_full = (geo.bits & KEY_WANTS_FULL) != 0;
 }
 
 /* ------------------------------------------------------------------------
@@ -198,19 +200,34 @@ static void lock_translation(void)
     g_mutex_lock(&translate_lock);
 }
 
-static TcgRegion *translate(E2kCpu *cpu, RegionKey key)
+/* Does the region do for who wants the best code, or any? */
+static bool is_enough(const TcgRegion *region, bool wants_full)
 {
+    return region &&
+           (!wants_full || tcg_region_tier(region) == TCG_TIER_FULL);
+}
+
+static TcgRegion *translate(E2kCpu *cpu, RegionKey key, bool wants_full)
+{
+    bool full = wants_full || !tcg_opt_enabled(OPT_TIERS);
+
     lock_translation();
-    TcgRegion *region = trans_translate(
-        cpu, key, 1, g_hash_table_lookup(histories, &key));
+    /* Another CPU may have been here. */
+    TcgRegion *region = tcg_peek(cpu, key.ip, key.geo.bits);
+    if (!is_enough(region, wants_full)) {
+        region = trans_translate(cpu, key,
+                                 full ? TCG_TIER_FULL : TCG_TIER_QUICK,
+                                 g_hash_table_lookup(histories, &key));
+    }
     g_mutex_unlock(&translate_lock);
     return region;
 }
 
-static TcgRegion *find_region(E2kCpu *cpu, RegionKey key)
+static TcgRegion *find_region(E2kCpu *cpu, RegionKey key, bool wants_full)
 {
     TcgRegion *region = tcg_lookup(cpu, key.ip, key.geo.bits);
-    return region ? region : translate(cpu, key);
+    return is_enough(region, wants_full) ? region
+                                         : translate(cpu, key, wants_full);
 }
 
 /* Generated code's copies of TLB entries are good only while those are. */
@@ -226,14 +243,15 @@ static void refresh_sites(E2kCpu *cpu)
 static const TcgRegion *resolve(void *opaque, uint64_t ip, uint64_t bits)
 {
     E2kCpu *cpu = opaque;
-    RegionKey key = { ip, { .bits = bits } };
-    TcgRegion *region = tcg_peek(cpu, ip, bits);
+    RegionKey key = { ip, { .bits = bits & ~KEY_WANTS_FULL } };
+    bool wants_full = (bits & KEY_WANTS_FULL) != 0;
+    TcgRegion *region = tcg_peek(cpu, ip, key.geo.bits);
 
     if (__atomic_load_n(&cpu->stop_request, __ATOMIC_RELAXED)) {
         return NULL;
     }
-    if (!region) {
-        region = translate(cpu, key);
+    if (!is_enough(region, wants_full)) {
+        region = translate(cpu, key, wants_full);
         refresh_sites(cpu); /* it may have closed pages with new code */
     }
     return region;
@@ -243,7 +261,11 @@ static void replace_region(E2kCpu *cpu, RegionKey key)
 {
     lock_translation();
     note_guard_failure(cpu, key);
-    trans_translate(cpu, key, 1, g_hash_table_lookup(histories, &key));
+    const TcgRegion *old = tcg_peek(cpu, key.ip, key.geo.bits);
+    TcgTier tier = old ? tcg_region_tier(old)
+                   : tcg_opt_enabled(OPT_TIERS) ? TCG_TIER_QUICK
+                                                : TCG_TIER_FULL;
+    trans_translate(cpu, key, tier, g_hash_table_lookup(histories, &key));
     g_mutex_unlock(&translate_lock);
 }
 
@@ -311,7 +333,8 @@ static bool run_translated(E2kCpu *cpu)
     RegionKey key = key_of_cpu(cpu);
     key.geo.split = cpu->jit.split;
     cpu->jit.split = false;
-    TcgRegion *region = find_region(cpu, key);
+    TcgRegion *region = find_region(cpu, key, cpu->jit.wants_full);
+    cpu->jit.wants_full = false;
     if (!region) {
         return interpret(cpu, JIT_NO_REGION);
     }
@@ -490,6 +513,9 @@ bool jit_init(const EngineConfig *config, GError **error)
         .jitdump = config && config->jitdump,
     };
     trans_without_tags = tcg.disabled & OPT_TAGS;
+    trans_tier_threshold = config && config->tier_threshold
+                               ? config->tier_threshold
+                               : DEFAULT_TIER_THRESHOLD;
     g_clear_pointer(&histories, g_hash_table_destroy);
     histories = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
     return tcg_init(&tcg, error);

@@ -133,8 +133,7 @@ static uint64_t exit_key(const Place *place)
     return key_bits(geo);
 }
 
-/* Leaves the region for a known place. */
-static void goto_place(Trans *t, const Place *place)
+void trans_goto_place(Trans *t, const Place *place, bool full)
 {
     Place calm = *place;
 
@@ -144,6 +143,12 @@ static void goto_place(Trans *t, const Place *place)
         for (unsigned i = 0; i < 3; i++) {
             store_fact(t, i, &place->ctpr[i]);
         }
+    }
+    if (full) {
+        ir_facts(t->ir, tags_facts(t, 0));
+        ir_goto_region(t->ir, t->region->space | place->ip,
+                       exit_key(place) | KEY_WANTS_FULL);
+        return;
     }
     if (place->geo.wary) {
         uint32_t wary = trans_wary_exit(t);
@@ -162,7 +167,7 @@ static void emit_edge(Trans *t, const Place *place, int target)
     int here = t->node - t->region->nodes;
 
     if (target == NODE_NONE) {
-        goto_place(t, place);
+        trans_goto_place(t, place, false);
         return;
     }
     Node *to = &t->region->nodes[target];
@@ -174,6 +179,7 @@ static void emit_edge(Trans *t, const Place *place, int target)
     tags_flush_edge(t, target);
     if (target <= here) {
         poll_stop(t, place);
+        trans_count(t, place);
     }
     if (target != here + 1 || t->more_edges) {
         ir_br(t->ir, t->label[target]);

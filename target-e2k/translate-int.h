@@ -18,6 +18,7 @@
 
 enum {
     REGION_MAX_NODES = 192,
+    REGION_QUICK_NODES = 64, /* in the first tier */
     REGION_MAX_RANGES = 8,
     REGION_IP_HASH = 64,
     WINDOW_REGS = 224,
@@ -90,6 +91,7 @@ typedef struct Node {
 typedef struct Region {
     E2kCpu *cpu;
     RegionKey key;     /* its ip is tagged with the space */
+    TcgTier tier;
     uint64_t space;    /* trans_space() */
     unsigned n_nodes;
     Node *nodes;       /* REGION_MAX_NODES */
@@ -331,6 +333,15 @@ typedef struct AauField {
     IrReg reg;
 } AauField;
 
+/* A way on to better code; see translate-tier.c. */
+typedef struct Promotion {
+    uint32_t label;
+    Place place;
+    TagState tags;
+} Promotion;
+
+enum { TRANS_MAX_PROMOTIONS = 16 };
+
 /* A register that stands for a host address; see translate-base.c. */
 typedef struct Base {
     unsigned reg;          /* guest register */
@@ -389,7 +400,9 @@ typedef struct Trans {
     BaseFill base_fills[TRANS_MAX_BASES * REGION_MAX_NODES / 4];
     unsigned n_base_fills;
     unsigned n_faults;
+    unsigned n_promotions;
     /* Not cleared. */
+    Promotion promotions[TRANS_MAX_PROMOTIONS];
     ColdExit cold[TRANS_MAX_COLD];
     uint64_t fault_info[8 * REGION_MAX_NODES];
 } Trans;
@@ -515,6 +528,14 @@ void bases_cold(Trans *t);
 /* The host address to which offset is added, or IR_NONE. */
 IrReg base_for_access(Trans *t, const AlcOp *op, int32_t *offset);
 
+/* translate-tier.c */
+/* Executions of a first-tier region, or of a loop in it, until the second. */
+extern unsigned trans_tier_threshold;
+/* Counts arrivals at place, and goes on in the second tier when there have
+ * been many. */
+void trans_count(Trans *t, const Place *place);
+void trans_promotions(Trans *t);
+
 /* translate-array.c */
 bool trans_array_supported(const Region *region, const Node *node);
 bool trans_staa_supported(const Region *region, const AlcOp *op);
@@ -561,6 +582,8 @@ void trans_loop_invariants(Trans *t);
 /* translate-control.c */
 void trans_transfer_check(Trans *t, const Test *condition);
 void trans_transfer(Trans *t, const Test *condition);
+/* Leaves the region for place; full: for code of the second tier. */
+void trans_goto_place(Trans *t, const Place *place, bool full);
 /* Tests what the region knows of CTPRs. */
 void trans_ctpr_guard(Trans *t, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);
@@ -629,7 +652,7 @@ extern bool trans_without_tags;
  * Translates the region at the CPU's current state; NULL when nothing can be
  * gained (the first bundle belongs to the interpreter).
  */
-struct TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
+struct TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, TcgTier tier,
                                   const RegionHistory *history);
 
 #endif

@@ -111,7 +111,8 @@ static void each_node(Trans *t)
 void trans_hoist_invariants(Trans *t, const Place *entry, bool varies)
 {
     t->invariants = INVARIANTS_INLINE;
-    if (varies || !tcg_opt_enabled(OPT_LICM)) {
+    if (varies || !tcg_opt_enabled(OPT_LICM) ||
+        t->region->tier != TCG_TIER_FULL) {
         return;
     }
     flow(t->region);

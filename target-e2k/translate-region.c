@@ -638,7 +638,8 @@ bool region_guess_ctprs(Region *region)
 
 /*
  * Twice: first to learn where paths meet, when what is known of CTPRs does
- * not separate them; then with that knowledge kept between the meetings.
+ * not separate them; then with that knowledge kept between the meetings.  The
+ * first tier leaves it at the first.
  */
 void region_discover(Region *region, unsigned max_nodes)
 {
@@ -646,9 +647,9 @@ void region_discover(Region *region, unsigned max_nodes)
     region->n_joins = 0;
     region->trim_all = true;
     discover(region, max_nodes);
-    region->trim_all = false;
-    find_joins(region);
-    if (region->trimmed) {
+    if (region->trimmed && region->tier == TCG_TIER_FULL) {
+        region->trim_all = false;
+        find_joins(region);
         discover(region, max_nodes);
     }
     flow_ctprs(region);

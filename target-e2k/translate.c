@@ -680,7 +680,7 @@ static unsigned code_ranges(const Region *region, TcgRange *to)
 }
 
 /* The nodes' order in code is their order of discovery. */
-static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
+static TcgRegion *compile_region(Trans *t, Region *region,
                                  const RegionHistory *history)
 {
     uint8_t guard[GUEST_REGS];
@@ -706,14 +706,17 @@ static TcgRegion *compile_region(Trans *t, Region *region, unsigned tier,
     }
     trans_hoist_invariants(t, &entry, history && history->invariants_vary);
     bases_at_entry(t, &entry);
+    t->now = t->tags[0];
+    trans_count(t, &entry);
     for (unsigned i = 0; i < region->n_nodes && !t->ir->overflow; i++) {
         trans_node(t, i);
     }
     bases_cold(t);
+    trans_promotions(t);
     trans_cold_exits(t);
     TcgRange ranges[2 * REGION_MAX_RANGES];
     unsigned n_ranges = code_ranges(region, ranges);
-    return tcg_compile(t->ir, tier, ranges, n_ranges, t->fault_info,
+    return tcg_compile(t->ir, region->tier, ranges, n_ranges, t->fault_info,
                        t->n_faults);
 }
 
@@ -723,8 +726,8 @@ static void log_region(const Region *region)
     const DisasOptions options = { .isa = region->cpu->isa };
     FILE *to = log_lock();
 
-    fprintf(to, "region %" PRIx64 "/%" PRIx64 ":\n", region->key.ip,
-            region->key.geo.bits);
+    fprintf(to, "region %" PRIx64 "/%" PRIx64 " tier %u:\n", region->key.ip,
+            region->key.geo.bits, region->tier);
     for (unsigned i = 0; i < region->n_nodes; i++) {
         const Node *node = &region->nodes[i];
         g_autoptr(GString) text = g_string_new(NULL);
@@ -735,16 +738,17 @@ static void log_region(const Region *region)
     log_unlock(to);
 }
 
-TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
+TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, TcgTier tier,
                            const RegionHistory *history)
 {
     static Node nodes[REGION_MAX_NODES];
     static TagState tags[REGION_MAX_NODES];
     static Trans trans; /* under the translation lock */
     Trans *t = &trans;
-    unsigned max_nodes = REGION_MAX_NODES;
-    Region region = { .cpu = cpu, .key = key, .space = trans_space(cpu),
-                      .nodes = nodes };
+    unsigned max_nodes =
+        tier == TCG_TIER_FULL ? REGION_MAX_NODES : REGION_QUICK_NODES;
+    Region region = { .cpu = cpu, .key = key, .tier = tier,
+                      .space = trans_space(cpu), .nodes = nodes };
     TcgRegion *code = NULL;
 
     /* A bundle of the interpreter's is soon known for one. */
@@ -775,7 +779,7 @@ TcgRegion *trans_translate(E2kCpu *cpu, RegionKey key, unsigned tier,
         t->region = &region;
         t->cpu = cpu;
         t->tags = tags;
-        code = compile_region(t, &region, tier, history);
+        code = compile_region(t, &region, history);
         max_nodes = region.n_nodes / 2;
     }
     return code;

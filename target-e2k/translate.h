@@ -39,13 +39,17 @@ typedef union Geometry {
                                  * never in a node's geometry */
         uint64_t wary : 1;      /* there may be invalid predicates or entries
                                  * of the DAM; see translate-wary.c */
-        /* Facts inside a region, tested at its entry; 0 in keys. */
+        /* Facts inside a region, tested at its entry; 0 in keys, but that a
+         * jump with vlc asks for the second tier (KEY_WANTS_FULL). */
         uint64_t vlc : 1;       /* LSR.vlc is set (0: not known) */
         uint64_t pcnt0 : 1;     /* LSR.pcnt is 0 (0: not known) */
         uint64_t ecnt0 : 1;     /* LSR.ecnt is 0 (0: not known) */
     };
     uint64_t bits;
 } Geometry;
+
+/* In the key of a jump: the target is to be code of the second tier. */
+#define KEY_WANTS_FULL (((Geometry){ .vlc = 1 }).bits)
 
 typedef struct RegionKey {
     uint64_t ip;

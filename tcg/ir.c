@@ -318,6 +318,11 @@ void ir_st(Ir *ir, unsigned width, IrReg base, int32_t offset, IrReg value)
     ir_emit(ir, IR_st, width, 0, base, value, 0, 0)->imm = offset;
 }
 
+void ir_bump(Ir *ir, IrReg d, uint32_t *counter)
+{
+    ir_emit(ir, IR_bump, 4, d, 0, 0, 0, 0)->imm = (intptr_t)counter;
+}
+
 void ir_gld(Ir *ir, unsigned width, IrReg d, IrReg base, IrReg index,
             unsigned scale, int32_t offset, uint32_t fault)
 {

@@ -286,6 +286,9 @@ void ir_select(Ir *ir, IrCond cond, unsigned width, IrReg d, IrReg a, IrReg b,
 void ir_ld(Ir *ir, unsigned width, IrReg d, IrReg base, int32_t offset);
 void ir_st(Ir *ir, unsigned width, IrReg base, int32_t offset, IrReg value);
 
+/* d = ++*counter, which lives as long as the region (not atomic). */
+void ir_bump(Ir *ir, IrReg d, uint32_t *counter);
+
 /* Guest memory; fault is the index reported in TcgFault. */
 void ir_gld(Ir *ir, unsigned width, IrReg d, IrReg base, IrReg index,
             unsigned scale, int32_t offset, uint32_t fault);

@@ -634,7 +634,8 @@ void live_build(Compile *c)
     make_class_sets(c);
     collect_effects(c);
     analyse(c);
-    if (opt_on(OPT_THROUGH) && choose_through(c)) {
+    if (c->tier == TCG_TIER_FULL && opt_on(OPT_THROUGH) &&
+        choose_through(c)) {
         forget_ranges(c);
         analyse(c);
     }

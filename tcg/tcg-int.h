@@ -71,7 +71,7 @@ typedef struct VregInfo {
 typedef struct Compile {
     Ir *ir;
     Arena *arena;
-    unsigned tier;
+    TcgTier tier;
     Block *blocks;
     unsigned n_blocks;
     unsigned n_vregs_room; /* tables by vreg made before constants were added */
@@ -208,9 +208,9 @@ struct TcgRegion {
     uint32_t code_bytes;
     uint32_t entry;      /* offset of the second entry; see ir_entry() */
     uint64_t entry_needs; /* facts; 0: there is none */
-    uint32_t counter;
-    uint8_t tier;
-    bool dead;
+    uint8_t tier;        /* TcgTier */
+    bool replaced;       /* not in the table any more: only returns come here */
+    bool dead;           /* the same, and nothing comes here */
     uint8_t segment;
     TcgRegion *hash_next;
     TcgRegion *segment_next;

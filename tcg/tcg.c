@@ -235,7 +235,8 @@ void tcg_chain(void *cpu, TcgRegion *region)
     }
     tcg_of(cpu)->chain_slot = NULL;
     g_mutex_lock(&tcg_lock);
-    if (!slot->owner->dead && !region->dead && slot->target != region) {
+    if (!slot->owner->dead && !region->dead && !region->replaced &&
+        slot->target != region) {
         unchain(slot);
         slot->target = region;
         slot->next_in = region->incoming;
@@ -247,14 +248,11 @@ void tcg_chain(void *cpu, TcgRegion *region)
 
 /* --- death ---------------------------------------------------------------------- */
 
-void region_kill(TcgRegion *region)
+/* Nothing finds the region any more, or jumps to its start. */
+static void unpublish(TcgRegion *region)
 {
     TcgRegion **p = &hash_table[region_hash(region->ip, region->key)];
 
-    if (region->dead) {
-        return;
-    }
-    region->dead = true;
     for (; *p; p = &(*p)->hash_next) {
         if (*p == region) {
             __atomic_store_n(p, region->hash_next, __ATOMIC_RELEASE);
@@ -264,6 +262,15 @@ void region_kill(TcgRegion *region)
     while (region->incoming) {
         unchain(region->incoming);
     }
+}
+
+void region_kill(TcgRegion *region)
+{
+    if (region->dead) {
+        return;
+    }
+    region->dead = true;
+    unpublish(region);
     for (unsigned i = 0; i < region->n_slots; i++) {
         unchain(&region->slots[i]);
     }
@@ -381,7 +388,8 @@ static void publish(TcgRegion *region)
 
     for (TcgRegion *old = *head; old; old = old->hash_next) {
         if (old->ip == region->ip && old->key == region->key) {
-            region_kill(old);
+            old->replaced = true;
+            unpublish(old);
             regions_clear_caches();
             break;
         }
@@ -395,7 +403,7 @@ static void *copy_of(const void *from, size_t bytes)
     return bytes ? memcpy(g_malloc(bytes), from, bytes) : NULL;
 }
 
-static TcgRegion *make_region(Ir *ir, const Emitted *out, unsigned tier,
+static TcgRegion *make_region(Ir *ir, const Emitted *out, TcgTier tier,
                               const TcgRange *ranges, unsigned n_ranges,
                               const uint64_t *info, unsigned n_info)
 {
@@ -453,7 +461,7 @@ static bool emit_into_cache(Compile *c, TcgSlot *slots, Emitted *out)
     return false;
 }
 
-TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
+TcgRegion *tcg_compile(Ir *ir, TcgTier tier, const TcgRange *ranges,
                        unsigned n_ranges, const uint64_t *fault_info,
                        unsigned n_fault_info)
 {
@@ -471,7 +479,8 @@ TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
     cfg_build(&c);
     opt_run(&c);
     live_build(&c);
-    if (tcg_config.guest_end_bit && opt_on(OPT_GUARD) && opt_on(OPT_CHECKED)) {
+    if (tcg_config.guest_end_bit && opt_on(OPT_GUARD) && opt_on(OPT_CHECKED) &&
+        tier == TCG_TIER_FULL) {
         guards_find(&c);
     }
     log_ir(LOG_OP_OPT, ir);
@@ -494,6 +503,7 @@ TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
         }
         publish(region);
         stats.regions++;
+        stats.full_regions += tier == TCG_TIER_FULL;
         stats.bundles += ir->n_bundles;
         stats.ir_ops += ir->n_ops;
         stats.host_bytes += out.bytes;
@@ -518,12 +528,7 @@ uint64_t tcg_region_key(const TcgRegion *region)
     return region->key;
 }
 
-uint32_t *tcg_region_counter(TcgRegion *region)
-{
-    return &region->counter;
-}
-
-unsigned tcg_region_tier(const TcgRegion *region)
+TcgTier tcg_region_tier(const TcgRegion *region)
 {
     return region->tier;
 }

@@ -37,6 +37,12 @@ enum {
     TCG_CALL_DEPTH = 32000,
 };
 
+/* How much work goes into a region's code. */
+typedef enum TcgTier {
+    TCG_TIER_QUICK = 1, /* the passes that pay for code that runs once */
+    TCG_TIER_FULL = 2,  /* all of them */
+} TcgTier;
+
 typedef struct TcgRegion TcgRegion;
 typedef struct TcgCpu TcgCpu;
 
@@ -176,13 +182,13 @@ typedef struct TcgRange {
 } TcgRange;
 
 /*
- * Compiles and publishes.  tier is kept with the region for the caller (there
- * is one pipeline).  Replaces an older region of the same (ip, key).
+ * Compiles and publishes.  Replaces an older region of the same (ip, key):
+ * that is not found any more, but calls under way come back to it.
  * fault_info: a word for each fault index, copied (the bundle's address, say).
  * NULL when the region is too large (retry with less), or when the code cache
  * waits for other CPUs to leave old code (let the interpreter run meanwhile).
  */
-TcgRegion *tcg_compile(Ir *ir, unsigned tier, const TcgRange *ranges,
+TcgRegion *tcg_compile(Ir *ir, TcgTier tier, const TcgRange *ranges,
                        unsigned n_ranges, const uint64_t *fault_info,
                        unsigned n_fault_info);
 
@@ -197,10 +203,7 @@ bool tcg_code_in_range(uint64_t start, uint64_t end);
 
 uint64_t tcg_region_ip(const TcgRegion *region);
 uint64_t tcg_region_key(const TcgRegion *region);
-/* Times the region was entered through the dispatcher; tier 1 also counts
- * loop back-edges when the translator adds to it. */
-uint32_t *tcg_region_counter(TcgRegion *region);
-unsigned tcg_region_tier(const TcgRegion *region);
+TcgTier tcg_region_tier(const TcgRegion *region);
 
 /* --- faults ------------------------------------------------------------ */
 
@@ -216,6 +219,7 @@ const TcgFault *tcg_fault(void *cpu);
 typedef struct TcgStats {
     uint64_t regions, bundles, ir_ops, host_bytes, flushes, invalidated;
     uint64_t compile_ns;
+    uint64_t full_regions; /* of regions: those of TCG_TIER_FULL */
 } TcgStats;
 
 void tcg_get_stats(TcgStats *stats);

@@ -354,6 +354,17 @@ void emit_st(Emit *e, const IrOp *op)
     store_to(e, op->width, store_value(e, op->src[1], op->width, RAX), rm);
 }
 
+void emit_bump(Emit *e, const IrOp *op)
+{
+    int host = def_gpr(e, op->dst, RCX);
+
+    x86_mov_imm(&e->x, RAX, op->imm);
+    x86_load(&e->x, 4, host, x86_mem(RAX, 0));
+    x86_alu_imm(&e->x, false, ALU_ADD, x86_r(host), 1);
+    x86_store(&e->x, 4, x86_mem(RAX, 0), host);
+    done_gpr(e, op->dst, host);
+}
+
 /* --- the walk ---------------------------------------------------------------- */
 
 void emit_sync(Emit *e, const IrOp *op)

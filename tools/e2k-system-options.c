@@ -190,7 +190,8 @@ static bool set_raw_base(SystemOptions *o, const char *text, GError **error)
 static bool set_accel(SystemOptions *o, const char *text, GError **error)
 {
     if (is_help(text)) {
-        printf("Accelerators supported:\njit\ninterp\nqtest\n");
+        printf("Accelerators supported:\njit\ninterp\nqtest\n\n");
+        engine_help(stdout);
         exit(EXIT_SUCCESS);
     }
     if (!strcmp(text, "qtest")) {

@@ -176,6 +176,10 @@ static void opt_accel(Settings *s, const char *value)
 {
     g_autoptr(GError) error = NULL;
 
+    if (strcmp(value, "help") == 0) {
+        engine_help(stdout);
+        exit(EXIT_SUCCESS);
+    }
     if (!engine_parse(value, &s->engine, &s->config, &error)) {
         fail("%s", error->message);
     }
@@ -255,7 +259,7 @@ static const struct {
     { "d", "QEMU_LOG", "ITEM[,...]", opt_log,
       "log items ('help' lists them)" },
     { "D", "QEMU_LOG_FILENAME", "FILE", opt_logfile, "write the log to FILE" },
-    { "accel", "E2K_ACCEL", "jit|interp[,no-OPTION...]", opt_accel,
+    { "accel", "E2K_ACCEL", "jit|interp[,OPTION...]", opt_accel,
       "execution engine" },
     { "g", "QEMU_GDB", "PORT|PATH", opt_gdb,
       "wait for a debugger at a TCP port or unix socket" },

@@ -4,12 +4,13 @@
     golden.py BUILD_DIR [--update] [--plain]
 
 Assembles snippets.s, runs it translated with its host code shown, and
-compares one line per global label with golden.txt:
+compares one line per global label and tier with golden.txt:
 
-    NAME ir OPERATIONS host INSTRUCTIONS cold INSTRUCTIONS
+    NAME TIER ir OPERATIONS host INSTRUCTIONS cold INSTRUCTIONS
 
 of the region that begins there: operations after the passes, instructions on
-the way through, and those of side exits and stubs behind it.  A difference is
+the way through, and those of side exits and stubs behind it.  Each is
+translated again when it is entered, so that both tiers are seen.  A difference is
 a change of the code's quality: look at it, then --update.  The counts are for
 a host with AVX and BMI2; elsewhere the test is skipped.  --plain counts the
 code for a host without them, on any host, against golden-plain.txt.
@@ -55,7 +56,8 @@ def symbols(path):
 
 
 def measure(text, address):
-    """Counts of the region that starts at an address."""
+    """Counts of the code that starts at an address, of one tier each."""
+    counts = []
     regions = re.split(r'^region ', text, flags=re.M)[1:]
     for region in regions:
         if not region.startswith(f'{address:x}/'):
@@ -77,8 +79,9 @@ def measure(text, address):
         # the first movabs of a side exit's site marks it well enough.
         hot = next((i + 1 for i, words in enumerate(code)
                     if words[0] == 'ret'), len(code))
-        return f'ir {len(ops) - cold_ops} host {hot} cold {len(code) - hot}'
-    return None
+        counts.append(f'ir {len(ops) - cold_ops} host {hot} '
+                      f'cold {len(code) - hot}')
+    return counts
 
 
 def newer_instructions(text):
@@ -91,7 +94,7 @@ def main():
     build = sys.argv[1]
     plain = '--plain' in sys.argv
     golden = os.path.join(HERE, 'golden-plain.txt' if plain else 'golden.txt')
-    accel = 'jit,no-bmi,no-avx' if plain else 'jit'
+    accel = 'jit,tier-threshold=1' + (',no-bmi,no-avx' if plain else '')
     tool = lambda name: os.path.join(build, 'tools', name)
     with open('/proc/cpuinfo') as file:
         flags = set(re.search(r'^flags\s*:(.*)$', file.read(),
@@ -120,7 +123,11 @@ def main():
     for name in sorted(labels):
         if name not in ('_start', 'main'):
             counts = measure(text, labels[name])
-            lines.append(f'{name} {counts or "not translated"}\n')
+            if len(counts) != 2:
+                print(f'{name} was translated {len(counts)} times')
+                return 1
+            lines += [f'{name} {tier} {words}\n'
+                      for tier, words in enumerate(counts, 1)]
     if '--update' in sys.argv:
         with open(golden, 'w') as file:
             file.writelines(lines)

@@ -3,7 +3,11 @@
  * state compared afterwards.
  *
  *   random-diff [--cases N] [--seed S] [--isa V] [--only CASE] [--keep-going]
- *               [--accel jit,no-NAME...] [--inventory] [-d ITEMS]
+ *               [--accel jit,no-NAME...] [--both-tiers] [--inventory]
+ *               [-d ITEMS]
+ *
+ * --both-tiers fails also when the translator has not made and run code of
+ * both tiers, at least one region of the second for every ten of the first.
  *
  * --inventory runs nothing; it counts the operations in the programs and
  * fails when one that the interpreter executes is missing.
@@ -25,6 +29,7 @@
 #include "target-e2k/disas.h"
 #include "target-e2k/encode.h"
 #include "target-e2k/interp.h"
+#include "tcg/tcg.h"
 #include "tests/diff/random-program.h"
 #include "tests/insn/box.h"
 #include "util/log.h"
@@ -639,8 +644,20 @@ static void usage(void)
 {
     fprintf(stderr, "usage: random-diff [--cases N] [--seed S] [--isa V] "
                     "[--only CASE] [--keep-going] [--accel jit,no-NAME...] "
-                    "[--inventory] [-d ITEMS]\n");
+                    "[--both-tiers] [--inventory] [-d ITEMS]\n");
     exit(2);
+}
+
+/* Regions are made when they are wanted, so that what was made has run. */
+static bool ran_both_tiers(void)
+{
+    TcgStats stats;
+
+    tcg_get_stats(&stats);
+    printf("%" PRIu64 " regions, %" PRIu64 " of the second tier\n",
+           stats.regions, stats.full_regions);
+    return stats.full_regions < stats.regions &&
+           stats.full_regions * 10 >= stats.regions;
 }
 
 int main(int argc, char **argv)
@@ -648,13 +665,15 @@ int main(int argc, char **argv)
     Differ d = {.seed = g_random_int()};
     uint64_t cases = 1000, first = 0;
     unsigned isa = 0, bad = 0;
-    bool keep_going = false, count = false;
+    bool keep_going = false, count = false, both_tiers = false;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--keep-going") == 0) {
             keep_going = true;
         } else if (strcmp(argv[i], "--inventory") == 0) {
             count = true;
+        } else if (strcmp(argv[i], "--both-tiers") == 0) {
+            both_tiers = true;
         } else if (i + 1 == argc) {
             usage();
         } else if (strcmp(argv[i], "--cases") == 0) {
@@ -699,5 +718,5 @@ int main(int argc, char **argv)
         printf("; %" PRIu64 " without an end", d.stopped);
     }
     printf("\n");
-    return bad != 0;
+    return bad != 0 || (both_tiers && !ran_both_tiers());
 }

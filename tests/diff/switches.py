@@ -3,6 +3,8 @@
 usage: switches.py RANDOM-DIFF CASES [SEED]
 
 The switches are those of tcg/opt.h, but "tags": programs without tags differ.
+Each is tried with code of the first tier, which is what programs that run once
+get, and with all of it translated again at once; then come thresholds between.
 The seed is printed.
 """
 import os
@@ -26,16 +28,20 @@ def main():
     seed = sys.argv[3] if len(sys.argv) > 3 else str(random.getrandbits(32))
     names = switches()
     failed = 0
-    print(f"1..{len(names)}")
+    trials = [(f"no-{name}", []) for name in names]
+    trials += [(f"tier-threshold=1,no-{name}", ["--both-tiers"])
+               for name in names if name != "tiers"]
+    trials += [(f"tier-threshold={n}", []) for n in (2, 3)] # loops alone
+    print(f"1..{len(trials)}")
     print(f"# seed {seed}, {cases} cases each")
-    for number, name in enumerate(names, 1):
+    for number, (options, more) in enumerate(trials, 1):
         run = subprocess.run([program, "--seed", seed, "--cases", cases,
-                              "--accel", f"jit,no-{name}"],
+                              "--accel", f"jit,{options}", *more],
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              text=True, check=False)
         good = run.returncode == 0 and ", 0 differ" in run.stdout
         failed += not good
-        print(f"{'ok' if good else 'not ok'} {number} - no-{name}", flush=True)
+        print(f"{'ok' if good else 'not ok'} {number} - {options}", flush=True)
         if not good:
             for line in run.stdout.splitlines():
                 print("# " + line)

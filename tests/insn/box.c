@@ -32,6 +32,10 @@ void box_init(void)
 
     sigaction(SIGSEGV, &action, NULL);
     sigaction(SIGBUS, &action, NULL);
+    const char *accel = g_getenv("E2K_TEST_ACCEL");
+    if (accel && !box_accel(accel)) {
+        exit(EXIT_FAILURE);
+    }
 }
 
 static Exception data_fault(E2kCpu *cpu, uint64_t address, unsigned size,

@@ -41,7 +41,8 @@ void box_reset(Box *box, unsigned window_pairs);
 void box_use_engine(EngineKind kind);
 
 /* Settings of the translator, as -accel has them, before its first use; false
- * with a message when they are wrong. */
+ * with a message when they are wrong.  box_init() takes those of the variable
+ * E2K_TEST_ACCEL. */
 bool box_accel(const char *text);
 
 #endif

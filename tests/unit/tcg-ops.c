@@ -95,7 +95,7 @@ static void check_shape(IrOp op, unsigned const_mask, int dst_on)
     ir_exit(ir, 1, IR_NONE);
 
     TcgRange range = {ir->ip, ir->ip + 8};
-    TcgRegion *region = tcg_compile(ir, 1, &range, 1, NULL, 0);
+    TcgRegion *region = tcg_compile(ir, TCG_TIER_FULL, &range, 1, NULL, 0);
 
     g_assert_nonnull(region);
     for (unsigned round = 0; round < 6; round++) {

@@ -503,7 +503,7 @@ static void check_program(uint32_t seed)
 
         tcg_config.disabled = settings[i];
         ir = gen_region(seed, ip += 16);
-        unsigned tier = 1 + seed % 2;
+        TcgTier tier = seed % 2 ? TCG_TIER_FULL : TCG_TIER_QUICK;
         TcgRegion *region = tcg_compile(ir, tier, &range, 1, NULL, 0);
 
         if (!region) {

@@ -34,7 +34,7 @@ static TcgRegion *compile(Ir *ir)
 {
     static const uint64_t info[] = {100, 101, 102, 103};
     TcgRange range = {ir->ip, ir->ip + 8};
-    TcgRegion *region = tcg_compile(ir, 1, &range, 1, info, 4);
+    TcgRegion *region = tcg_compile(ir, TCG_TIER_FULL, &range, 1, info, 4);
 
     g_assert_nonnull(region);
     return region;
@@ -273,6 +273,65 @@ static void deep_region(uint64_t ip, bool rest)
     (void)compile(ir);
 }
 
+/* Returns 5, with 100 in r0, when its callee comes back. */
+static void caller_region(void)
+{
+    Ir *ir = ir_begin(0x3100, 0);
+
+    ir_mov(ir, global_r(ir, 3), ir_const(ir, 0x3108));
+    ir_call_region(ir, 0x3110, 0, 0x3108, 77);
+    ir_mov(ir, global_r(ir, 0), ir_const(ir, 100));
+    ir_exit(ir, 5, IR_NONE);
+    (void)compile(ir);
+}
+
+static void drop_caller(void)
+{
+    tcg_invalidate(0x3100, 0x3101);
+}
+
+static void callee_region(void (*helper)(void))
+{
+    Ir *ir = ir_begin(0x3110, 0);
+
+    ir_call(ir, IR_NONE, (void *)helper, "helper", 0, 0, 0, 0, NULL);
+    ir_ret(ir, global_r(ir, 3), ir_const(ir, 77));
+    (void)compile(ir);
+}
+
+/* Enters the caller; the callee is chained already. */
+static unsigned run_caller(void)
+{
+    TcgRegion *region = tcg_lookup(&cpu, 0x3100, 0);
+    unsigned result = tcg_run(&cpu, region);
+
+    if (result == TCG_EXIT_LOOKUP && cpu.tcg.chain_slot) {
+        tcg_chain(&cpu, tcg_lookup(&cpu, 0x3110, 0));
+        cpu.r[0] = 0;
+        result = tcg_run(&cpu, region);
+    }
+    return result;
+}
+
+/* Code that is replaced while its callee runs is returned to; code that dies
+ * is not. */
+static void test_replaced(void)
+{
+    caller_region();
+    TcgRegion *old = tcg_lookup(&cpu, 0x3100, 0);
+    callee_region(caller_region);
+    g_assert_cmpuint(run_caller(), ==, 5);
+    g_assert_cmpuint(cpu.r[0], ==, 100);
+    TcgRegion *new = tcg_lookup(&cpu, 0x3100, 0);
+    g_assert_nonnull(new);
+    g_assert_true(new != old);
+    callee_region(drop_caller);
+    g_assert_cmpuint(run_caller(), ==, TCG_EXIT_LOOKUP);
+    g_assert_cmphex(cpu.tcg.next_key, ==, TCG_KEY_UNKNOWN);
+    g_assert_cmphex(cpu.tcg.next_ip, ==, 0x3108);
+    g_assert_null(tcg_lookup(&cpu, 0x3100, 0));
+}
+
 static void test_deep_calls(void)
 {
     uint64_t ip = 0x3100;
@@ -493,6 +552,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tcg-run/side-exit", test_side_exit);
     g_test_add_func("/tcg-run/chain", test_chain);
     g_test_add_func("/tcg-run/calls", test_calls);
+    g_test_add_func("/tcg-run/replaced", test_replaced);
     g_test_add_func("/tcg-run/deep-calls", test_deep_calls);
     g_test_add_func("/tcg-run/fault", test_fault);
     g_test_add_func("/tcg-run/guest-base", test_guest_base);

@@ -323,7 +323,7 @@ static void check(unsigned at, bool narrow, bool memory, unsigned dst_on)
     ir_exit(ir, 1, IR_NONE);
 
     TcgRange range = {ir->ip, ir->ip + 8};
-    TcgRegion *region = tcg_compile(ir, 1, &range, 1, NULL, 0);
+    TcgRegion *region = tcg_compile(ir, TCG_TIER_FULL, &range, 1, NULL, 0);
     Vec a;
     Vec b;
     Vec expect;
@@ -400,7 +400,7 @@ static void test_upper_half(void)
     TcgRange range = {0x100, 0x108};
 
     cpu.r[0] = UINT64_C(0x8877665544332211);
-    tcg_run(&cpu, tcg_compile(ir, 1, &range, 1, NULL, 0));
+    tcg_run(&cpu, tcg_compile(ir, TCG_TIER_FULL, &range, 1, NULL, 0));
     g_assert_cmphex(cpu.v[0].d[0], ==, ~UINT64_C(0));
     g_assert_cmphex(cpu.v[0].d[1], ==, 0);
     g_assert_cmphex(cpu.v[1].d[0], ==, UINT64_C(0x4444333322221111));
@@ -445,7 +445,7 @@ static void test_scalar(void)
         expect += y;
         memcpy(&cpu.r[0], &x, 8);
         memcpy(&cpu.r[1], &y, 8);
-        tcg_run(&cpu, tcg_compile(ir, 1, &range, 1, NULL, 0));
+        tcg_run(&cpu, tcg_compile(ir, TCG_TIER_FULL, &range, 1, NULL, 0));
         g_assert_cmphex(cpu.v[0].d[0], ==, conds);
         g_assert_true(!memcmp(&cpu.r[2], &expect, 8));
         if (fabs(y) < 1e9) {
@@ -473,7 +473,7 @@ static void test_unordered(void)
     ir_exit(ir, 1, IR_NONE);
     TcgRange range = {ir->ip, ir->ip + 8};
 
-    tcg_run(&cpu, tcg_compile(ir, 1, &range, 1, NULL, 0));
+    tcg_run(&cpu, tcg_compile(ir, TCG_TIER_FULL, &range, 1, NULL, 0));
     g_assert_cmphex(cpu.r[0], ==, 1u << IR_NE | 1u << IR_UN);
 }
 
