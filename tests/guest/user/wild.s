@@ -302,10 +302,16 @@ by_result:
 	}
 	UNTIL PASSES, 1b
 by_shared:				! checked before, and nothing assigned
+	{
+		addd 0, wild, %dr14
+	}
+	{
+		std %dr14, 0, %dr11
+	}
 1:
 	COUNT
 	{
-		addd 0, digits, %db[0]
+		ldd %dr14, 0, %db[0]
 		addd %dr10, 0, %db[1]
 		addd %dr12, 0, %db[2]
 	}
