@@ -23,6 +23,8 @@
 struct AddressMap {
     GMutex lock;
     GArray *ranges; /* AddressRange, ascending, disjoint */
+    GHashTable *watched; /* set of pages: see address_map_watch_code() */
+    unsigned n_watched;  /* atomic: size of the set */
 };
 
 AddressMap *address_map_new(void)
@@ -31,6 +33,7 @@ AddressMap *address_map_new(void)
 
     g_mutex_init(&map->lock);
     map->ranges = g_array_new(false, false, sizeof(AddressRange));
+    map->watched = g_hash_table_new(NULL, NULL);
     /* Taken already: then the emulator was started in a strange way. */
     if (mmap((void *)USER_LIMIT, USER_GUARD, PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
@@ -52,6 +55,7 @@ void address_map_free(AddressMap *map)
         g_free(range_at(map, i)->name);
     }
     g_array_free(map->ranges, true);
+    g_hash_table_destroy(map->watched);
     g_mutex_clear(&map->lock);
     g_free(map);
 }
@@ -91,11 +95,33 @@ static void split_at(AddressMap *map, uint64_t address)
     g_array_insert_val(map->ranges, i + 1, tail);
 }
 
+static void count_watched(AddressMap *map)
+{
+    __atomic_store_n(&map->n_watched, g_hash_table_size(map->watched),
+                     __ATOMIC_RELEASE);
+}
+
+/* The host's protection of the range is made anew. */
+static void unwatch(AddressMap *map, uint64_t start, uint64_t end)
+{
+    GHashTableIter iter;
+    void *page;
+
+    g_hash_table_iter_init(&iter, map->watched);
+    while (g_hash_table_iter_next(&iter, &page, NULL)) {
+        if ((uint64_t)page >= start && (uint64_t)page < end) {
+            g_hash_table_iter_remove(&iter);
+        }
+    }
+    count_watched(map);
+}
+
 static void forget(AddressMap *map, uint64_t start, uint64_t end)
 {
     guint first;
     guint i;
 
+    unwatch(map, start, end);
     split_at(map, start);
     split_at(map, end);
     first = first_above(map, start);
@@ -418,6 +444,7 @@ int address_map_mprotect(AddressMap *map, uint64_t address, uint64_t size,
                         host_prot(prot)) < 0) {
         result = -errno;
     } else {
+        unwatch(map, address, end);
         split_at(map, address);
         split_at(map, end);
         for (guint i = first_above(map, address);
@@ -427,6 +454,35 @@ int address_map_mprotect(AddressMap *map, uint64_t address, uint64_t size,
     }
     g_mutex_unlock(&map->lock);
     return result;
+}
+
+static const AddressRange *range_of(AddressMap *map, uint64_t address)
+{
+    guint i = first_above(map, address);
+
+    return i < map->ranges->len && range_at(map, i)->start <= address
+               ? range_at(map, i) : NULL;
+}
+
+/* Gives the watched pages of a range back; false: there was none. */
+static bool open_code(AddressMap *map, uint64_t start, uint64_t end)
+{
+    bool found = false;
+    GHashTableIter iter;
+    void *page;
+
+    g_hash_table_iter_init(&iter, map->watched);
+    while (g_hash_table_iter_next(&iter, &page, NULL)) {
+        const AddressRange *range = range_of(map, (uint64_t)page);
+
+        if ((uint64_t)page >= start && (uint64_t)page < end) {
+            mprotect(page, USER_PAGE, host_prot(range->prot));
+            g_hash_table_iter_remove(&iter);
+            found = true;
+        }
+    }
+    count_watched(map);
+    return found;
 }
 
 int64_t address_map_mremap(AddressMap *map, uint64_t address,
@@ -463,6 +519,7 @@ int64_t address_map_mremap(AddressMap *map, uint64_t address,
         return short_range ? -EFAULT
                : new_address & (USER_PAGE - 1) ? -EINVAL : -ENOMEM;
     }
+    open_code(map, address, address + old_size);
     range = *range_at(map, i);
     range.offset += address - range.start;
     range.name = g_strdup(range.name);
@@ -603,6 +660,33 @@ int address_map_prot(AddressMap *map, uint64_t address)
     }
     g_mutex_unlock(&map->lock);
     return prot;
+}
+
+void address_map_watch_code(AddressMap *map, uint64_t address)
+{
+    void *page = (void *)(address & ~(USER_PAGE - 1));
+
+    g_mutex_lock(&map->lock);
+    const AddressRange *range = range_of(map, address);
+    if (range && (range->prot & PROT_WRITE) && (range->prot & PROT_EXEC) &&
+        !g_hash_table_contains(map->watched, page) &&
+        mprotect(page, USER_PAGE, PROT_READ) == 0) {
+        g_hash_table_add(map->watched, page);
+        count_watched(map);
+    }
+    g_mutex_unlock(&map->lock);
+}
+
+bool address_map_open_code(AddressMap *map, uint64_t address, uint64_t size)
+{
+    bool found = false;
+
+    if (__atomic_load_n(&map->n_watched, __ATOMIC_ACQUIRE)) {
+        g_mutex_lock(&map->lock);
+        found = open_code(map, address & ~(USER_PAGE - 1), address + size);
+        g_mutex_unlock(&map->lock);
+    }
+    return found;
 }
 
 uint64_t address_map_start(AddressMap *map, uint64_t address)

@@ -82,6 +82,21 @@ void address_map_fork_end(AddressMap *map);
 /* Guest protection of the page, or -1 when nothing is mapped there. */
 int address_map_prot(AddressMap *map, uint64_t address);
 
+/*
+ * Code that the guest may write.  The caches of versions 3 and later see
+ * stores to code without a flush, so the engines' copies of it must go when it
+ * is written.  Before code is read from a page that is both writable and
+ * executable for the guest, the host loses the right to write it ("watched");
+ * the write that faults gives it back, and the caller invalidates.
+ */
+/* Watches the page, if it is such a one. */
+void address_map_watch_code(AddressMap *map, uint64_t address);
+/*
+ * Ends the watch of the range's pages; false: none was watched.  May be called
+ * by the handler of a synchronous fault in an access to guest memory.
+ */
+bool address_map_open_code(AddressMap *map, uint64_t address, uint64_t size);
+
 /* Start of the mapping that holds the address, or 0. */
 uint64_t address_map_start(AddressMap *map, uint64_t address);
 

@@ -102,6 +102,30 @@ static uintptr_t context_pc(const ucontext_t *context)
 #endif
 }
 
+/*
+ * A write to code that the engines have a copy of.  The interpreter makes the
+ * access of generated code again; C's is made again by itself.
+ */
+static bool write_to_code(UserThread *thread, ucontext_t *context,
+                          uint64_t address)
+{
+    if (!thread || address >= USER_LIMIT || !fault_is_write(context) ||
+        !address_map_open_code(thread->process->map, address, 1)) {
+        return false;
+    }
+#ifdef __x86_64__
+    greg_t pc = context->uc_mcontext.gregs[REG_RIP];
+
+    if (host_access_recover(context)) {
+        context->uc_mcontext.gregs[REG_RIP] = pc;
+    } else {
+        engine_handle_fault(context, address, true);
+    }
+#endif
+    engine_invalidate(address & ~(USER_PAGE - 1), USER_PAGE);
+    return true;
+}
+
 static void host_handler(int number, siginfo_t *info, void *data)
 {
     ucontext_t *context = data;
@@ -111,7 +135,8 @@ static void host_handler(int number, siginfo_t *info, void *data)
     if ((SIGBIT(number) & SYNCHRONOUS) && info->si_code > 0) {
         uintptr_t address = (uintptr_t)info->si_addr;
 
-        if (!host_access_recover(context) &&
+        if (!write_to_code(thread, context, address) &&
+            !host_access_recover(context) &&
             !engine_handle_fault(context, address, fault_is_write(context))) {
             die_of_bug(number, address, context_pc(context));
         }

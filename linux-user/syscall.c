@@ -397,6 +397,19 @@ static const SyscallEntry *entry_of(uint64_t number)
                ? &syscall_table[number] : NULL;
 }
 
+/*
+ * The host's kernel refuses to write code that the engines have a copy of, see
+ * address_map_watch_code(); true: it will not any more.
+ */
+static bool open_code(UserThread *thread)
+{
+    if (!address_map_open_code(thread->process->map, 0, USER_LIMIT)) {
+        return false;
+    }
+    engine_invalidate(0, USER_LIMIT);
+    return true;
+}
+
 int64_t syscall_make(UserThread *thread, uint64_t number, const uint64_t *args)
 {
     const SyscallEntry *entry = entry_of(number);
@@ -413,6 +426,9 @@ int64_t syscall_make(UserThread *thread, uint64_t number, const uint64_t *args)
     } else if (!thread->narrow ||
                !syscall_narrow(thread, number, args, &result)) {
         result = entry->handler(thread, args);
+        if (result == -EFAULT && open_code(thread)) {
+            result = entry->handler(thread, args);
+        }
     }
     current_entry = outer_entry;
     current_number = outer_number;

@@ -103,6 +103,9 @@ static Exception user_fetch(E2kCpu *cpu, uint64_t address, uint8_t bytes[64],
         int prot = in_user_space(at, part)
                        ? address_map_prot(thread->process->map, at) : -1;
 
+        if (prot >= 0 && (prot & PROT_EXEC) && (prot & PROT_WRITE)) {
+            address_map_watch_code(thread->process->map, at);
+        }
         if (prot < 0 || !(prot & PROT_EXEC) ||
             !host_copy_from(bytes + size, at, part)) {
             if (size >= 8) {

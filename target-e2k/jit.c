@@ -44,6 +44,7 @@ enum {
 static GMutex translate_lock;
 static GMutex translate_turnstile;
 static GHashTable *histories;
+static uint32_t invalidations; /* atomic; how many have begun */
 
 /* ------------------------------------------------------------------------
  * Histories: what failed entry tests have taught
@@ -207,17 +208,38 @@ static bool is_enough(const TcgRegion *region, bool wants_full)
            (!wants_full || tcg_region_tier(region) == TCG_TIER_FULL);
 }
 
+/*
+ * Code that another thread invalidates while it is translated is made again:
+ * the region was not there yet to be thrown away.  Machines need not look,
+ * they close a page to stores before its code is read.
+ */
+static bool is_outdated(const E2kCpu *cpu, RegionKey key, uint32_t seen)
+{
+    if (cpu->soft_tlb ||
+        seen == __atomic_load_n(&invalidations, __ATOMIC_ACQUIRE)) {
+        return false;
+    }
+    tcg_invalidate(key.ip, key.ip + 1);
+    return true;
+}
+
 static TcgRegion *translate(E2kCpu *cpu, RegionKey key, bool wants_full)
 {
     bool full = wants_full || !tcg_opt_enabled(OPT_TIERS);
+    uint32_t seen;
 
     lock_translation();
     /* Another CPU may have been here. */
     TcgRegion *region = tcg_peek(cpu, key.ip, key.geo.bits);
-    if (!is_enough(region, wants_full)) {
+    while (!is_enough(region, wants_full)) {
+        seen = __atomic_load_n(&invalidations, __ATOMIC_ACQUIRE);
         region = trans_translate(cpu, key,
                                  full ? TCG_TIER_FULL : TCG_TIER_QUICK,
                                  g_hash_table_lookup(histories, &key));
+        if (!region || !is_outdated(cpu, key, seen)) {
+            break;
+        }
+        region = NULL;
     }
     g_mutex_unlock(&translate_lock);
     return region;
@@ -546,6 +568,7 @@ void jit_invalidate(uint64_t address, uint64_t size_bytes)
 {
     uint64_t end = size_bytes > UINT64_MAX - address ? UINT64_MAX
                                                      : address + size_bytes;
+    __atomic_fetch_add(&invalidations, 1, __ATOMIC_ACQ_REL);
     tcg_invalidate(address, end);
 }
 
