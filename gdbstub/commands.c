@@ -129,10 +129,9 @@ static void cmd_why(GdbStub *stub, const char *args, size_t size)
 static void append_register(GdbStub *stub, GString *to, unsigned number)
 {
     uint8_t bytes[MOST_REGISTER_BYTES];
-    unsigned size = stub->target->register_bytes(number);
+    unsigned size = gdb_stub_register_bytes(stub, number);
 
-    if (stub->target->read_register(stub->opaque, register_thread(stub),
-                                    number, bytes)) {
+    if (gdb_stub_read_register(stub, register_thread(stub), number, bytes)) {
         gdb_hex_append(to, bytes, size);
     } else {
         for (unsigned i = 0; i < size; i++) {
@@ -145,7 +144,7 @@ static void cmd_read_registers(GdbStub *stub, const char *args, size_t size)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
-    for (unsigned i = 0; i < stub->target->n_registers; i++) {
+    for (unsigned i = 0; i < gdb_stub_registers(stub); i++) {
         append_register(stub, text, i);
     }
     gdb_stub_send(stub, text->str, text->len);
@@ -154,17 +153,16 @@ static void cmd_read_registers(GdbStub *stub, const char *args, size_t size)
 static bool write_register(GdbStub *stub, unsigned number, const char *hex)
 {
     uint8_t bytes[MOST_REGISTER_BYTES];
-    unsigned size = stub->target->register_bytes(number);
+    unsigned size = gdb_stub_register_bytes(stub, number);
 
     return gdb_hex_bytes(hex, bytes, size) &&
-           stub->target->write_register(stub->opaque, register_thread(stub),
-                                        number, bytes);
+           gdb_stub_write_register(stub, register_thread(stub), number, bytes);
 }
 
 static void cmd_write_registers(GdbStub *stub, const char *args, size_t size)
 {
-    for (unsigned i = 0; i < stub->target->n_registers; i++) {
-        unsigned digits = 2 * stub->target->register_bytes(i);
+    for (unsigned i = 0; i < gdb_stub_registers(stub); i++) {
+        unsigned digits = 2 * gdb_stub_register_bytes(stub, i);
 
         if (size < digits) {
             break;
@@ -183,7 +181,7 @@ static void cmd_read_register(GdbStub *stub, const char *args, size_t size)
     uint64_t number;
 
     if (!gdb_hex_number(&args, &number) ||
-        number >= stub->target->n_registers) {
+        number >= gdb_stub_registers(stub)) {
         reply_error(stub, EINVAL);
         return;
     }
@@ -196,7 +194,7 @@ static void cmd_write_register(GdbStub *stub, const char *args, size_t size)
     uint64_t number;
 
     if (gdb_hex_number(&args, &number) && *args == '=' &&
-        number < stub->target->n_registers &&
+        number < gdb_stub_registers(stub) &&
         write_register(stub, (unsigned)number, args + 1)) {
         reply_ok(stub);
     } else {
@@ -555,31 +553,6 @@ static void cmd_attached(GdbStub *stub, const char *args, size_t size)
     gdb_stub_send_text(stub, "1");
 }
 
-static char *describe_target(const GdbTarget *target)
-{
-    GString *xml = g_string_new(
-        "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM "
-        "\"gdb-target.dtd\">\n<target version=\"1.0\">\n");
-
-    g_string_append_printf(xml, "<architecture>%s</architecture>\n"
-                           "<feature name=\"org.%s.core\">\n",
-                           target->architecture, target->architecture);
-    for (unsigned i = 0; i < target->n_registers; i++) {
-        const char *type = target->register_type
-                               ? target->register_type(i) : NULL;
-
-        g_string_append_printf(xml, "<reg name=\"%s\" bitsize=\"%u\" "
-                               "regnum=\"%u\"", target->register_name(i),
-                               8 * target->register_bytes(i), i);
-        if (type) {
-            g_string_append_printf(xml, " type=\"%s\"", type);
-        }
-        g_string_append(xml, "/>\n");
-    }
-    g_string_append(xml, "</feature>\n</target>\n");
-    return g_string_free(xml, false);
-}
-
 /* "offset,length" of an object's bytes. */
 static void reply_part(GdbStub *stub, const char *args, const uint8_t *bytes,
                        size_t size)
@@ -612,7 +585,7 @@ static void cmd_xfer(GdbStub *stub, const char *args, size_t size)
     if (g_strv_length(words) != 4 || strcmp(words[1], "read") != 0) {
         gdb_stub_send_text(stub, "");
     } else if (strcmp(words[0], "features") == 0) {
-        g_autofree char *xml = describe_target(stub->target);
+        g_autofree char *xml = gdb_stub_describe(stub);
 
         if (strcmp(words[2], "target.xml") != 0) {
             reply_error(stub, 0);

@@ -103,12 +103,34 @@ static bool is_port(const char *text)
     return *text && strspn(text, "0123456789") == strlen(text);
 }
 
+/* Takes ",as=ARCHITECTURE" off the end. */
+static bool take_stand_in(GdbStub *stub, char *text, GError **error)
+{
+    char *as = g_strrstr(text, ",as=");
+
+    if (!as) {
+        return true;
+    }
+    stub->stands_in = !strcmp(as, ",as=aarch64");
+    if (!stub->stands_in) {
+        g_set_error(error, gdb_error_quark(), 0,
+                    "'%s': the stub can only stand in as=aarch64", as + 1);
+        return false;
+    }
+    *as = '\0';
+    return true;
+}
+
 static int open_listener(GdbStub *stub, const char *where, unsigned *port_out,
                          GError **error)
 {
     g_autofree char *text = g_strdup(where);
     char *rest = text;
     char *colon;
+
+    if (!take_stand_in(stub, text, error)) {
+        return -1;
+    }
 
     if (g_str_has_prefix(rest, "unix:")) {
         rest += strlen("unix:");

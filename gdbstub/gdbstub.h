@@ -96,7 +96,8 @@ typedef struct GdbTarget {
 
 /*
  * Listens at "PORT", ":PORT", "HOST:PORT", "tcp::PORT[,...]" or a path of a
- * unix socket, and waits for the debugger in its own thread.  NULL with the
+ * unix socket, and waits for the debugger in its own thread.  ",as=aarch64"
+ * behind it is for a gdb that does not know the architecture.  NULL with the
  * error set when that place cannot be had.  port_out (may be NULL) receives
  * the TCP port, of use with port 0.
  */

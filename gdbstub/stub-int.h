@@ -16,6 +16,7 @@ struct GdbStub {
     int listener;
     int wake[2];       /* pipe: something for the stub's thread */
     char *unix_path;   /* to unlink */
+    bool stands_in;    /* as aarch64; see registers.c */
     GThread *thread;
 
     /* The stub's thread only. */
@@ -46,6 +47,16 @@ void gdb_stub_send(GdbStub *stub, const void *body, size_t size);
 void gdb_stub_send_text(GdbStub *stub, const char *text);
 /* The stop reply of the last stop. */
 void gdb_stub_send_stop(GdbStub *stub);
+
+/* Registers as the debugger sees them (registers.c): as of a GdbTarget. */
+unsigned gdb_stub_registers(const GdbStub *stub);
+unsigned gdb_stub_register_bytes(const GdbStub *stub, unsigned number);
+bool gdb_stub_read_register(GdbStub *stub, uint64_t thread, unsigned number,
+                            uint8_t *bytes);
+bool gdb_stub_write_register(GdbStub *stub, uint64_t thread, unsigned number,
+                             const uint8_t *bytes);
+/* The target description; owned by the caller. */
+char *gdb_stub_describe(const GdbStub *stub);
 
 /* vFile packets; text is what follows "vFile:". */
 void gdb_stub_vfile(GdbStub *stub, const char *text, size_t size);

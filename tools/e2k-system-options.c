@@ -331,7 +331,7 @@ static bool set_incoming(SystemOptions *o, const char *text, GError **error)
     return true;
 }
 
-/* PORT, tcp:[HOST]:PORT or unix:PATH. */
+/* PORT, tcp:[HOST]:PORT or unix:PATH, each with what gdbstub.h allows behind. */
 static bool set_gdb(SystemOptions *o, const char *text, GError **error)
 {
     g_autofree char *where = g_strndup(text, strcspn(text, ","));
@@ -406,7 +406,7 @@ static const OptionSpec specs[] = {
     { "mon", "OPTIONS", add_mons, "monitor on a character device" },
     { "S", NULL, set_paused, "wait for 'cont' before running" },
     { "s", NULL, set_gdb_default, "debugger at port 1234 of this host" },
-    { "gdb", "WHERE", set_gdb, "debugger at a port or unix socket" },
+    { "gdb", "WHERE", set_gdb, "debugger at a port or unix socket[,as=aarch64]" },
     { "loadvm", "NAME", set_loadvm, "begin with a snapshot of savevm" },
     { "incoming", "ADDRESS", set_incoming,
       "wait for a migration: tcp:HOST:PORT, unix:PATH, fd:N, exec:COMMAND, "
