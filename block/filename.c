@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "block/monitor-nodes.h"
 #include "block/node-int.h"
 #include "block/options.h"
 
@@ -442,6 +443,34 @@ char *block_backing_path(const BlockNode *node)
 {
     return node->backing_filename
                ? resolve_backing(node, node->backing_filename) : NULL;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+
+    return !strcmp(a, b) || (stat(a, &sa) == 0 && stat(b, &sb) == 0 &&
+                             sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino);
+}
+
+BlockNode *block_chain_find_image(BlockNode *top, const char *name)
+{
+    BlockNode *above = block_node_skip_filters(top);
+    BlockNode *image;
+
+    while ((image = block_node_skip_filters(block_node_backing(above)))) {
+        const char *recorded = above->backing_filename;
+        g_autofree char *path = resolve_backing(above, name);
+
+        if ((has_protocol(name) &&
+             !strcmp(block_node_filename(image), name)) ||
+            (recorded && !strcmp(recorded, name)) ||
+            same_file(path, block_node_filename(image))) {
+            return image;
+        }
+        above = image;
+    }
+    return NULL;
 }
 
 bool block_open_backing(BlockNode *node, json_t *options, GError **error)

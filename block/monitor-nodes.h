@@ -33,6 +33,10 @@ bool block_chain_check_jobs(BlockNode *top, BlockNode *end, GError **error);
  * that is to change is refused.  A job's chain. */
 void block_chain_freeze(BlockNode *top, BlockNode *end);
 void block_chain_thaw(BlockNode *top, BlockNode *end);
+/* The image below top that a person calls `name`: as recorded above it, a
+ * path to it as seen from the image above, or its URL.  Not a filter; NULL:
+ * none. */
+BlockNode *block_chain_find_image(BlockNode *top, const char *name);
 /* Is node below top, or top itself? */
 bool block_chain_has(BlockNode *top, BlockNode *node);
 

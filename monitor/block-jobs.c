@@ -392,25 +392,21 @@ static const QmpArg stream_args[] = {
     { NULL },
 };
 
-/* A node below top by node name or by file name. */
-static BlockNode *find_below(BlockNode *top, const char *node_name,
-                             const char *filename)
+/* A node of the chain by its node name. */
+static BlockNode *find_below(BlockNode *top, const char *name)
 {
     for (BlockNode *n = top; n; n = block_node_below(n)) {
-        if (node_name ? !g_strcmp0(block_node_name(n), node_name)
-                      : !g_strcmp0(block_node_filename(n), filename)) {
+        if (!strcmp(block_node_name(n), name)) {
             return n;
         }
     }
     return NULL;
 }
 
-/* A node of the chain by its file name; below: not top itself. */
-static BlockNode *chain_file(BlockNode *top, const char *name, bool below,
-                             GError **error)
+/* An image below top by its file name. */
+static BlockNode *chain_file(BlockNode *top, const char *name, GError **error)
 {
-    BlockNode *from = below ? block_node_below(top) : top;
-    BlockNode *node = from ? find_below(from, NULL, name) : NULL;
+    BlockNode *node = block_chain_find_image(top, name);
 
     if (!node) {
         fail(error, "Can't find '%s' in the backing chain", name);
@@ -430,7 +426,7 @@ static bool stream_base(json_t *args, BlockNode *top, BlockNode **base,
                            "the same time");
     }
     if (file) {
-        *base = chain_file(top, file, true, error);
+        *base = chain_file(top, file, error);
     } else if (node) {
         *base = block_node_lookup(NULL, node, error);
     }
@@ -451,7 +447,7 @@ static json_t *run_stream(void *opaque, json_t *args, GError **error)
     ok = p.top && stream_base(args, p.top, &p.base, error) &&
          get_perf(args, &p.perf, error);
     if (ok && bottom) {
-        BlockNode *node = find_below(p.top, bottom, NULL);
+        BlockNode *node = find_below(p.top, bottom);
 
         p.base = node ? block_node_backing(node) : NULL;
         ok = node || fail(error, "Can't find '%s' in the backing chain",
@@ -533,8 +529,8 @@ static BlockJob *new_commit(json_t *args, BlockNode *active, BlockNode *top,
     BlockErrorPolicy on_error = policy(args, "on-error");
     BlockJobPerf perf;
 
-    if (top == active) {
-        return new_active_commit(args, active, base, error);
+    if (block_node_skip_filters(top) == block_node_skip_filters(active)) {
+        return new_active_commit(args, top, base, error);
     }
     if (!get_perf(args, &perf, error)) {
         return NULL;
@@ -573,7 +569,8 @@ static BlockNode *commit_top(json_t *args, BlockNode *active, GError **error)
     if (name) {
         return commit_node(active, name, error);
     }
-    if (file && !(top = find_below(active, NULL, file))) {
+    if (file && strcmp(file, block_node_filename(active)) != 0 &&
+        !(top = block_chain_find_image(active, file))) {
         fail(error, "Top image file %s not found", file);
     }
     return top;
@@ -591,7 +588,7 @@ static BlockNode *commit_base(json_t *args, BlockNode *active,
         return NULL;
     }
     if (file) {
-        return chain_file(top, file, true, error);
+        return chain_file(top, file, error);
     }
     base = name ? commit_node(active, name, error) : chain_end(top);
     if (base && base != top && !block_chain_has(top, base)) {
@@ -614,7 +611,11 @@ static json_t *run_commit(void *opaque, json_t *args, GError **error)
     BlockNode *base;
 
     block_graph_lock();
-    active = block_node_lookup(device, device, error);
+    active = block_node_lookup(device, device, NULL);
+    if (!active) {
+        g_set_error(error, MONITOR_ERROR, MONITOR_ERROR_DEVICE_NOT_FOUND,
+                    "Device '%s' not found", device);
+    }
     top = active ? commit_top(args, active, error) : NULL;
     base = top ? commit_base(args, active, top, error) : NULL;
     if (base) {

@@ -171,6 +171,10 @@ static json_t *run_resize(void *opaque, json_t *args, GError **error)
         block_graph_unlock();
         return NULL;
     }
+    if (!block_node_check_job(node, error)) {
+        block_graph_unlock();
+        return NULL;
+    }
     /* As a user of the node, so that others who do not allow it are heard. */
     backend = block_backend_new(NULL, "block_resize", BLOCK_PERM_RESIZE,
                                 BLOCK_PERM_ALL);
@@ -286,20 +290,28 @@ bool monitor_snapshot_prepare(json_t *args, bool sync, MonitorSnapshot *s,
     return false;
 }
 
+static void let_go(MonitorSnapshot *s)
+{
+    block_node_unref(s->overlay);
+    block_node_unref(s->old);
+    memset(s, 0, sizeof(*s));
+}
+
 void monitor_snapshot_undo(MonitorSnapshot *s)
 {
     block_node_drain_begin(s->overlay);
     block_node_replace(s->overlay, s->old, NULL);
     block_node_set_backing(s->overlay, NULL, NULL);
     block_node_drain_end(s->overlay);
-    monitor_snapshot_done(s);
+    let_go(s);
 }
 
 void monitor_snapshot_done(MonitorSnapshot *s)
 {
-    block_node_unref(s->overlay);
-    block_node_unref(s->old);
-    memset(s, 0, sizeof(*s));
+    /* Nobody writes what is below an overlay; its bitmaps are stored.  If
+     * somebody has to after all, it stays as it was. */
+    block_node_reopen_read_only(s->old, true, NULL);
+    let_go(s);
 }
 
 static void take_snapshot(json_t *args, bool sync, GError **error)

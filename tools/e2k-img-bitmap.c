@@ -161,7 +161,8 @@ int img_bitmap(int argc, char **argv)
     };
     g_autoptr(GArray) actions = g_array_new(false, false, sizeof(Action));
     ImgCommon c = { .image.flags = BLOCK_OPEN_RDWR };
-    ToolImage source_image = { 0 };
+    /* Its bitmaps alone are of interest: what is below may be the target. */
+    ToolImage source_image = { .flags = BLOCK_OPEN_NO_BACKING };
     const char *source_name = NULL;
     g_autoptr(BlockBackend) image = NULL;
     g_autoptr(BlockBackend) source = NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block/iov.h"
+#include "block/monitor-nodes.h"
 
 #define BUFFER_SIZE (2u << 20)
 
@@ -451,20 +452,8 @@ int img_rebase(int argc, char **argv)
 
 static BlockNode *find_base(BlockNode *top, const char *name)
 {
-    BlockNode *node = block_node_backing(block_node_skip_filters(top));
-    g_autofree char *wanted = NULL;
-
-    if (!name) {
-        return node;
-    }
-    wanted = img_backing_path(block_node_filename(top), name);
-    for (; node; node = block_node_backing(block_node_skip_filters(node))) {
-        if (!strcmp(block_node_filename(node), name) ||
-            !strcmp(block_node_filename(node), wanted)) {
-            return node;
-        }
-    }
-    return NULL;
+    return name ? block_chain_find_image(top, name)
+                : block_node_backing(block_node_skip_filters(top));
 }
 
 static int copy_down(BlockNode *top, BlockNode *base, uint64_t length,

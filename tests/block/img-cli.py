@@ -167,6 +167,25 @@ def chains():
        'top.qcow2')
 
 
+def names_in_chains():
+    """Images are found by what they are called from the image above."""
+    os.mkdir('sub')
+    img(0, [], 'create', '-q', '-f', 'qcow2', 'sub/low', '1M')
+    img(0, [], 'create', '-q', '-f', 'qcow2', '-b', 'low', '-F', 'qcow2',
+        'sub/mid')
+    img(0, [], 'create', '-q', '-f', 'qcow2', '-b', 'mid', '-F', 'qcow2',
+        'sub/top')
+    for base in ('low', './low', os.path.abspath('sub/low')):
+        img(0, ['Image committed.'], 'commit', '-b', base, 'sub/top')
+    img(1, ["Did not find 'sub/low' in the backing chain of 'sub/top'"],
+        'commit', '-b', 'sub/low', 'sub/top')
+    # The source of a merge may lie above its target.
+    img(0, [], 'bitmap', '--add', 'sub/mid', 'b')
+    img(0, [], 'bitmap', '--add', '--merge', 'b', '-b', 'sub/mid', '-F',
+        'qcow2', 'sub/low', 'c')
+    img(0, ['name: c'], 'info', 'sub/low')
+
+
 def asynchronous():
     """An image is closed properly after aio_ commands, by the end too."""
     img(0, [], 'create', '-q', '-f', 'qcow2', 'aio.qcow2', '4M')
@@ -380,8 +399,8 @@ def damage():
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     for part in (usage, creating, facts, contents, changing, chains,
-                 asynchronous, engines, opening, texts, locks, copy_on_read,
-                 compressing, many_bitmaps, damage):
+                 names_in_chains, asynchronous, engines, opening, texts,
+                 locks, copy_on_read, compressing, many_bitmaps, damage):
         part()
 print(f'{failures} failures')
 sys.exit(failures != 0)

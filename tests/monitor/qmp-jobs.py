@@ -732,6 +732,49 @@ def test_requests_at_a_time(program):
                 "block-commit", device="top", x_perf={"max-workers": 2})
 
 
+def test_names_of_a_chain(program):
+    """Images by their recorded, relative and other names; below a filter;
+    and no resize while the job runs."""
+    need_peers()
+    for top, base in (("mid.qcow2", "base.img"), ("./mid.qcow2", "./base.img"),
+                      ("%s/mid.qcow2", "%s/base.img")):
+        with Daemon(program) as d:
+            paths = chain(d, "mid", "top")
+            d.cmd("blockdev-del", node_name="top")
+            for image, below, fmt in ((paths[1], "base.img", "raw"),
+                                      (paths[2], "mid.qcow2", "qcow2")):
+                subprocess.run(["qemu-img", "rebase", "-u", "-b", below, "-F",
+                                fmt, image], check=True)
+            expect = whole(paths[2])
+            d.cmd("blockdev-add", driver="copy-on-read", node_name="cor",
+                  file={"driver": "qcow2", "node-name": "top",
+                        "file": {"driver": "file", "filename": paths[2]}})
+            top, base = (n % d.dir if "%s" in n else n for n in (top, base))
+            d.fails("Can't find 'top.qcow2' in the backing chain",
+                    "block-commit", device="cor", top=top, base="top.qcow2")
+            d.fails("Top image file no.qcow2 not found", "block-commit",
+                    device="cor", top="no.qcow2")
+            d.cmd("block-commit", job_id="j", device="cor", top=top,
+                  base=base, speed=65536)
+            for node in ("cor", "top"):
+                assert d.error("block_resize", node_name=node,
+                               size=8 * MIB) == (
+                    f"Node '{node}' is busy: block device is in use by block "
+                    "job: commit")
+            d.cmd("block-job-set-speed", device="j", speed=0)
+            finished(d, "j")
+            assert backing(d, "top") == paths[0]
+            low = next(n for n, i in links(d).items()
+                       if i["file"] == paths[0] and i["drv"] == "raw")
+            d.cmd("block-commit", job_id="k", device="cor", top_node="top",
+                  base_node=low)
+            d.qmp.event("BLOCK_JOB_READY", device="k")
+            d.cmd("block-job-complete", device="k")
+            finished(d, "k")
+            d.quit()
+            assert content(paths[0]) == expect
+
+
 def test_commit_active(program):
     need_peers()
     with Daemon(program) as d:

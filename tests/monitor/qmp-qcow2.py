@@ -202,6 +202,46 @@ def test_too_large_to_store(program):
                   persistent=True, granularity=1 << 31)
 
 
+def test_below_a_snapshot_nothing_is_written(program):
+    """The old image is read-only from then on: its bitmaps are in it, and may
+    be exported though they are enabled."""
+    with Daemon(program) as d:
+        path, over = d.file("a.qcow2"), d.file("o.qcow2")
+        create(d, path)
+        add(d, path)
+        for name in ("b", "c"):
+            d.cmd("block-dirty-bitmap-add", node="n", name=name,
+                  persistent=True)
+        write(d, "write 1M 64k")
+        create(d, over)
+        add(d, over, "o", backing=None)
+        d.cmd("transaction", actions=[{
+            "type": "blockdev-snapshot", "data": {"node": "n",
+                                                  "overlay": "o"}}])
+        old = {n["node-name"]: n for n in d.cmd(
+            "query-named-block-nodes")}["n"]
+        assert old["ro"], old
+        assert [(b["name"], b["flags"]) for b in old["image"][
+            "format-specific"]["data"]["bitmaps"]] == [
+                ("b", ["auto"]), ("c", ["auto"])], old
+        d.fails("Bitmap 'b' is readonly and cannot be modified",
+                "block-dirty-bitmap-remove", node="n", name="b")
+        write(d, "write 2M 64k", node="o")
+        assert d.bitmaps("n")["b"]["count"] == 65536
+        d.nbd_start()
+        d.cmd("block-export-add", type="nbd", id="e", node_name="o",
+              bitmaps=["b"])
+        # A job writes there again, and records it.
+        d.cmd("block-export-del", id="e")
+        d.cmd("block-commit", device="o", job_id="j")
+        d.qmp.event("BLOCK_JOB_READY", device="j")
+        d.cmd("block-job-complete", device="j")
+        d.qmp.event("JOB_STATUS_CHANGE", id="j", status="null")
+        assert d.bitmaps("n")["b"]["count"] == 131072
+        d.quit()
+        check(path)
+
+
 def test_overlay_with_backing(program):
     with tempfile.TemporaryDirectory() as tmp:
         with Daemon(program) as d:
