@@ -11,6 +11,7 @@
 
 #include "block/dirty-bitmap.h"
 #include "block/node-int.h"
+#include "block/throttle-group.h"
 
 struct BlockBackend {
     BlockGate gate;
@@ -21,6 +22,7 @@ struct BlockBackend {
     unsigned perm, shared;
     BlockEdge *edge; /* changes while the gate is closed */
     bool writethrough;
+    ThrottleGroup *throttle; /* NULL: no limits; changes like edge */
     const BlockBackendOps *ops;
     void *opaque;
     GList link;
@@ -65,6 +67,9 @@ void block_backend_unref(BlockBackend *backend)
     block_graph_lock();
     backend->refs = 1;
     block_backend_detach(backend);
+    if (backend->throttle) {
+        throttle_group_unref(backend->throttle);
+    }
     g_queue_unlink(&backends, &backend->link);
     block_graph_unlock();
     block_gate_clear(&backend->gate);
@@ -227,6 +232,73 @@ BlockGate *block_backend_gate(void *opaque)
     return &backend->gate;
 }
 
+/* ---- Limits ------------------------------------------------------------- */
+
+ThrottleGroup *block_backend_throttle(BlockBackend *backend)
+{
+    return backend->throttle;
+}
+
+static void set_throttle(BlockBackend *backend, ThrottleGroup *group)
+{
+    ThrottleGroup *old = backend->throttle;
+
+    block_gate_close(&backend->gate);
+    backend->throttle = group;
+    block_gate_open(&backend->gate);
+    if (old) {
+        throttle_group_unref(old);
+    }
+}
+
+/* A reference. */
+static ThrottleGroup *limited_group(const char *id, json_t *options,
+                                    GError **error)
+{
+    ThrottleGroup *group = throttle_group_find(id);
+
+    if (!group) {
+        return throttle_group_new(id, options, error);
+    }
+    if (!throttle_group_set_limits(group, options, error)) {
+        throttle_group_unref(group);
+        group = NULL;
+    }
+    return group;
+}
+
+bool block_backend_set_limits(BlockBackend *backend, const char *group,
+                              json_t *limits, GError **error)
+{
+    json_t *options = json_pack("{s:O}", "limits", limits);
+    ThrottleGroup *to = NULL;
+    bool any = false;
+    bool ok;
+
+    block_graph_lock();
+    if (!group) {
+        group = backend->throttle ? throttle_group_id(backend->throttle)
+                : *backend->name ? backend->name : backend->device;
+    }
+    ok = throttle_limits_check(options, &any, error) &&
+         (!any || (to = limited_group(group ? group : "", options, error)));
+    if (ok) {
+        set_throttle(backend, to);
+    }
+    block_graph_unlock();
+    json_decref(options);
+    return ok;
+}
+
+/* In the gate.  Those waiting when it is closed pass at once. */
+static void wait_turn(BlockBackend *backend, bool write, uint64_t bytes)
+{
+    if (backend->throttle) {
+        throttle_group_wait(backend->throttle, write, bytes,
+                            &backend->gate.closed);
+    }
+}
+
 void block_backend_moved(void *opaque)
 {
     BlockBackend *backend = opaque;
@@ -314,6 +386,7 @@ static BlockNode *enter_write(BlockBackend *backend, uint64_t offset,
         block_backend_leave(backend);
         return NULL;
     }
+    wait_turn(backend, true, bytes);
     if (backend->writethrough) {
         *flags |= BLOCK_REQ_FUA;
     }
@@ -331,6 +404,7 @@ int block_backend_preadv(BlockBackend *backend, uint64_t offset,
     if (!node) {
         return -ENOMEDIUM;
     }
+    wait_turn(backend, false, bytes);
     ret = in_range(node, offset, bytes)
               ? block_preadv(node, offset, bytes, iov, niov, flags)
               : -EINVAL;
@@ -389,7 +463,8 @@ void block_backend_batch(BlockBackend *backend, BlockBatchItem *items,
                     !backend->writethrough;
 
     for (unsigned i = 0; i < n; i++) {
-        bool plain = node && (writable || !items[i].write) &&
+        bool plain = node && !backend->throttle &&
+                     (writable || !items[i].write) &&
                      in_range(node, items[i].offset, items[i].bytes);
 
         items[i].ret = plain ? BLOCK_BATCH_TODO : BLOCK_BATCH_ALONE;

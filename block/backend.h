@@ -58,6 +58,15 @@ unsigned block_backend_perm(BlockBackend *backend); /* what it has */
 void block_backend_set_ops(BlockBackend *backend, const BlockBackendOps *ops,
                            void *opaque);
 void block_backend_set_writethrough(BlockBackend *backend, bool on);
+/*
+ * Limits on its requests, {name: value} by the names of throttle-group.h; all
+ * 0: none any more.  group: backends of one group share its limits; NULL: as
+ * it was, at first the backend's own name or device.
+ */
+bool block_backend_set_limits(BlockBackend *backend, const char *group,
+                              json_t *limits, GError **error);
+/* NULL: not limited.  Borrowed. */
+struct ThrottleGroup *block_backend_throttle(BlockBackend *backend);
 BlockNode *block_backend_node(BlockBackend *backend); /* NULL: no medium */
 const char *block_backend_name(BlockBackend *backend); /* "" if none */
 /* The QOM path or id of the guest device, for query-block; may be NULL. */

@@ -16,17 +16,32 @@ typedef struct Bucket {
     double level;  /* units not yet leaked */
 } Bucket;
 
+typedef struct Limits {
+    Bucket bytes[KINDS], ops[KINDS];
+    uint64_t op_size; /* a request counts once per this many bytes */
+} Limits;
+
 struct ThrottleGroup {
     char *id;
     int refs;
     GMutex lock;
     GCond changed;
-    Bucket bytes[KINDS], ops[KINDS];
-    uint64_t op_size; /* a request counts once per this many bytes */
+    Limits limits;
     gint64 leaked_at; /* monotonic microseconds */
 };
 
 static GHashTable *groups; /* id -> group, not counted; graph lock */
+
+#define NAMES(name, qmp)                                                     \
+    { name, qmp }, { name "-max", qmp "_max" },                              \
+    { name "-max-length", qmp "_max_length" }
+
+const ThrottleLimitName throttle_limit_names[] = {
+    NAMES("bps-total", "bps"), NAMES("bps-read", "bps_rd"),
+    NAMES("bps-write", "bps_wr"), NAMES("iops-total", "iops"),
+    NAMES("iops-read", "iops_rd"), NAMES("iops-write", "iops_wr"),
+    { "iops-size", "iops_size" }, { NULL, NULL },
+};
 
 /* The limits come flat (x-*) or in an object "limits". */
 #define LIMIT(name)                                                          \
@@ -92,9 +107,10 @@ static bool read_bucket(json_t *options, const char *name, Bucket *bucket,
     return true;
 }
 
-static bool read_limits(ThrottleGroup *group, json_t *options, GError **error)
+static const char *const kinds[KINDS] = { "total", "read", "write" };
+
+static bool read_limits(Limits *group, json_t *options, GError **error)
 {
-    static const char *const kinds[KINDS] = { "total", "read", "write" };
     int64_t size;
 
     for (int i = 0; i < KINDS; i++) {
@@ -121,6 +137,27 @@ static bool read_limits(ThrottleGroup *group, json_t *options, GError **error)
     return true;
 }
 
+static bool limits_any(const Limits *limits)
+{
+    bool any = false;
+
+    for (int i = 0; i < KINDS; i++) {
+        any |= limits->bytes[i].avg || limits->ops[i].avg;
+    }
+    return any;
+}
+
+bool throttle_limits_check(json_t *options, bool *any, GError **error)
+{
+    Limits limits;
+
+    if (!read_limits(&limits, options, error)) {
+        return false;
+    }
+    *any = limits_any(&limits);
+    return true;
+}
+
 ThrottleGroup *throttle_group_new(const char *id, json_t *options,
                                   GError **error)
 {
@@ -131,7 +168,7 @@ ThrottleGroup *throttle_group_new(const char *id, json_t *options,
     g_mutex_init(&group->lock);
     g_cond_init(&group->changed);
     group->leaked_at = g_get_monotonic_time();
-    if (!read_limits(group, options, error)) {
+    if (!read_limits(&group->limits, options, error)) {
         throttle_group_unref(group);
         return NULL;
     }
@@ -164,6 +201,59 @@ void throttle_group_unref(ThrottleGroup *group)
     g_cond_clear(&group->changed);
     g_free(group->id);
     g_free(group);
+}
+
+const char *throttle_group_id(const ThrottleGroup *group)
+{
+    return group->id;
+}
+
+bool throttle_group_set_limits(ThrottleGroup *group, json_t *options,
+                               GError **error)
+{
+    Limits limits;
+
+    if (!read_limits(&limits, options, error)) {
+        return false;
+    }
+    g_mutex_lock(&group->lock);
+    group->limits = limits;
+    group->leaked_at = g_get_monotonic_time();
+    g_cond_broadcast(&group->changed);
+    g_mutex_unlock(&group->lock);
+    return true;
+}
+
+static void add_limit(json_t *object, const char *what, const char *kind,
+                      const char *suffix, double value)
+{
+    g_autofree char *name = g_strconcat(what, kind, suffix, NULL);
+
+    if (value) {
+        json_object_set_new(object, name, json_integer((json_int_t)value));
+    }
+}
+
+json_t *throttle_group_limits(ThrottleGroup *group)
+{
+    json_t *object = json_object();
+    Limits limits;
+
+    g_mutex_lock(&group->lock);
+    limits = group->limits;
+    g_mutex_unlock(&group->lock);
+    for (int i = 0; i < 2 * KINDS; i++) {
+        const Bucket *b = i < KINDS ? &limits.bytes[i]
+                                    : &limits.ops[i - KINDS];
+        const char *what = i < KINDS ? "bps-" : "iops-";
+        const char *kind = kinds[i % KINDS];
+
+        add_limit(object, what, kind, "", b->avg);
+        add_limit(object, what, kind, "-max", b->max);
+        add_limit(object, what, kind, "-max-length", b->max ? b->length : 0);
+    }
+    add_limit(object, "iops-size", "", "", limits.op_size);
+    return object;
 }
 
 bool throttle_group_in_use(const ThrottleGroup *group)
@@ -203,8 +293,8 @@ static void leak(ThrottleGroup *group)
 
     group->leaked_at = now;
     for (int i = 0; i < KINDS; i++) {
-        Bucket *b = &group->bytes[i];
-        Bucket *o = &group->ops[i];
+        Bucket *b = &group->limits.bytes[i];
+        Bucket *o = &group->limits.ops[i];
 
         b->level = MAX(b->level - seconds * b->avg, 0);
         o->level = MAX(o->level - seconds * o->avg, 0);
@@ -215,18 +305,17 @@ void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
                          const int *cancel)
 {
     int kind = write ? WRITE : READ;
-    double units = group->op_size
-                       ? MAX((double)bytes / group->op_size, 1) : 1;
+    double units;
 
     g_mutex_lock(&group->lock);
     for (;;) {
         double wait;
 
         leak(group);
-        wait = MAX(MAX(bucket_wait(&group->bytes[TOTAL]),
-                       bucket_wait(&group->bytes[kind])),
-                   MAX(bucket_wait(&group->ops[TOTAL]),
-                       bucket_wait(&group->ops[kind])));
+        wait = MAX(MAX(bucket_wait(&group->limits.bytes[TOTAL]),
+                       bucket_wait(&group->limits.bytes[kind])),
+                   MAX(bucket_wait(&group->limits.ops[TOTAL]),
+                       bucket_wait(&group->limits.ops[kind])));
         if (wait <= 0 || block_winding_up() ||
             (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))) {
             break;
@@ -236,9 +325,11 @@ void throttle_group_wait(ThrottleGroup *group, bool write, uint64_t bytes,
                               (gint64)MIN(wait * 1e6,
                                           BLOCK_WIND_UP_LOOK_US));
     }
-    group->bytes[TOTAL].level += bytes;
-    group->bytes[kind].level += bytes;
-    group->ops[TOTAL].level += units;
-    group->ops[kind].level += units;
+    units = group->limits.op_size
+                ? MAX((double)bytes / group->limits.op_size, 1) : 1;
+    group->limits.bytes[TOTAL].level += bytes;
+    group->limits.bytes[kind].level += bytes;
+    group->limits.ops[TOTAL].level += units;
+    group->limits.ops[kind].level += units;
     g_mutex_unlock(&group->lock);
 }

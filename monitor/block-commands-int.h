@@ -2,6 +2,7 @@
 #ifndef MONITOR_BLOCK_COMMANDS_INT_H
 #define MONITOR_BLOCK_COMMANDS_INT_H
 
+#include "block/backend.h"
 #include "block/dirty-bitmap.h"
 #include "block/node.h"
 #include "monitor/monitor.h"
@@ -10,8 +11,17 @@ extern const QmpCommand monitor_node_commands[];
 extern const QmpCommand monitor_bitmap_commands[];
 extern const QmpCommand monitor_transaction_commands[];
 extern const QmpCommand monitor_query_commands[];
+extern const QmpCommand monitor_throttle_commands[];
 
 void monitor_block_schema(json_t *schema);
+
+/* The backend that args "device" (its name) or "id" (of the guest's device)
+ * names; graph lock. */
+BlockBackend *monitor_find_device(json_t *args, GError **error);
+/* Is it the backend of the guest's device with this id or path? */
+bool monitor_device_is(BlockBackend *backend, const char *id);
+/* Adds the limits of a backend to what query-block says. */
+void monitor_throttle_info(BlockBackend *backend, json_t *info);
 
 /* The bitmap named by args "node" and "name"; *node is always set with it. */
 BlockDirtyBitmap *monitor_find_bitmap(const char *node_name,

@@ -63,6 +63,7 @@ static json_t *query_block(void *opaque, json_t *args, GError **error)
                 list = NULL;
                 break;
             }
+            monitor_throttle_info(b, inserted);
             json_object_set_new(info, "inserted", inserted);
         }
         json_array_append_new(list, info);

@@ -71,7 +71,7 @@ static bool check_bitmaps(BlockNode *source, bool skip)
             tool_error("Cannot copy inconsistent bitmap '%s'",
                        block_dirty_bitmap_name(bitmap));
             fprintf(stderr, "Try --skip-broken-bitmaps, or use '%s bitmap "
-                    "--remove'\n", tool_name());
+                    "--remove' to delete it\n", tool_name());
             return false;
         }
     }

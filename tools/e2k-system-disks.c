@@ -11,6 +11,7 @@
 
 #include "block/backend.h"
 #include "block/options.h"
+#include "block/throttle-group.h"
 #include "tools/tool-common.h"
 
 /* Backends of drives. */
@@ -38,6 +39,8 @@ typedef struct Drive {
     char *file, *format, *interface, *id, *serial;
     bool read_only, empty, snapshot;
     unsigned flags; /* BlockOpenFlags of cache=, aio=, discard= */
+    json_t *limits; /* of its requests; NULL: none given */
+    char *limits_group;
 } Drive;
 
 static char *take_text(json_t *options, const char *key)
@@ -56,6 +59,8 @@ static void drive_clear(Drive *drive)
     g_free(drive->interface);
     g_free(drive->id);
     g_free(drive->serial);
+    g_free(drive->limits_group);
+    json_decref(drive->limits);
 }
 
 static BlockNode *open_image(Drive *drive, json_t *options, GError **error)
@@ -116,6 +121,49 @@ static bool parse_drive_modes(json_t *flat, Drive *drive, GError **error)
     return true;
 }
 
+/* throttling.* and the older spellings of the same. */
+static bool parse_limits(json_t *flat, Drive *drive, GError **error)
+{
+    json_t *options;
+    json_t *unknown;
+    const char *key;
+    bool any = false;
+    bool ok;
+
+    drive->limits = json_object();
+    drive->limits_group = take_text(flat, "throttling.group");
+    for (const ThrottleLimitName *n = throttle_limit_names; n->name; n++) {
+        g_autofree char *name = g_strconcat("throttling.", n->name, NULL);
+        json_t *value = json_object_get(flat, name);
+        json_t *alias = json_object_get(flat, n->qmp);
+
+        if (value && alias) {
+            g_set_error(error, TOOL_ERROR, 0, "'%s' and its alias '%s' can't "
+                        "be used at the same time", name, n->qmp);
+            return false;
+        }
+        if (value || alias) {
+            json_object_set(drive->limits, n->name, value ? value : alias);
+        }
+        json_object_del(flat, name);
+        json_object_del(flat, n->qmp);
+    }
+    json_object_foreach(flat, key, unknown) {
+        if (g_str_has_prefix(key, "throttling.")) {
+            g_set_error(error, TOOL_ERROR, 0, "Parameter '%s' is unexpected",
+                        key);
+            return false;
+        }
+    }
+    options = json_pack("{s:O}", "limits", drive->limits);
+    ok = throttle_limits_check(options, &any, error);
+    json_decref(options);
+    if (ok && !any) {
+        g_clear_pointer(&drive->limits, json_decref);
+    }
+    return ok;
+}
+
 /* Takes the drive's own options out of the object. */
 static bool parse_drive(json_t *flat, Drive *drive, GError **error)
 {
@@ -143,7 +191,8 @@ static bool parse_drive(json_t *flat, Drive *drive, GError **error)
     if (!block_options_bool(flat, "snapshot", &drive->snapshot, error) ||
         !block_options_bool(flat, "readonly", &drive->read_only, error) ||
         !block_options_bool(flat, "read-only", &drive->read_only, error) ||
-        !parse_drive_modes(flat, drive, error)) {
+        !parse_drive_modes(flat, drive, error) ||
+        !parse_limits(flat, drive, error)) {
         return false;
     }
     if (!g_strcmp0(json_string_value(json_object_get(flat, "media")),
@@ -175,6 +224,11 @@ static bool open_drive(Drive *drive, json_t *flat, GError **error)
     block_backend_set_writethrough(backend,
                                    drive->flags & BLOCK_OPEN_WRITETHROUGH);
     keep_backend(backend);
+    if (drive->limits &&
+        !block_backend_set_limits(backend, drive->limits_group,
+                                  drive->limits, error)) {
+        return false;
+    }
     if (drive->empty) {
         return true;
     }

@@ -1,14 +1,15 @@
 """Human monitors, -qtest and -drive of e2k-system -M none, as scripts use
-them: a transcript on stdio, commands of e2k-io on a live disk."""
+them: a transcript on stdio, commands of e2k-io on a live disk, limits."""
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from qmp import run_tests
+from qmp import Qmp, QmpError, run_tests
 
 BASE = ["-M", "none", "-accel", "qtest", "-nodefaults", "-display", "none",
         "-vga", "none", "-serial", "none"]
@@ -69,6 +70,87 @@ def test_drive_modes(program):
                                        "if=none,id=empty"],
                              'qemu-io empty "read 0 1"\nquit\n')
         assert code == 0 and "No medium found" in out, (out, err)
+
+
+class Machine:
+    """A running e2k-system with a QMP socket."""
+
+    def __init__(self, program, directory, *args):
+        path = os.path.join(directory, "qmp")
+        self.p = subprocess.Popen([program, *BASE, "-qmp",
+                                   f"unix:{path},server=on,wait=off", *args],
+                                  stdout=subprocess.DEVNULL)
+        self.qmp = Qmp(path)
+
+    def __call__(self, command, **args):
+        """What it returns, or the text of its error."""
+        try:
+            return self.qmp.command(command, args)
+        except QmpError as e:
+            return e.desc
+
+    def hmp(self, line):
+        return self("human-monitor-command", **{"command-line": line})
+
+    def close(self):
+        self("quit")
+        self.p.wait(30)
+        assert self.p.returncode == 0
+
+
+def test_throttled_drives(program):
+    """throttling.*, its old spellings, block_set_io_throttle, query-block."""
+    zero = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops", "iops_rd",
+                          "iops_wr"), 0)
+    with tempfile.TemporaryDirectory() as d:
+        file = f"file={image(d)},format=raw,if=none"
+        for words, text in [
+                ("iops=1,throttling.iops-total=2", "'throttling.iops-total' "
+                 "and its alias 'iops' can't be used at the same time"),
+                ("bps_rd_max=-3", "bps/iops/max values must be within [0, "
+                 "1000000000000000]"),
+                ("bps=1,bps_rd=1", "bps/iops/max total values and read/write "
+                 "values cannot be used at the same time"),
+                ("throttling.bps=1", "Parameter 'throttling.bps' is "
+                                     "unexpected")]:
+            _, err, code = run(program, ["-drive", f"{file},{words}"], "")
+            assert code == 1 and text in err, err
+        q = Machine(program, d, "-drive",
+                    f"{file},id=a,throttling.bps-read=262144,"
+                    "throttling.group=g", "-drive",
+                    "driver=null-co,if=none,id=b,iops=1000,iops_max=2000,"
+                    "iops_max_length=3,iops_size=4096", "-drive",
+                    "driver=null-co,if=none,id=c")
+        try:
+            a, b, c = (i["inserted"] for i in q("query-block"))
+            assert (a["group"], a["bps_rd"], a["bps"]) == ("g", 262144, 0), a
+            assert (b["group"], b["iops"], b["iops_max"],
+                    b["iops_max_length"], b["iops_size"]) == (
+                        "b", 1000, 2000, 3, 4096), b
+            assert "group" not in c and c["bps"] == 0, c
+            # The second read waits about a second for the first.
+            for _ in range(2):
+                start = time.monotonic()
+                q.hmp('qemu-io a "read 0 256k"')
+            assert time.monotonic() - start > 0.7
+            assert q("block_set_io_throttle", device="c", group="g",
+                     **{**zero, "bps_rd": 1000000000}) == {}
+            start = time.monotonic()  # a's limits are those of its group
+            for _ in range(4):
+                q.hmp('qemu-io a "read 0 1M"')
+            assert time.monotonic() - start < 3
+            assert q("block_set_io_throttle", device="a", **zero) == {}
+            a, b, c = (i["inserted"] for i in q("query-block"))
+            assert "group" not in a and a["bps_rd"] == 0, a
+            assert (c["group"], c["bps_rd"]) == ("g", 1000000000), c
+            for args, text in [
+                    ({}, "Need exactly one of 'device' and 'id'"),
+                    ({"device": "x"}, "Device 'x' not found"),
+                    ({"device": "a", "bps_max": 5}, "bps_max/iops_max "
+                     "require corresponding bps/iops values")]:
+                assert q("block_set_io_throttle", **{**zero, **args}) == text
+        finally:
+            q.close()
 
 
 def test_temporary_drives(program):
