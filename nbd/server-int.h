@@ -83,7 +83,8 @@ typedef struct NbdWait {
     unsigned served;  /* requests since the last wait for one */
     unsigned left;    /* requests to the end of the window; 0: not begun */
     unsigned windows; /* until the other way is tried */
-    unsigned pause;   /* windows asleep after the last failure */
+    unsigned pause;   /* windows asleep after failures; 0: it went well */
+    unsigned bad;     /* in a row: windows awake that were no better */
     unsigned misses;  /* in a row: waited awake for too short a time */
     gint64 last_ns;   /* when the last request came */
     gint64 spent_ns, cpu_ns;         /* of this window */

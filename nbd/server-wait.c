@@ -12,8 +12,8 @@
  *     asleep: the quickest window is remembered (and slowly forgotten);
  *             after some windows, awake is given a try
  *     awake:  goes on as long as it beats the quickest window asleep by a
- *             tenth, and by more than the CPU time that it adds; each failure
- *             doubles the time to the next try
+ *             tenth, and by more than the CPU time that it adds; each try that
+ *             fails at once doubles the time to the next
  *
  * The quickest one, because a try moves threads to other CPUs, and they need
  * some requests to find back.  Awake also ends when the client is late
@@ -30,11 +30,12 @@
 
 #define WINDOW   32u
 #define FIRST    8u    /* windows asleep before the first try */
-#define AGAIN    64u   /* after a failure, the first time */
+#define AGAIN    16u   /* after a failure, the first time */
 #define AT_MOST  1024u
 #define REMIND   4u    /* windows asleep now and then while awake is better */
 #define STAY     256u  /* windows awake before that */
-#define FORGET   64    /* of the quickest window: 1/64 each */
+#define FORGET   16    /* of the quickest window: 1/16 each */
+#define BAD      3u    /* windows in a row, of a try that began well */
 #define MISSES   4u
 #define AWAKE_NS 100000 /* how long to look */
 #define PAUSES   20     /* between two looks: about a microsecond */
@@ -70,6 +71,7 @@ static void begin(NbdWait *w, bool awake, unsigned windows)
 static void failed(NbdWait *w)
 {
     w->pause = CLAMP(w->pause * 2, AGAIN, AT_MOST);
+    w->bad = 0;
     begin(w, false, w->pause);
 }
 
@@ -97,11 +99,12 @@ static bool is_better(const NbdWait *w, gint64 cpu)
 
 static void end_awake(NbdWait *w, gint64 cpu)
 {
-    if (!is_better(w, cpu)) {
+    if (is_better(w, cpu)) {
+        w->pause = w->bad = 0;
+    } else if (w->pause || ++w->bad == BAD) {
         failed(w);
         return;
     }
-    w->pause = 0;
     if (w->windows == 1) {
         w->asleep_ns = 0;
         begin(w, false, REMIND);
@@ -165,6 +168,7 @@ ssize_t nbd_wait_recv(NbdConnection *conn, void *buf, size_t size,
         w->left = 0;
     } else if (next_request && w->left == 0) {
         w->last_ns = nbd_now_ns();
+        w->pause = AGAIN / 2;
         begin(w, false, FIRST);
     }
     n = w->awake ? recv_awake(&conn->stream, buf, size, &in_time)
