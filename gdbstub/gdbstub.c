@@ -31,9 +31,10 @@ static int listen_unix(const char *path, GError **error)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd;
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
+    if (!*path || strlen(path) >= sizeof(address.sun_path)) {
         g_set_error(error, gdb_error_quark(), 0,
-                    "gdb socket path '%s' is too long", path);
+                    "gdb socket path '%s' is %s", path,
+                    *path ? "too long" : "empty: say unix:PATH");
         return -1;
     }
     g_strlcpy(address.sun_path, path, sizeof(address.sun_path));

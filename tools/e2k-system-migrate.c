@@ -49,14 +49,15 @@ static bool fail_errno(GError **error, const char *what, const char *name)
 static int open_unix(const char *path, bool listening, GError **error)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        g_set_error(error, TOOL_ERROR, 0, "'%s' is too long for a socket",
-                    path);
-        close(fd);
+    if (!*path || strlen(path) >= sizeof(address.sun_path)) {
+        g_set_error(error, TOOL_ERROR, 0, "'%s' is %s", path,
+                    *path ? "too long for a socket"
+                          : "no path of a socket: say unix:PATH");
         return -1;
     }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
     strcpy(address.sun_path, path);
     if (listening) {
         unlink(path);

@@ -27,6 +27,7 @@ DEVICES = ("net.py", "main-job.py", "disk-pci.py", "run-elf.py", "share.py",
            "scsi.py", "virt-devices.py")
 NO_GUEST = {
     "command-line.py": "command lines that are refused",
+    "option-walk.py": "command lines that make no sense",
     "device-fuzz": "run it for long by itself: device-fuzz SECONDS SEED",
     "mmu-fuzz": "run it for long by itself: mmu-fuzz SECONDS SEED",
 }
