@@ -236,6 +236,10 @@ void opt_dead(Compile *c)
 void opt_run(Compile *c)
 {
     opt_values(c);
+    if (c->tier == TCG_TIER_FULL && opt_on(OPT_FORWARD) &&
+        !tcg_config.tlb_offset && opt_forward(c)) {
+        opt_values(c); /* the copies */
+    }
     opt_dead(c);
     if (opt_on(OPT_ADDR)) {
         opt_memory(c);

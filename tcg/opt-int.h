@@ -13,6 +13,8 @@ bool fold_cond(IrCond cond, unsigned width, uint64_t a, uint64_t b);
 
 /* Value numbering: constants, copies, common subexpressions, addresses. */
 void opt_values(Compile *c);
+/* Loads of what was stored become copies; true when there were some. */
+bool opt_forward(Compile *c);
 /* Dead operations, dead stores to globals, copies merged into definitions. */
 void opt_dead(Compile *c);
 

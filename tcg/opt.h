@@ -12,6 +12,7 @@
     X(FOLD, "fold", "constant folding and algebraic identities") \
     X(COPY, "copy", "copy propagation") \
     X(CSE, "cse", "common subexpressions in extended blocks") \
+    X(FORWARD, "forward", "values that were stored are not loaded again") \
     X(DCE, "dce", "dead code and dead stores of guest state") \
     X(ADDR, "addr", "address arithmetic into addressing modes") \
     X(FUSE, "fuse", "compare and branch in one") \
@@ -52,7 +53,7 @@ enum {
 #define X(name, option, text) OPT_##name = 1 << OPT_BIT_##name,
     TCG_OPTS(X)
 #undef X
-    OPT_ALL = (1 << OPT_BITS) - 1,
+    OPT_ALL = ((1u << (OPT_BITS - 1)) - 1) * 2 + 1,
 };
 
 /* The bit of an option's name ("cse"); 0 if there is none such. */

@@ -44,6 +44,7 @@ main:
 	RUN add
 	RUN count_loop
 	RUN sum_loop
+	RUN variables
 	RUN copy_loop
 	RUN select
 	RUN packed
@@ -99,6 +100,43 @@ main:
 	}
 	LEAVE
 
+	! A counter and a sum, both in memory.
+	SNIPPET variables
+	{
+		stw,2 %r0, 0, %r3
+		stw,5 %r0, 4, %r3
+	}
+1:
+	{
+		ldw %r0, 0, %r4
+		nop 4
+	}
+	{
+		ldw %r0, 4, %r5
+		nop 4
+	}
+	{
+		adds %r5, %r4, %r5
+	}
+	{
+		stw %r0, 4, %r5
+		adds %r4, 1, %r4
+	}
+	{
+		stw %r0, 0, %r4
+	}
+	{
+		ldw %r0, 0, %r4
+		nop 4
+	}
+	{
+		cmplsb %r4, %r1, %pred0
+		nop 2
+	}
+	{
+		ibranch 1b ? %pred0
+	}
+	LEAVE
 	SNIPPET copy_loop
 1:
 	{
