@@ -31,6 +31,7 @@
 
 struct BlockExport {
     char *id;
+    char *device; /* that its end ends, or NULL */
     NbdExport *nbd;
     BlockBackend *backend;
     uint32_t align; /* the smallest block of clients */
@@ -250,6 +251,7 @@ static void export_free(BlockExport *e)
     g_ptr_array_unref(e->bitmaps);
     block_backend_unref(e->backend);
     g_free(e->id);
+    g_free(e->device);
     g_free(e);
 }
 
@@ -473,6 +475,7 @@ static BlockExport *add_locked(const BlockExportParams *p, BlockNode *node,
     }
     e = g_new0(BlockExport, 1);
     e->id = g_strdup(p->id);
+    e->device = g_strdup(p->device);
     e->bitmaps = g_ptr_array_new();
     if (!exports) {
         exports = g_ptr_array_new();
@@ -516,6 +519,7 @@ bool block_export_add_old(const BlockExportParams *p, const char *device,
     node = server ? block_node_lookup(device, device, error) : NULL;
     if (node) {
         q.writable = p->writable && !block_node_is_read_only(node);
+        q.device = block_backend_find(device) ? device : NULL;
         e = add_locked(&q, node, error);
     } else if (!server) {
         fail(error, "%s", "NBD server not running");
@@ -571,6 +575,24 @@ static bool delete(const char *id, bool hard, const char *unknown,
 bool block_export_del(const char *id, bool hard, GError **error)
 {
     return delete(id, hard, "Export '%s' is not found", error);
+}
+
+void block_exports_eject(const char *device)
+{
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+
+    block_graph_lock();
+    for (guint i = 0; exports && i < exports->len; i++) {
+        BlockExport *e = exports->pdata[i];
+
+        if (!g_strcmp0(e->device, device)) {
+            g_ptr_array_add(ids, g_strdup(e->id));
+        }
+    }
+    block_graph_unlock();
+    for (guint i = 0; i < ids->len; i++) {
+        block_export_del(ids->pdata[i], true, NULL);
+    }
 }
 
 bool block_nbd_server_remove(const char *name, bool hard, GError **error)

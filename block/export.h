@@ -50,6 +50,7 @@ typedef struct BlockExportParams {
     bool writable;
     bool writethrough;
     bool allocation_depth;
+    const char *device; /* whose medium it is, and goes with it; or NULL */
     bool one_client; /* meant for one at a time: no CAN_MULTI_CONN */
     const BlockExportBitmap *bitmaps;
     size_t nbitmaps;
@@ -72,6 +73,8 @@ bool block_nbd_server_add_json(json_t *args, GError **error);
  * block_event() when it is gone.
  */
 bool block_export_del(const char *id, bool hard, GError **error);
+/* Disconnects and deletes those that belong to a device.  No graph lock. */
+void block_exports_eject(const char *device);
 /* nbd-server-remove: as above, only for NBD exports. */
 bool block_nbd_server_remove(const char *name, bool hard, GError **error);
 

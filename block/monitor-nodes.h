@@ -5,7 +5,7 @@
 #ifndef BLOCK_MONITOR_NODES_H
 #define BLOCK_MONITOR_NODES_H
 
-#include "block/node.h"
+#include "block/driver.h"
 
 /* The monitor keeps a node: takes over the caller's reference. */
 void block_monitor_own(BlockNode *node);
@@ -37,6 +37,13 @@ void block_chain_thaw(BlockNode *top, BlockNode *end);
  * path to it as seen from the image above, or its URL.  Not a filter; NULL:
  * none. */
 BlockNode *block_chain_find_image(BlockNode *top, const char *name);
+/*
+ * Copies what top and the images above base hold into base, and empties top
+ * unless keep_top.  The disk stands still meanwhile.  progress may be NULL.
+ */
+bool block_commit_now(BlockNode *top, BlockNode *base, bool keep_top,
+                      BlockProgressFn *progress, void *opaque,
+                      GError **error);
 /* Is node below top, or top itself? */
 bool block_chain_has(BlockNode *top, BlockNode *node);
 

@@ -12,6 +12,7 @@ extern const QmpCommand monitor_bitmap_commands[];
 extern const QmpCommand monitor_transaction_commands[];
 extern const QmpCommand monitor_query_commands[];
 extern const QmpCommand monitor_throttle_commands[];
+extern const QmpCommand monitor_media_commands[];
 
 void monitor_block_schema(json_t *schema);
 

@@ -288,6 +288,7 @@ void monitor_register_block(void)
     monitor_register(monitor_job_commands, NULL);
     monitor_register(monitor_job_control_commands, NULL);
     monitor_register(monitor_throttle_commands, NULL);
+    monitor_register(monitor_media_commands, NULL);
     monitor_register(export_commands, NULL);
     monitor_register_events(block_events);
     monitor_register_schema(monitor_block_schema);

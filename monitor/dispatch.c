@@ -137,25 +137,48 @@ bool monitor_check_request(json_t *request, bool oob_enabled, bool *oob,
     return true;
 }
 
-json_t *monitor_execute(json_t *request, const QmpRegistered *found)
+/* What the command returns, or NULL with an error; takes args. */
+static json_t *call(const QmpRegistered *found, json_t *args, GError **error)
 {
     const QmpCommand *command = found->command;
-    json_t *given = json_object_get(request, "arguments");
-    json_t *args = given ? json_incref(given) : json_object();
     json_t *result = NULL;
-    g_autoptr(GError) error = NULL;
+    GError *local = NULL;
 
     if ((command->flags & QMP_ANY_ARGS) ||
-        qmp_check(args, command->args, "", &error)) {
-        result = command->run(found->opaque, args, &error);
+        qmp_check(args, command->args, "", &local)) {
+        result = command->run(found->opaque, args, &local);
     }
     json_decref(args);
-    if (error) {
+    if (local) {
+        g_propagate_error(error, local);
         json_decref(result);
-        return monitor_error_reply(request, error);
+        return NULL;
     }
-    return with_id(json_pack("{s:o}", "return",
-                             result ? result : json_object()), request);
+    return result ? result : json_object();
+}
+
+json_t *monitor_execute(json_t *request, const QmpRegistered *found)
+{
+    json_t *given = json_object_get(request, "arguments");
+    g_autoptr(GError) error = NULL;
+    json_t *result = call(found, given ? json_incref(given) : json_object(),
+                          &error);
+
+    return result ? with_id(json_pack("{s:o}", "return", result), request)
+                  : monitor_error_reply(request, error);
+}
+
+json_t *monitor_call(const char *command, json_t *args, GError **error)
+{
+    const QmpRegistered *found = monitor_find_command(command);
+
+    if (!found) {
+        json_decref(args);
+        refuse(error, MONITOR_ERROR_COMMAND_NOT_FOUND,
+               "The command %s has not been found", command);
+        return NULL;
+    }
+    return call(found, args ? args : json_object(), error);
 }
 
 json_t *monitor_run(json_t *request)

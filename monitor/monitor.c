@@ -301,16 +301,14 @@ bool monitor_has_human(void)
 /* The echo keeps a transcript readable when no terminal does it. */
 static void run_line(Session *s, const char *line)
 {
-    g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
     bool quit = false;
 
     print(s, line);
     print(s, "\n");
     if (line[strspn(line, " \t")]) {
-        text = human_fn(human_opaque, line, &quit, &error);
-        print(s, text ? text : error->message);
-        print(s, text ? "" : "\n");
+        text = human_fn(human_opaque, line, &quit);
+        print(s, text);
     }
     if (!quit) {
         print(s, PROMPT);

@@ -119,10 +119,9 @@ typedef enum MonitorMode {
     MONITOR_HUMAN, /* lines of text, for people: monitor_register_human() */
 } MonitorMode;
 
-/* Runs one line; the text to print, to be freed, or NULL with an error.  Sets
- * *quit if the program ends now: no further prompt. */
-typedef char *MonitorHumanFn(void *opaque, const char *line, bool *quit,
-                             GError **error);
+/* Runs one line; the text to print, errors too, to be freed.  Sets *quit if
+ * the program ends now: no further prompt. */
+typedef char *MonitorHumanFn(void *opaque, const char *line, bool *quit);
 /* Allows monitors of mode MONITOR_HUMAN.  Runs in the dispatcher thread. */
 void monitor_register_human(MonitorHumanFn *fn, void *opaque);
 
@@ -150,8 +149,11 @@ void monitor_shutdown(void);
  * stolen.  Any thread. */
 void monitor_event(const char *name, json_t *data);
 
-/* Runs a command as if a client had sent it: for tests and the human
- * monitor.  Returns the whole reply object. */
+/* Runs a command as if a client had sent it: for tests.  Returns the whole
+ * reply object. */
 json_t *monitor_run(json_t *request);
+/* The same for the human monitor: takes args (NULL: none); what the command
+ * returns, or NULL and its error with the hints for people. */
+json_t *monitor_call(const char *command, json_t *args, GError **error);
 
 #endif

@@ -61,10 +61,12 @@ static json_t *run_human(void *opaque, json_t *args, GError **error)
 {
     System *s = opaque;
     g_autofree char *text = s->ops->human_command(
-        s->opaque, qmp_str(args, "command-line"), error);
-    json_t *json = text ? json_string(text) : NULL;
+        s->opaque, qmp_str(args, "command-line"));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autofree char *ended = g_strjoinv("\r\n", lines);
+    json_t *json = json_string(ended);
 
-    return text && !json ? json_string("(invalid UTF-8)\n") : json;
+    return json ? json : json_string("(invalid UTF-8)\r\n");
 }
 
 static json_t *run_device_add(void *opaque, json_t *args, GError **error)

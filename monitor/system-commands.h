@@ -27,8 +27,8 @@ typedef struct MonitorSystemOps {
     void (*quit)(void *opaque);
     /* [{"cpu-index": 0, ...}], a new reference. */
     json_t *(*query_cpus)(void *opaque);
-    /* Text of a human monitor command; caller frees.  NULL with error. */
-    char *(*human_command)(void *opaque, const char *line, GError **error);
+    /* Text of a human monitor command, errors too; caller frees. */
+    char *(*human_command)(void *opaque, const char *line);
     /* Arguments as given to device_add, to be used up by it. */
     bool (*device_add)(void *opaque, json_t *args, GError **error);
     bool (*device_del)(void *opaque, const char *id, GError **error);

@@ -456,86 +456,38 @@ static BlockNode *find_base(BlockNode *top, const char *name)
                 : block_node_backing(block_node_skip_filters(top));
 }
 
-static int copy_down(BlockNode *top, BlockNode *base, uint64_t length,
-                     uint64_t rate)
+/* Tells how far it is, and waits to be no faster than the rate. */
+typedef struct CommitPace {
+    uint64_t rate; /* bytes per second, 0: any */
+    uint64_t told;
+    gint64 start;
+} CommitPace;
+
+static bool pace_commit(void *opaque, uint64_t done, uint64_t total)
 {
-    g_autofree uint8_t *buf = g_malloc(BUFFER_SIZE);
-    gint64 start = g_get_monotonic_time();
-    uint64_t at = 0;
+    CommitPace *p = opaque;
 
-    while (at < length) {
-        BlockStatus s;
-        uint64_t n;
-        int ret = block_is_allocated_above(top, base, at, length - at, &n);
+    tool_progress_add(done - p->told);
+    p->told = done;
+    if (p->rate) {
+        gint64 due = p->start + (gint64)((double)done * 1e6 / p->rate) -
+                     g_get_monotonic_time();
 
-        if (ret > 0) {
-            ret = block_status_above(top, base, at, n, &s);
-            n = ret < 0 ? n : s.bytes;
-            if (ret == 0 && (s.flags & BLOCK_STATUS_ZERO)) {
-                ret = block_pwrite_zeroes(base, at, n, BLOCK_REQ_MAY_UNMAP);
-            } else if (ret == 0) {
-                n = MIN(n, BUFFER_SIZE);
-                ret = block_pread(top, at, n, buf, 0);
-                ret = ret < 0 ? ret : block_pwrite(base, at, n, buf, 0);
-            }
-        }
-        if (ret < 0) {
-            return ret;
-        }
-        at += n;
-        tool_progress_add(n);
-        if (rate) {
-            gint64 due = start + (gint64)((double)at * 1e6 / rate) -
-                         g_get_monotonic_time();
-
-            g_usleep(due > 0 ? due : 0);
-        }
+        g_usleep(due > 0 ? due : 0);
     }
-    return block_flush(base);
+    return false;
 }
 
-/* Makes base writable and as long as top, copies, empties top. */
 static bool run_commit(BlockNode *top, BlockNode *base, bool drop,
                        uint64_t rate, bool progress, GError **error)
 {
-    g_autoptr(BlockBackend) writer = block_backend_new(
-        NULL, "commit",
-        BLOCK_PERM_CONSISTENT_READ | BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE,
-        BLOCK_PERM_ALL);
-    int64_t length = block_length(top);
-    int ret;
+    CommitPace pace = { .rate = rate, .start = g_get_monotonic_time() };
+    bool ok;
 
-    if (!block_node_reopen_read_only(base, false, error) ||
-        !block_backend_attach(writer, base, error)) {
-        return false;
-    }
-    if (length > block_length(base) &&
-        !block_truncate(base, length, false, BLOCK_PREALLOC_OFF, error)) {
-        block_backend_detach(writer);
-        return false;
-    }
-    tool_progress_start(progress, MAX(length, 0));
-    ret = copy_down(top, base, MAX(length, 0), rate);
+    tool_progress_start(progress, MAX(block_length(top), 0));
+    ok = block_commit_now(top, base, drop, pace_commit, &pace, error);
     tool_progress_end();
-    block_backend_detach(writer);
-    if (ret < 0) {
-        g_set_error(error, BLOCK_ERROR, -ret, "Block job failed: %s",
-                    strerror(-ret));
-        return false;
-    }
-    if (!drop && block_node_driver(top)->make_empty) {
-        bool ok;
-
-        block_node_drain_begin(top);
-        ok = block_node_driver(top)->make_empty(top, error);
-        block_node_drain_end(top);
-        if (!ok) {
-            g_prefix_error(error, "Could not empty %s: ",
-                           block_node_filename(top));
-            return false;
-        }
-    }
-    return true;
+    return ok;
 }
 
 int img_commit(int argc, char **argv)

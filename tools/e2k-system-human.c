@@ -2,7 +2,7 @@
  * The human monitor's commands: text in, text out.  They stop the machine
  * while they look at it.
  */
-#include "tools/e2k-system.h"
+#include "tools/e2k-system-human.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,14 +15,6 @@
 #include "system/sys-cpu.h"
 #include "util/bytes.h"
 #include "tools/e2k-io-int.h"
-
-typedef struct HumanCommand {
-    const char *name;
-    const char *arguments;
-    const char *help;
-    bool (*run)(Machine *machine, char **words, FILE *to, GError **error);
-    bool live; /* the machine need not stop for it */
-} HumanCommand;
 
 static bool complain(GError **error, const char *text)
 {
@@ -72,21 +64,6 @@ static void info_mem(Machine *machine, FILE *to)
                 region->base + region->size - 1,
                 region->device ? region->device->id : "ram");
     }
-}
-
-static void info_block(Machine *machine, FILE *to)
-{
-    block_graph_lock();
-    for (BlockBackend *backend = block_backend_next(NULL); backend;
-         backend = block_backend_next(backend)) {
-        BlockNode *node = block_backend_node(backend);
-
-        fprintf(to, "%s: %s (%s%s)\n", block_backend_name(backend),
-                node ? block_node_filename(node) : "no medium",
-                node ? block_node_driver_name(node) : "-",
-                node && block_node_is_read_only(node) ? ", read-only" : "");
-    }
-    block_graph_unlock();
 }
 
 static void info_traps(Machine *machine, FILE *to)
@@ -157,7 +134,8 @@ static bool run_info(Machine *machine, char **words, FILE *to, GError **error)
     } topics[] = {
         { "registers", info_registers }, { "tlb", info_tlb },
         { "mem", info_mem },             { "mtree", info_mem },
-        { "block", info_block },         { "traps", info_traps },
+        { "block", human_info_block },   { "traps", info_traps },
+        { "block-jobs", human_info_block_jobs },
         { "status", info_status },       { "cpus", info_cpus },
         { "pci", info_pci },             { "snapshots", info_snapshots },
         { "migrate", info_migrate },     { "qtree", info_devices },
@@ -169,8 +147,8 @@ static bool run_info(Machine *machine, char **words, FILE *to, GError **error)
             return true;
         }
     }
-    return complain(error, "info: registers, tlb, mem, block, traps, status, "
-                           "cpus, pci, qtree, snapshots or migrate");
+    return complain(error, "info: registers, tlb, mem, block, block-jobs, traps, "
+                           "status, cpus, pci, qtree, snapshots or migrate");
 }
 
 /* A number, or a register of CPU 0 as $NAME. */
@@ -499,6 +477,7 @@ static bool run_help(Machine *machine, char **words, FILE *to, GError **error)
         fprintf(to, "%s %s -- %s\n", commands[i].name, commands[i].arguments,
                 commands[i].help);
     }
+    human_block_help(to);
     return true;
 }
 
@@ -518,40 +497,50 @@ static bool run_stopped(const HumanCommand *command, Machine *machine,
     return ok;
 }
 
-char *human_command(void *opaque, const char *line, GError **error)
+/* Sets no error for a word that is no command. */
+static void run_words(Machine *machine, char **words, FILE *to,
+                      GError **error)
 {
-    g_auto(GStrv) words = NULL;
-    char *text = NULL;
-    size_t size;
+    bool known;
 
-    if (!g_shell_parse_argv(line, NULL, &words, error)) {
-        return NULL;
-    }
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-        if (!g_strcmp0(words[0], commands[i].name)) {
-            FILE *to = open_memstream(&text, &size);
-            bool ok = run_stopped(&commands[i], opaque, words, to, error);
-
-            fclose(to);
-            if (!ok) {
-                free(text);
-                return NULL;
-            }
-            char *copy = g_strdup(text);
-
-            free(text);
-            return copy;
+        if (!strcmp(words[0], commands[i].name)) {
+            run_stopped(&commands[i], machine, words, to, error);
+            return;
         }
     }
-    g_set_error(error, TOOL_ERROR, 0, "unknown command: '%s'; 'help' lists "
-                "them", words[0] ? words[0] : "");
-    return NULL;
+    human_block_command(machine, words, to, &known, error);
+    if (!known) {
+        fprintf(to, "unknown command: '%s'; 'help' lists them\n", words[0]);
+    }
 }
 
-char *human_line(void *opaque, const char *line, bool *quit, GError **error)
+char *human_command(void *opaque, const char *line)
+{
+    g_auto(GStrv) words = NULL;
+    g_autoptr(GError) error = NULL;
+    char *text = NULL;
+    char *copy;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+
+    if (g_shell_parse_argv(line, NULL, &words, &error)) {
+        run_words(opaque, words, to, &error);
+    }
+    if (error && !g_error_matches(error, G_SHELL_ERROR,
+                                  G_SHELL_ERROR_EMPTY_STRING)) {
+        fprintf(to, "Error: %s\n", error->message);
+    }
+    fclose(to);
+    copy = g_strdup(text);
+    free(text);
+    return copy;
+}
+
+char *human_line(void *opaque, const char *line, bool *quit)
 {
     g_autofree char *word = g_strstrip(g_strdup(line));
 
     *quit = !strcmp(word, "quit") || !strcmp(word, "q");
-    return human_command(opaque, line, error);
+    return human_command(opaque, line);
 }

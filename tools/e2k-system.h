@@ -9,7 +9,7 @@
  *   e2k-system-control.c  QMP's system commands and events
  *   e2k-system-snapshot.c savevm, loadvm, delvm; -snapshot-jobs.c for QMP
  *   e2k-system-migrate.c  migrate, -incoming
- *   e2k-system-human.c    commands of the human monitor
+ *   e2k-system-human.c    commands of the human monitor; -block: about disks
  *   e2k-system-qtest.c    -qtest: the line protocol of test programs
  */
 #ifndef TOOLS_E2K_SYSTEM_H
@@ -139,10 +139,10 @@ bool console_open(const SystemOptions *options, GError **error);
 void console_start(const SystemOptions *options, Machine *machine);
 void console_close(void);
 
-/* One line of the human monitor; text to be freed, or NULL with an error. */
-char *human_command(void *opaque, const char *line, GError **error);
+/* One line of the human monitor; its text, errors too, to be freed. */
+char *human_command(void *opaque, const char *line);
 /* The same for a monitor: *quit when it ends the program. */
-char *human_line(void *opaque, const char *line, bool *quit, GError **error);
+char *human_line(void *opaque, const char *line, bool *quit);
 /* Answers a test program's lines until it hangs up. */
 bool qtest_open(const char *text, GError **error);
 /* Lets a Machine run; refuses when it cannot. */

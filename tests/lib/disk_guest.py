@@ -14,7 +14,7 @@ import struct
 import subprocess
 import time
 
-from qmp import Qmp
+from qmp import Qmp, QmpError
 
 BLOCK = 4096
 BLOCKS = 256
@@ -85,8 +85,12 @@ class Guest:
         self.errors.close()
 
     def human(self, line):
-        return self.qmp.command("human-monitor-command",
+        said = self.qmp.command("human-monitor-command",
                                 {"command-line": line})
+        if said.startswith("Error: "):
+            raise QmpError({"class": "GenericError",
+                            "desc": said[len("Error: "):].strip()})
+        return said
 
     def text(self):
         if not os.path.exists(self.console):

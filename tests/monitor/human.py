@@ -2,14 +2,16 @@
 them: a transcript on stdio, commands of e2k-io on a live disk, limits."""
 import json
 import os
+import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from qmp import Qmp, QmpError, run_tests
+from qmp import Qmp, QmpError, Skip, run_tests
 
 BASE = ["-M", "none", "-accel", "qtest", "-nodefaults", "-display", "none",
         "-vga", "none", "-serial", "none"]
@@ -151,6 +153,121 @@ def test_throttled_drives(program):
                 assert q("block_set_io_throttle", **{**zero, **args}) == text
         finally:
             q.close()
+
+
+def qcow2(path, *more):
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *more, path],
+                   check=True)
+
+
+def content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def test_block_commands(program):
+    """Disks, jobs, exports and snapshots by human commands."""
+    if not shutil.which("qemu-img"):
+        raise Skip("qemu-img is not installed")
+    with tempfile.TemporaryDirectory() as d:
+        base = image(d)
+        top = os.path.join(d, "top")
+        qcow2(top, "-b", base, "-F", "raw")
+        m = Machine(program, d, "-drive", f"file={top},if=none,id=a",
+                    "-drive", "if=none,id=none", "-drive",
+                    "driver=null-co,if=none,id=o")
+
+        def says(line, text):
+            out = m.hmp(line)
+            assert out == text.replace("\n", "\r\n"), (line, out)
+
+        try:
+            m.hmp('qemu-io a "write -P 3 0 64k"')
+            says("commit", "Error: usage: commit DEVICE|all\n")
+            says("commit x", "Error: Device 'x' not found\n")
+            says("commit none", "Error: Device 'none' has no medium\n")
+            says("commit o", "Error: 'commit' error for 'o': Operation not "
+                 "supported\n")
+            says("commit a", "")
+            assert content(base)[:65537] == b"\3" * 65536 + b"\0"
+            m.hmp('qemu-io a "write -P 4 64k 64k"')
+            says("commit all", "")
+            assert content(base)[65536:131072] == b"\4" * 65536
+            says("block_resize a 2M", "")
+            says("info block-jobs", "No active jobs\n")
+            copy = os.path.join(d, "copy")
+            says(f"drive_backup -f a {copy} raw", "")
+            m.qmp.event("BLOCK_JOB_COMPLETED", device="a")
+            assert content(copy)[:131072] == content(base)[:131072]
+            says(f"drive_mirror -n a {copy} raw", "")
+            m.qmp.event("BLOCK_JOB_READY", device="a")
+            out = m.hmp("info block-jobs")
+            assert out.startswith("Type mirror, device a: Completed "), out
+            says("block_job_set_speed a 1M", "")
+            says("block_job_pause a", "")
+            says("block_job_resume a", "")
+            says("block_job_cancel -f a", "")
+            m.qmp.event("BLOCK_JOB_CANCELLED", device="a")
+            says("block_job_complete a", "Error: Block job 'a' not found\n")
+            says(f"snapshot_blkdev a {d}/over", "")
+            says("block_stream a", "")
+            m.qmp.event("BLOCK_JOB_COMPLETED", device="a")
+            says("snapshot_blkdev_internal a s", "")
+            says("snapshot_delete_blkdev_internal a s", "")
+            says("block_set_io_throttle a 0 0 0 0 0 0", "")
+            says("block_set_io_throttle a 0 0",
+                 "Error: usage: block_set_io_throttle DEVICE BPS BPS_RD "
+                 "BPS_WR IOPS IOPS_RD IOPS_WR\n")
+            says(f"nbd_server_start unix:{d}/nbd", "")
+            says("nbd_server_add a", "")
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(f"{d}/nbd")
+            client.sendall(struct.pack(">IQII", 1, 0x49484156454F5054, 1, 1) +
+                           b"a")
+            got = b""
+            while len(got) < 18 + 134:  # in transmission
+                got += client.recv(4096)
+            says("nbd_server_remove a", "Error: export 'a' still in use\n"
+                 "Use mode='hard' to force client disconnect\n")
+            says("nbd_server_remove -f a", "")
+            assert client.recv(1) == b""
+            client.close()
+            out = m.hmp("info block")
+            assert (f"a (#block" in out and f": {d}/over (qcow2)\r\n    "
+                    "Cache mode:       writeback\r\n" in out and
+                    "none: [not inserted]\r\n" in out), out
+            # Media: the export of the drive goes with its medium.
+            says("nbd_server_add a", "")
+            says("eject a", "")
+            m.qmp.event("BLOCK_EXPORT_DELETED", id="a")
+            says("nbd_server_stop", "")
+            assert "a: [not inserted]\r\n" in m.hmp("info block")
+            says(f"change a {base} raw read-only", "")
+            out = m.hmp("info block")
+            assert f"{base} (raw, read-only)\r\n" in out, out
+            assert m("eject", device="none") == {}
+            assert m("blockdev-add", driver="null-co",
+                     **{"node-name": "nn"}) == {}
+            for command, args, text in [
+                    ("eject", {}, "Need exactly one of 'device' and 'id'"),
+                    ("eject", {"device": "q"}, "Device 'q' not found"),
+                    ("blockdev-open-tray", {"device": "none"}, {}),
+                    ("blockdev-close-tray", {"device": "none"}, {}),
+                    ("blockdev-change-medium",
+                     {"device": "a", "filename": d + "/nothing"},
+                     f"Could not open '{d}/nothing': No such file or "
+                     "directory")]:
+                assert m(command, **args) == text, (command, m(command,
+                                                               **args))
+            assert f"{base} (raw, read-only)" in m.hmp("info block")
+        finally:
+            m.close()
+        m = Machine(program, d, "-M", "virt", "-drive",
+                    f"file={base},format=raw,if=virtio,id=v")
+        try:
+            says("eject v", "Error: Device 'v' is not removable\n")
+        finally:
+            m.close()
 
 
 def test_temporary_drives(program):
