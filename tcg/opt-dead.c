@@ -237,7 +237,7 @@ void opt_run(Compile *c)
 {
     opt_values(c);
     if (c->tier == TCG_TIER_FULL && opt_on(OPT_FORWARD) &&
-        !tcg_config.tlb_offset && opt_forward(c)) {
+        opt_forward(c)) {
         opt_values(c); /* the copies */
     }
     opt_dead(c);

@@ -19,7 +19,9 @@
  * Around a loop only what each round stores again is carried: a loop that
  * waits for another CPU loads what it waits for.
  *
- * Not where guest memory may be a device's.
+ * Not where guest memory may be a device's.  The same is done for CPU state
+ * that is stored and loaded in place: a CTPR that a jump goes through.  Its
+ * slots are told apart by their pinned base, and are nobody's home.
  */
 #include <string.h>
 
@@ -29,6 +31,7 @@ enum { SLOTS = 64 };
 
 typedef struct Slot {
     IrReg base;
+    bool host;        /* of CPU state, not of guest memory */
     int64_t offset;
     unsigned width;
     IrReg value;      /* the temporary that holds it */
@@ -47,33 +50,61 @@ typedef struct Forward {
     Slot slots[SLOTS];
     unsigned n_slots;
     uint64_t constant;  /* slots whose base is a constant */
+    uint64_t host;      /* those of CPU state */
     BlockSlots *blocks;
 } Forward;
 
-/* The slot that an access uses, or -1; made when there is none. */
-static int slot_of(Forward *f, const IrOp *op, bool make)
+static bool is_store(const IrOp *op)
 {
-    IrReg value = op->opcode == IR_gst ? op->src[2] : op->dst;
+    return op->opcode == IR_gst || op->opcode == IR_st;
+}
 
-    if (op->src[1] || op->width > 8 ||
-        f->ir->vregs[value].type != IR_I64) {
+static bool is_load(const IrOp *op)
+{
+    return op->opcode == IR_gld || op->opcode == IR_ld;
+}
+
+static bool is_host(const IrOp *op)
+{
+    return op->opcode == IR_st || op->opcode == IR_ld;
+}
+
+static IrReg stored_value(const IrOp *op)
+{
+    return op->src[op->opcode == IR_gst ? 2 : 1];
+}
+
+static bool has_index(const IrOp *op)
+{
+    return !is_host(op) && op->src[1];
+}
+
+/* Could the access have a slot at all? */
+static bool is_candidate(const Ir *ir, const IrOp *op)
+{
+    IrReg value = is_store(op) ? stored_value(op) : op->dst;
+
+    return !has_index(op) && op->width <= 8 &&
+           ir->vregs[value].type == IR_I64 &&
+           (is_host(op) ? ir->vregs[op->src[0]].kind == IR_PINNED
+                        : !tcg_config.tlb_offset);
+}
+
+/* The slot that a load or store uses, or -1. */
+static int slot_of(const Forward *f, const IrOp *op)
+{
+    if (!is_candidate(f->ir, op)) {
         return -1;
     }
     for (unsigned i = 0; i < f->n_slots; i++) {
         const Slot *s = &f->slots[i];
 
         if (s->base == op->src[0] && s->offset == op->imm &&
-            s->width == op->width) {
+            s->width == op->width && s->host == is_host(op)) {
             return i;
         }
     }
-    if (!make || f->n_slots == SLOTS) {
-        return -1;
-    }
-    f->constant |= (uint64_t)(f->ir->vregs[op->src[0]].kind == IR_CONST)
-                   << f->n_slots;
-    f->slots[f->n_slots] = (Slot){ op->src[0], op->imm, op->width, IR_NONE };
-    return f->n_slots++;
+    return -1;
 }
 
 static bool is_beside(const Slot *s, int64_t offset, unsigned width)
@@ -91,11 +122,15 @@ static uint64_t stored_over(const Forward *f, const IrOp *op)
 
     for (unsigned i = 0; i < f->n_slots; i++) {
         const Slot *s = &f->slots[i];
-        bool beside = false;
+        bool beside = s->host != is_host(op);
 
-        if (!op->src[1] && s->base == op->src[0]) {
+        if (beside || has_index(op)) {
+            /* decided */
+        } else if (s->base == op->src[0]) {
             beside = is_beside(s, op->imm, op->width);
-        } else if (!op->src[1] && constant && f->constant >> i & 1) {
+        } else if (s->host) {
+            beside = true; /* what different pinned registers point to */
+        } else if (constant && f->constant >> i & 1) {
             int64_t distance = base - f->ir->vregs[s->base].value;
 
             beside = is_beside(s, distance + op->imm, op->width);
@@ -121,22 +156,23 @@ static uint64_t step(Forward *f, const IrOp *op, uint64_t available)
     int slot;
 
     switch (op->opcode) {
+    case IR_st:
+        if (f->ir->vregs[op->src[0]].kind != IR_PINNED) {
+            return 0;
+        }
+        /* fall through */
     case IR_gst:
         available &= ~stored_over(f, op);
-        slot = slot_of(f, op, false);
+        slot = slot_of(f, op);
         return slot >= 0 ? available | UINT64_C(1) << slot : available;
     case IR_call:
         if (!(f->ir->calls[op->aux].flags & IR_CALL_PURE)) {
             return 0;
         }
         break;
-    case IR_st:
-        if (f->ir->vregs[op->src[0]].kind != IR_PINNED) {
-            return 0;
-        }
-        break;
-    case IR_call_region:
     case IR_fence:
+        return available & f->host;
+    case IR_call_region:
     case IR_reload:
         return 0;
     default:
@@ -153,36 +189,68 @@ static uint64_t step_block(Forward *f, const Block *block, uint64_t available)
     return available;
 }
 
-/* Slots that are both stored and loaded. */
+/* Is the state in memory what a global has in a register? */
+static bool is_home(const Ir *ir, const IrOp *op)
+{
+    for (unsigned i = 1; i < ir->n_vregs; i++) {
+        const IrVreg *vreg = &ir->vregs[i];
+
+        if (vreg->kind == IR_GLOBAL && vreg->base == op->src[0] &&
+            vreg->offset < op->imm + op->width &&
+            op->imm < vreg->offset + MAX(vreg->home_size, 8)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_slot(Forward *f, const IrOp *op)
+{
+    uint64_t bit = UINT64_C(1) << f->n_slots;
+
+    if (f->n_slots == SLOTS || slot_of(f, op) >= 0 ||
+        (is_host(op) && is_home(f->ir, op))) {
+        return;
+    }
+    f->slots[f->n_slots++] = (Slot){
+        .base = op->src[0], .host = is_host(op), .offset = op->imm,
+        .width = op->width,
+    };
+    f->host |= is_host(op) ? bit : 0;
+    f->constant |= f->ir->vregs[op->src[0]].kind == IR_CONST ? bit : 0;
+}
+
+static bool stores_to(const IrOp *store, const IrOp *load)
+{
+    return is_host(store) == is_host(load) && store->src[0] == load->src[0] && store->imm == load->imm &&
+           store->width == load->width;
+}
+
+/* What is loaded, and stored somewhere. */
 static void find_slots(Forward *f)
 {
-    uint64_t loaded = 0;
+    const IrOp *ops = f->ir->ops;
+    const IrOp **stores = ARENA_NEW(f->c->arena, const IrOp *, f->ir->n_ops);
+    unsigned n_stores = 0;
 
     for (unsigned i = 0; i < f->ir->n_ops; i++) {
-        if (f->ir->ops[i].opcode == IR_gst) {
-            slot_of(f, &f->ir->ops[i], true);
+        if (is_store(&ops[i]) && is_candidate(f->ir, &ops[i])) {
+            stores[n_stores++] = &ops[i];
         }
     }
     for (unsigned i = 0; i < f->ir->n_ops; i++) {
-        int slot = f->ir->ops[i].opcode == IR_gld
-                       ? slot_of(f, &f->ir->ops[i], false)
-                       : -1;
+        bool stored = false;
 
-        loaded |= slot >= 0 ? UINT64_C(1) << slot : 0;
-    }
-    unsigned n = 0;
-
-    f->constant = 0;
-    for (unsigned i = 0; i < f->n_slots; i++) {
-        if (loaded >> i & 1) {
-            const Slot *s = &f->slots[i];
-
-            f->constant |=
-                (uint64_t)(f->ir->vregs[s->base].kind == IR_CONST) << n;
-            f->slots[n++] = *s;
+        if (!is_load(&ops[i]) || !is_candidate(f->ir, &ops[i])) {
+            continue;
+        }
+        for (unsigned k = 0; !stored && k < n_stores; k++) {
+            stored = stores_to(stores[k], &ops[i]);
+        }
+        if (stored) {
+            add_slot(f, &ops[i]);
         }
     }
-    f->n_slots = n;
 }
 
 /* One flow over all blocks; in the first, nothing is known at heads of loops
@@ -243,8 +311,8 @@ static uint64_t want_block(Forward *f, const Block *block, uint64_t available,
     }
     for (int i = block->end - 1; i >= (int)block->first; i--) {
         const IrOp *op = &f->ir->ops[i];
-        bool store = op->opcode == IR_gst;
-        int slot = store || op->opcode == IR_gld ? slot_of(f, op, false) : -1;
+        bool store = is_store(op);
+        int slot = store || is_load(op) ? slot_of(f, op) : -1;
 
         if (slot < 0) {
             continue;
@@ -310,7 +378,7 @@ static void rewrite(Forward *f, const uint8_t *marks, unsigned n_marked)
             if (!s->value) {
                 s->value = ir_temp(ir);
             }
-            if (op->opcode == IR_gld) {
+            if (is_load(op)) {
                 ops[n++] = (IrOp){.opcode = IR_mov, .width = 8,
                                   .dst = op->dst, .src = {s->value}};
                 continue;
@@ -318,7 +386,7 @@ static void rewrite(Forward *f, const uint8_t *marks, unsigned n_marked)
             ops[n++] = *op;
             ops[n++] = (IrOp){
                 .opcode = s->width == 8 ? IR_mov : IR_extract, .width = 8,
-                .dst = s->value, .src = {op->src[2]},
+                .dst = s->value, .src = {stored_value(op)},
                 .imm = s->width == 8 ? 0 : (8 * s->width) << 8,
             };
         }
@@ -359,7 +427,7 @@ bool opt_forward(Compile *c)
     }
     for (unsigned i = 0; i < c->ir->n_ops; i++) {
         n_marked += marks[i] != 0;
-        n_loads += marks[i] && c->ir->ops[i].opcode == IR_gld;
+        n_loads += marks[i] && is_load(&c->ir->ops[i]);
     }
     if (n_loads) {
         rewrite(f, marks, n_marked);

@@ -298,6 +298,30 @@ static void reassociate(Values *vs, IrOp *op, uint64_t b)
     }
 }
 
+/*
+ * Of a | constant only one part is wanted: by a mask that the constant is
+ * outside of, or by a shift that leaves nothing of a.
+ */
+static void part_of_or(Values *vs, IrOp *op, uint64_t b)
+{
+    const Value *value = source_value(vs, op, 0);
+
+    if (value->op.opcode != IR_or || value->op.width != 8 || op->width != 8 ||
+        !vs->values[value->operand[1]].is_const) {
+        return;
+    }
+    uint64_t constant = vs->values[value->operand[1]].value;
+    const Value *other = &vs->values[value->operand[0]];
+
+    if (op->opcode == IR_shr && b < 64 && other->bits <= b) {
+        make_const(vs, op, constant >> b);
+    } else if (op->opcode == IR_and && !(constant & b)) {
+        IrReg held = holder_of(vs, value->operand[0]);
+
+        op->src[0] = held ? held : op->src[0];
+    }
+}
+
 static void simplify_binary(Values *vs, IrOp *op)
 {
     uint64_t a;
@@ -321,6 +345,7 @@ static void simplify_binary(Values *vs, IrOp *op)
         return;
     }
     b &= width_mask(op->width);
+    part_of_or(vs, op, b);
     switch (op->opcode) {
     case IR_sub:
         op->opcode = IR_add;

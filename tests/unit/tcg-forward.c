@@ -13,6 +13,7 @@
 typedef struct TestCpu {
     uint64_t ip;
     uint64_t r[8];
+    uint64_t scratch;
     TcgCpu tcg;
 } TestCpu;
 
@@ -62,17 +63,33 @@ static TcgRegion *compile(TcgTier tier, unsigned *loads)
     return region;
 }
 
-/* Ends the region and runs it: so many loads are left, and r0 is that. */
-static void finish(unsigned loads, uint64_t result)
+/* Ends the region and runs it: so many loads are left (of guest memory, of
+ * state), and r0 is that. */
+static void finish_both(unsigned loads, unsigned state_loads, uint64_t result)
 {
     unsigned left;
+    unsigned state_left = 0;
 
     ir_exit(ir, 1, IR_NONE);
     TcgRegion *region = compile(TCG_TIER_FULL, &left);
 
+    for (unsigned i = 0; i < ir->n_ops; i++) {
+        state_left += ir->ops[i].opcode == IR_ld;
+    }
     g_assert_cmpuint(left, ==, loads);
+    g_assert_cmpuint(state_left, ==, state_loads);
     g_assert_cmpuint(tcg_run(&cpu, region), ==, 1);
     g_assert_cmphex(cpu.r[0], ==, result);
+}
+
+static void finish(unsigned loads, uint64_t result)
+{
+    finish_both(loads, 0, result);
+}
+
+static void finish_state(unsigned loads, uint64_t result)
+{
+    finish_both(0, loads, result);
 }
 
 static void test_same(void)
@@ -243,6 +260,37 @@ static void test_loop(void)
     g_assert_cmphex(memory[1], ==, UINT64_C(499500) << 32 | 1000);
 }
 
+/* CPU state in place; r6 is a global, whose home nothing is known of. */
+static void test_state(void)
+{
+    enum { SCRATCH = offsetof(TestCpu, scratch) };
+
+    begin();
+    ir_st(ir, 8, ir_cpu(ir), SCRATCH, r[5]);
+    store(8, r[1], 8, r[6]); /* guest memory is elsewhere */
+    IrReg t = ir_temp(ir);
+    ir_ld(ir, 8, t, ir_cpu(ir), SCRATCH);
+    ir_mov(ir, r[0], t);
+    finish_state(0, 0x5555555555555555);
+    begin();
+    ir_st(ir, 8, ir_cpu(ir), SCRATCH, r[5]);
+    ir_st(ir, 4, ir_cpu(ir), SCRATCH + 4, r[4]);
+    t = ir_temp(ir);
+    ir_ld(ir, 8, t, ir_cpu(ir), SCRATCH);
+    ir_mov(ir, r[0], t);
+    finish_state(1, 0x4444444455555555);
+    begin();
+    ir_sync(ir, ~0u);
+    ir_st(ir, 8, ir_cpu(ir), offsetof(TestCpu, r[6]), r[5]);
+    ir_reload(ir, ~0u);
+    ir_mov(ir, r[6], ir_const(ir, 9));
+    ir_sync(ir, ~0u);
+    t = ir_temp(ir);
+    ir_ld(ir, 8, t, ir_cpu(ir), offsetof(TestCpu, r[6]));
+    ir_mov(ir, r[0], t);
+    finish_state(1, 9);
+}
+
 static void on_alarm(int signal_number)
 {
     (void)signal_number;
@@ -302,6 +350,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tcg-forward/between", test_between);
     g_test_add_func("/tcg-forward/paths", test_paths);
     g_test_add_func("/tcg-forward/loop", test_loop);
+    g_test_add_func("/tcg-forward/state", test_state);
     g_test_add_func("/tcg-forward/wait", test_wait);
     return g_test_run();
 }
