@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "target-e2k/interp-hostfp.h"
+
 /* Bit i of the mask fills lane i. */
 static Lanes mask_to_lanes(uint32_t mask, unsigned size)
 {
@@ -82,14 +84,6 @@ void interp_v7_misc(Interp *in, InterpOp *c)
  * Dot products
  */
 
-static float float_at(uint32_t bits)
-{
-    float f;
-
-    memcpy(&f, &bits, 4);
-    return f;
-}
-
 static int64_t clamp(int64_t v, int64_t low, int64_t high)
 {
     return v < low ? low : v > high ? high : v;
@@ -124,12 +118,11 @@ void interp_v7_dot(Interp *in, InterpOp *c)
 
     for (unsigned i = 0; i < 4; i++) {
         if (insn == INSN_qpbfdots) {
-            float f = float_at(acc.w[i]);
             for (unsigned k = 2 * i; k < 2 * i + 2; k++) {
-                f += float_at((uint32_t)a.h[k] << 16) *
-                     float_at((uint32_t)b.h[k] << 16);
+                acc.w[i] = host_add_s(acc.w[i],
+                                      host_mul_s((uint32_t)a.h[k] << 16,
+                                                 (uint32_t)b.h[k] << 16));
             }
-            memcpy(&acc.w[i], &f, 4);
         } else if (insn == INSN_qpidotsbwuu) {
             acc.w[i] = clamp(acc.w[i] + dot(insn, &a, &b, i), 0, UINT32_MAX);
         } else {

@@ -566,6 +566,15 @@ SemVec sem_x_xx(E2kCpu *cpu, SemVec a, SemVec b, uint64_t code,
     return vec_of(&k);
 }
 
+/* s += p * q; of several NaNs the host's instructions keep the first, and the
+ * compiler must not exchange them. */
+static float add_product(float s, float p, float q)
+{
+    __asm__ volatile("mulss %1, %0" : "+x"(p) : "x"(q));
+    __asm__ volatile("addss %1, %0" : "+x"(s) : "x"(p));
+    return s;
+}
+
 SemVec sem_qpbfdots(SemVec a, SemVec b, SemVec sum)
 {
     unsigned guest = _mm_getcsr();
@@ -575,8 +584,8 @@ SemVec sem_qpbfdots(SemVec a, SemVec b, SemVec sum)
     for (unsigned i = 0; i < 8; i++) {
         __m128 p = single_of((uint32_t)x.h[i] << 16);
         __m128 q = single_of((uint32_t)y.h[i] << 16);
-        volatile float f = _mm_cvtss_f32(_mm_mul_ss(p, q));
-        s.f[i / 2] = s.f[i / 2] + f;
+        s.f[i / 2] =
+            add_product(s.f[i / 2], _mm_cvtss_f32(p), _mm_cvtss_f32(q));
     }
     __asm__ volatile("" : "+m"(s));
     _mm_setcsr(guest);

@@ -3,14 +3,14 @@
  * state compared afterwards.
  *
  *   random-diff [--cases N] [--seed S] [--isa V] [--only CASE] [--keep-going]
- *               [--accel jit,no-NAME...] [--both-tiers] [--inventory]
+ *               [--accel jit,no-NAME...] [--both-tiers] [--coverage]
  *               [-d ITEMS]
  *
  * --both-tiers fails also when the translator has not made and run code of
  * both tiers, at least one region of the second for every ten of the first.
  *
- * --inventory runs nothing; it counts the operations in the programs and
- * fails when one that the interpreter executes is missing.
+ * --coverage compares nothing: it counts what the programs execute in the
+ * interpreter and fails when something is missing (random-coverage.h).
  *
  * Prints the seed; CASE numbers count from 0 and depend on the seed alone, so
  * "--seed S --only CASE" repeats one.  A difference is reduced first (fewer
@@ -28,8 +28,8 @@
 #include "target-e2k/bundle.h"
 #include "target-e2k/disas.h"
 #include "target-e2k/encode.h"
-#include "target-e2k/interp.h"
 #include "tcg/tcg.h"
+#include "tests/diff/random-coverage.h"
 #include "tests/diff/random-program.h"
 #include "tests/insn/box.h"
 #include "util/log.h"
@@ -557,6 +557,8 @@ static void make_case(const Differ *d, uint64_t number, unsigned isa,
     rng_seed(&rng, d->seed + number * UINT64_C(0x632be59bd9b4e019));
     if (!isa) {
         isa = 2 + rng_below(&rng, 5);
+        /* Few programs are for the first and the last version. */
+        isa = number % 16 == 4 ? ISA_MAX : number % 16 == 12 ? ISA_MIN : isa;
     }
     bool loops = rng_chance(&rng, 25);
     random_program(p, &rng, isa, 1 + rng_below(&rng, PROGRAM_MAX - 1), loops);
@@ -580,71 +582,25 @@ static bool run_case(Differ *d, uint64_t number, unsigned isa)
     return false;
 }
 
-/* ------------------------------------------------------------------------
- * What the programs are made of
- */
-
-static unsigned count_operations(const Bundle *b, unsigned n, bool *seen)
+static unsigned coverage(const Differ *d, uint64_t cases, unsigned isa)
 {
-    unsigned operations = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        for (unsigned k = 0; k < BUNDLE_CHANNELS; k++) {
-            if (b[i].alc[k].present) {
-                seen[b[i].alc[k].insn] = true;
-                operations++;
-            }
-        }
-    }
-    return operations;
-}
-
-/* Operations that some version from v2 to v6 has under this name. */
-static bool is_wanted(InsnId insn)
-{
-    const InsnRow *row = &insn_rows[insn_infos[insn].row];
-
-    if ((row->flags & F_ALIAS) || !interp_has(insn)) {
-        return false;
-    }
-    for (unsigned isa = 2; isa <= 6; isa++) {
-        if (insn_channels(insn, isa)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Returns how many operations are missing. */
-static unsigned inventory(const Differ *d, uint64_t cases)
-{
-    static bool seen[INSN_COUNT];
-    uint64_t operations = 0;
-    unsigned missing = 0, wanted = 0;
     Program p;
 
+    box_use_engine(ENGINE_INTERP);
     for (uint64_t n = 0; n < cases; n++) {
-        make_case(d, n, 0, &p);
-        operations += count_operations(p.bundles, p.n, seen);
-        operations += count_operations(p.callee, CALLEE_BUNDLES, seen);
+        make_case(d, n, isa, &p);
+        Box *box = d->boxes[p.isa];
+        put_state(box, &p.start, put_program(box, &p));
+        coverage_run(box);
     }
-    for (unsigned insn = 1; insn < INSN_COUNT; insn++) {
-        wanted += is_wanted(insn);
-        if (is_wanted(insn) && !seen[insn]) {
-            printf("missing: %s\n", insn_name(insn));
-            missing++;
-        }
-    }
-    printf("%" PRIu64 " operations; %u of %u kinds\n", operations,
-           wanted - missing, wanted);
-    return missing;
+    return coverage_report();
 }
 
 static void usage(void)
 {
     fprintf(stderr, "usage: random-diff [--cases N] [--seed S] [--isa V] "
                     "[--only CASE] [--keep-going] [--accel jit,no-NAME...] "
-                    "[--both-tiers] [--inventory] [-d ITEMS]\n");
+                    "[--both-tiers] [--coverage] [-d ITEMS]\n");
     exit(2);
 }
 
@@ -670,7 +626,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--keep-going") == 0) {
             keep_going = true;
-        } else if (strcmp(argv[i], "--inventory") == 0) {
+        } else if (strcmp(argv[i], "--coverage") == 0) {
             count = true;
         } else if (strcmp(argv[i], "--both-tiers") == 0) {
             both_tiers = true;
@@ -707,7 +663,7 @@ int main(int argc, char **argv)
     printf("seed %" PRIu64 ", %" PRIu64 " cases\n", d.seed, cases);
     fflush(stdout);
     if (count) {
-        return inventory(&d, cases) != 0;
+        return coverage(&d, cases, isa) != 0;
     }
     for (uint64_t n = first; n < first + cases && (keep_going || !bad); n++) {
         bad += !run_case(&d, n, isa);

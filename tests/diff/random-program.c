@@ -711,6 +711,41 @@ static void random_dam(Rng *rng, Program *p)
     }
 }
 
+/* Changes an operation; the bundle stays what it was when that is illegal. */
+static void change_operation(Bundle *b, unsigned isa, unsigned channel,
+                             const AlcOp *op)
+{
+    Bundle old = *b;
+
+    b->alc[channel] = *op;
+    if (!bundle_pack(b, old.hs >> 14 & 1, old.hs >> 15 & 1) ||
+        !is_legal(b, isa)) {
+        *b = old;
+    }
+}
+
+/* Results for a CTPR: good targets, diagnostic values, or anything. */
+static void write_ctprs(Rng *rng, Program *p)
+{
+    enum { DIAGNOSTIC_REG = 20 }; /* no result goes there */
+    static const uint8_t sources[] = {0xe0 + END_GLOBAL, 0xe0 + CALLEE_GLOBAL,
+                                      0x80 + DIAGNOSTIC_REG};
+
+    for (unsigned i = 0; i < p->n; i++) {
+        AlcOp op = p->bundles[i].alc[0];
+        if (op.present && insn_rows[op.row].sem == SEM_movt &&
+            rng_chance(rng, 50)) {
+            if (rng_chance(rng, 80)) {
+                op.src2 = raw(sources[rng_below(rng, sizeof(sources))]);
+            }
+            op.dst = raw(rng_chance(rng, 50) ? 0xd3 : 0xd2);
+            op.n_conds = 0;
+            change_operation(&p->bundles[i], p->isa, 0, &op);
+        }
+    }
+    p->start.tags[DIAGNOSTIC_REG] = 5;
+}
+
 void random_program(Program *p, Rng *rng, unsigned isa, unsigned n_bundles,
                     bool loops)
 {
@@ -726,5 +761,8 @@ void random_program(Program *p, Rng *rng, unsigned isa, unsigned n_bundles,
     /* Last, so that older cases stay what they are. */
     if (rng_chance(rng, 15)) {
         random_dam(rng, p);
+    }
+    if (rng_chance(rng, 30)) {
+        write_ctprs(rng, p);
     }
 }
