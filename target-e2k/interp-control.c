@@ -308,6 +308,9 @@ void interp_check_transfer(Interp *in)
     if (b->bap) {
         interp_bap_check(in);
     }
+    if (b->has_setsft) { /* precise: a handler goes on past the bundle */
+        in->exceptions |= UINT64_C(1) << EXC_SOFTWARE_TRAP;
+    }
     if (b->transfer == TRANSFER_NONE) {
         return;
     }
@@ -568,9 +571,6 @@ static void other_control(Interp *in)
     }
     if (b->has_flush && ops->flush) {
         e = ops->flush(in->cpu, b->flush);
-    }
-    if (b->has_setsft) {
-        e = EXC_SOFTWARE_TRAP;
     }
     if (e != EXC_NONE) {
         in->late |= UINT64_C(1) << e;

@@ -586,6 +586,13 @@ nested_table:
 	}
 	{
 		std %dr0, 8, %dr1
+		rrd %cr0.hi, %dr2
+	}
+	{
+		addd %dr2, 8, %dr2		! past the setsft
+	}
+	{
+		rwd %dr2, %cr0.hi
 	}
 	{
 		done

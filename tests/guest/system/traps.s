@@ -174,10 +174,12 @@
 		rwd %dr1, %psr
 		addd 0, trap_tirs, %dr10
 	}
+	RESUME_AT 1f
 2:
 	{
 		setsft
 	}
+1:
 	{
 		rrd %psr, %dr3
 		addd 0, 1, %dr4
@@ -201,6 +203,10 @@
 	CHECK_EQUAL %dr4, 1, "the handler's PSR is pm alone"
 	CHECK_EQUAL %dr6, 0x77, "CR1.lo has PSR"
 	CHECK_EQUAL %dr7, 16, "CR1.lo.wbs is the whole window"
+	{
+		ldd %dr10, 0 - 16, %dr4
+	}
+	CHECK_EQUAL %dr4, 2b, "CR0.hi is the bundle, which would trap again"
 	{
 		ldd %dr10, 0 - 8, %dr4
 		ldd %dr10, 0, %dr5
