@@ -60,7 +60,7 @@ static void dump_frames(FILE *to, UserThread *thread)
     fprintf(to, "#0  %016" PRIx64 " %s\n", cpu->ip, here);
     for (const ChainFrame *frame = cpu->frame;
          frame > cpu->frames && n < MOST; frame--) {
-        uint64_t ip = frame->cr0_hi & ~UINT64_C(7);
+        uint64_t ip = frame->cr0_hi & CR0_HI_IP;
         g_autofree char *where = symbol_describe(thread->process, ip);
 
         fprintf(to, "#%-2d %016" PRIx64 " %s\n", ++n, ip, where);

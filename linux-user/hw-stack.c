@@ -55,7 +55,7 @@ void hw_stack_pop(E2kCpu *cpu)
     cpu->pf = frame.cr0_lo;
     cpu->usd_base += size - cpu->usd_size;
     cpu->usd_size = size;
-    cpu->ip = frame.cr0_hi & ~UINT64_C(7);
+    cpu->ip = frame.cr0_hi & CR0_HI_IP;
     memset(cpu->ctpr, 0, sizeof(cpu->ctpr));
     cpu->frame--;
 }
@@ -131,7 +131,7 @@ int64_t sys_get_backtrace(UserThread *thread, const uint64_t *args)
         return -EINVAL;
     }
     for (; frame > cpu->frames && count < args[1]; frame--) {
-        uint64_t ip = frame->cr0_hi & ~UINT64_C(7);
+        uint64_t ip = frame->cr0_hi & CR0_HI_IP;
 
         if (frame_is_kernel(frame)) {
             continue;
@@ -174,7 +174,7 @@ int64_t sys_set_backtrace(UserThread *thread, const uint64_t *args)
         if (!(prot & PROT_EXEC)) {
             return count ? (int64_t)count : -EPERM;
         }
-        frame->cr0_hi = ip & ~UINT64_C(7);
+        frame->cr0_hi = ip & CR0_HI_IP;
         count++;
     }
     return count;
@@ -192,7 +192,7 @@ int64_t hw_stack_set_return(UserThread *thread, uint64_t ip, uint64_t flags)
     if (hw_stack_at_bottom(thread->cpu)) {
         return -ESRCH;
     }
-    thread->cpu->frame->cr0_hi = ip & ~UINT64_C(7);
+    thread->cpu->frame->cr0_hi = ip & CR0_HI_IP;
     return 0;
 }
 
@@ -304,7 +304,7 @@ static void write_chain_stack(E2kCpu *cpu, uint64_t offset,
         }
         switch ((offset + i) % CHAIN_FRAME) {
         case 8:
-            frame->cr0_hi = value & ~UINT64_C(7);
+            frame->cr0_hi = value & CR0_HI_IP;
             break;
         case 16:
             frame->cr1_lo = deposit64(frame->cr1_lo, 25, 15,

@@ -422,7 +422,7 @@ void signal_return(UserThread *thread)
     }
     restart = record->restart;
     if (record->siginfo) {
-        uint64_t ip = ldq_le_p(edited + 8) & ~UINT64_C(7);
+        uint64_t ip = ldq_le_p(edited + 8) & CR0_HI_IP;
 
         if (ip != cpu->ip) {
             cpu->ip = ip;

@@ -104,7 +104,7 @@ void user_regs_get(E2kCpu *cpu, uint8_t regs[USER_REGS_BYTES])
 
 void user_regs_set(E2kCpu *cpu, const uint8_t regs[USER_REGS_BYTES])
 {
-    uint64_t ip = ldq_le_p(regs + AT_CR0_HI) & ~UINT64_C(7);
+    uint64_t ip = ldq_le_p(regs + AT_CR0_HI) & CR0_HI_IP;
 
     for (int i = 0; i < 32; i++) {
         if (ldq_le_p(regs + AT_G + 8 * i) != cpu->g[i].lo) {

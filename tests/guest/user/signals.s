@@ -136,7 +136,8 @@ sleep_time:
 	STORE count, %dr1
 	RETURN
 
-! A handler that goes on at resume_at.
+! A handler that goes on at resume_at; CR0.hi keeps none of the bits that an
+! address does not have.
 	PROC skip_fault
 	{
 		ldw %dr1, 8, %dr3
@@ -146,6 +147,12 @@ sleep_time:
 	STORE seen_code, %dr3
 	STORE seen_address, %dr4
 	LOAD resume_at, %dr5
+	{
+		addd 0, 0x5a5a000000000007, %dr6
+	}
+	{
+		ord %dr5, %dr6, %dr5
+	}
 	{
 		std %dr2, UC_CR0_HI, %dr5
 	}
