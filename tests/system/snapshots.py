@@ -291,13 +291,48 @@ def target(where, disk, incoming, a, address):
         b.quit()
 
 
-def refused_state(where, state, what):
+def refused_versions(where, state):
+    """States of older and newer builds: format, CPU, devices, fields."""
+    with open(state, "rb") as file:
+        good = file.read()
+    # The section of a CPU, its version, the number of its fields, the first.
+    cpu = good.index(b"\x02ip") - 2 - 4
+    version = int.from_bytes(good[cpu:cpu + 4], "little")
+    if good[cpu - 1] != 2 or version > 99:
+        raise Failed("the CPU's section was not found")
+    uart = good.index(b"ns16550a") + len(b"ns16550a")
+
+    def patched(at, was, now, what, wanted):
+        if good[at:at + len(was)] != was:
+            raise Failed(f"{what}: {good[at:at + len(was)]} there")
+        with open(state + ".other", "wb") as file:
+            file.write(good[:at] + now + good[at + len(was):])
+        refused_state(where, state + ".other", what, wanted)
+
+    patched(8, b"\1\0\0\0", b"\2\0\0\0", "has a newer format",
+            "format version 2, this machine 1")
+    for other, what in ((version - 1, "has a CPU of before"),
+                        (version + 1, "has a CPU of later")):
+        patched(cpu, version.to_bytes(4, "little"),
+                other.to_bytes(4, "little"), what,
+                f"cpu0: version {other} in the snapshot, {version} here")
+    patched(cpu + 4, good[cpu + 4:cpu + 6],
+            (good[cpu + 4] + 1).to_bytes(2, "little"),
+            "has a field more", "fields in the snapshot")
+    patched(cpu + 6, b"\x02ip", b"\x02iq", "has an unknown field",
+            "cpu0: unknown field 'iq'")
+    patched(uart, b"\1\0\0\0", b"\2\0\0\0", "has a newer device",
+            "version 2 in the snapshot, 1 here")
+
+
+def refused_state(where, state, what, wanted=""):
     done = subprocess.run(
         [SYSTEM, "-m", "32", "-drive", f"file={where}/refuse.raw,format=raw",
          "-incoming", f"file:{state}"], capture_output=True, text=True,
         timeout=60, check=False)
     check(f"a state that {what} is refused", done.returncode == 1 and
-          len(done.stderr.splitlines()) == 1, done.stderr)
+          len(done.stderr.splitlines()) == 1 and wanted in done.stderr,
+          done.stderr)
 
 
 def main():
@@ -317,6 +352,7 @@ def main():
         migrated_by_socket(where)
         migrated(where, f"file:{state}", f"file:{state}", False)
         migrated(where, f"exec:cat > {state}", f"exec:cat {state}", False)
+        refused_versions(where, state)
         cut = state + ".cut"
         with open(state, "rb") as file, open(cut, "wb") as short:
             short.write(file.read(os.path.getsize(state) // 3))
