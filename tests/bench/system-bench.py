@@ -15,10 +15,14 @@ One line per measurement, of KEY=VALUE words:
            second, as a part of the time that it runs
   smp      four guest CPUs that count for themselves: the least and the most
            that one got done, as parts of the mean
+  disk     throughput of a guest's virtio-blk disk through our NBD client, as a
+           multiple of nbdcopy's with the same server in the same run
+           (virtio-bench.py), each way
 """
 import argparse
 import math
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -148,6 +152,28 @@ def bench_smp(build):
     return False
 
 
+def bench_disk(build, runs):
+    argv = [sys.executable, os.path.join(SOURCE, 'tests', 'bench',
+                                         'virtio-bench.py'),
+            os.path.join(build, 'tools'),
+            os.path.join(build, 'tests', 'guest', 'stream.elf'),
+            '--rounds', str(runs)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, check=False)
+    text = done.stdout.decode()
+    if done.returncode == 77:
+        print('system-bench disk=nbd skipped=no-nbdcopy')
+        return False
+    found = dict(re.findall(r'virtio-blk (read|write): .* ratio ([\d.]+)',
+                            text))
+    if done.returncode or len(found) != 2:
+        print(f'system-bench disk=nbd error={text[-200:]!r}')
+        return True
+    print(f'system-bench disk=nbd x_read={found["read"]} '
+          f'x_write={found["write"]}')
+    return False
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('build')
@@ -160,6 +186,7 @@ def main():
         bench_boot(args.build, args.runs)
         failed |= bench_idle(args.build)
         failed |= bench_smp(args.build)
+        failed |= bench_disk(args.build, args.runs)
     return 1 if failed else 0
 
 

@@ -312,11 +312,13 @@ def test_resize(where):
         live.guest.wait_text(f"capacity: {2 * DISK_BYTES}")
         live.guest.goes_on()
         check("resize: the guest sees the new size", True)
-        live.command("stop")
-        data = live.pull("disk0")
-        live.command("cont")
+        data = live.reference()
         check("resize: content and zeroes", len(data) == 2 * DISK_BYTES and
               not any(data[DISK_BYTES:]))
+        live.command("block_resize", node_name="disk0", size=3 * DISK_BYTES)
+        check("resize: every byte is where it was",
+              live.pull("disk0") == data + bytes(DISK_BYTES))
+        live.command("cont")
         check_image(data)
         live.end()
 
@@ -354,7 +356,8 @@ def test_unplug(where):
 
 
 def test_reconnect(where):
-    server = Server(where, "served")
+    """A second server, which lives, gets every write as well."""
+    server, reference = Server(where, "served"), Server(where, "reference")
     try:
         with Guest(tool("e2k-system"), ELF, where, "-accel", ENGINE,
                    "-blockdev", "driver=nbd,node-name=disk0,"
@@ -363,6 +366,11 @@ def test_reconnect(where):
                    "virtio-blk-device,drive=disk0,id=d0",
                    name="reconnect") as guest:
             guest.running()
+            guest.command("blockdev-add", **reference.node("reference"))
+            guest.command("blockdev-mirror", job_id="twin", device="disk0",
+                          target="reference", sync="full",
+                          copy_mode="write-blocking")
+            guest.qmp.event("BLOCK_JOB_READY")
             for _ in range(3):
                 guest.goes_on()
                 server.kill()
@@ -370,11 +378,16 @@ def test_reconnect(where):
                 server.start()
             guest.goes_on()
             guest.finish()
+            guest.command("block-job-cancel", device="twin")
+            guest.qmp.event("BLOCK_JOB_COMPLETED")
             guest.quit()
-        check_image(content(server.image))
-        check("reconnect: the server died three times", True)
+        data = content(server.image)
+        check_image(data)
+        check("reconnect: the server died three times and has every byte",
+              data == content(reference.image))
     finally:
         server.kill()
+        reference.kill()
 
 
 def main():
