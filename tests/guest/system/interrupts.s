@@ -1,5 +1,6 @@
 ! Interrupt and timer exerciser: LT timer through its pin, the local
-! timer, interrupts to oneself, masking by PSR, UPSR and priority, and sleep.
+! timer, interrupts to oneself, masking by PSR, UPSR and priority, sleep, and
+! a non-maskable interrupt, which PSR.nmie alone holds back.
 
 	.equ	OWN_TRAPS, 1
 	.include "lib.inc"
@@ -20,6 +21,9 @@
 	.equ	LT_TICKS, 10000		! 1 ms in units of 100 ns
 	.equ	PSR_OFF, 1		! pm
 	.equ	PSR_ON, 0x13		! pm, ie, uie: UPSR.ie is the mask
+	.equ	PSR_NMI, 0x20		! nmie
+	.equ	NM_NMI, 1 << 10
+	.equ	EXC_NM_INTERRUPT, 33
 
 ! Sends a pin to CPU 0 as a vector: edge.
 	.ifndef	BOARD
@@ -158,6 +162,33 @@
 	LOCAL_GET LOCAL_TIMER_CURRENT, %dr5
 	CHECK_EQUAL %dr5, 0, "one-shot local timer stops"
 
+	! Not maskable but by PSR.nmie: neither UPSR.ie nor the priority counts.
+	IRQ_OFF
+	HOLD_BACK
+	LOCAL_SET LOCAL_COMMAND, TO_SELF | NMI
+	LOCAL_GET LOCAL_NM, %dr5
+	CHECK_EQUAL %dr5, NM_NMI, "a non-maskable interrupt waits for PSR.nmie"
+	CALL get_nm
+	{
+		addd %db[0], 0, %dr5
+		addd 0, PSR_ON | PSR_NMI, %dr6
+	}
+	CHECK_EQUAL %dr5, 0, "and is not taken"
+	{
+		rwd %dr6, %psr
+	}
+	CALL get_nm
+	{
+		addd %db[0], 0, %dr5
+		addd 0, PSR_ON, %dr6
+	}
+	CHECK_EQUAL %dr5, 1, "taken once when that is on"
+	{
+		rwd %dr6, %psr
+	}
+	LET_THROUGH
+	IRQ_ON
+
 	! Interrupts left nothing in service.
 	.ifdef	EPIC
 	LOCAL_GET 0x70, %dr5			! CPR
@@ -174,6 +205,15 @@
 	PROC get_self
 	{
 		addd 0, taken + 8 * VECTOR_SELF, %dr0
+	}
+	{
+		ldd %dr0, 0, %dr0
+	}
+	RETURN
+
+	PROC get_nm
+	{
+		addd 0, nm_taken, %dr0
 	}
 	{
 		ldd %dr0, 0, %dr0
@@ -198,8 +238,38 @@
 2:
 	RETURN
 
+! Counts the trap, and takes its cause away.
+	PROC on_nm
+	{
+		addd 0, nm_taken, %dr2
+	}
+	{
+		ldd %dr2, 0, %dr3
+	}
+	{
+		addd %dr3, 1, %dr3
+	}
+	{
+		std %dr2, 0, %dr3
+	}
+	LOCAL_SET LOCAL_NM, NM_NMI
+	RETURN
+
 ! Takes the vector, taken it, ends it.
-	PROC on_irq
+	PROC on_irq			! bits of the trap
+	{
+		shrd %dr0, EXC_NM_INTERRUPT, %dr1
+	}
+	{
+		andd %dr1, 1, %dr1
+	}
+	{
+		cmpedb %dr1, 0, %pred0
+	}
+	GOTO_IF %pred0, 1f
+	CALL on_nm
+	RETURN
+1:
 	LOCAL_GET LOCAL_VECT, %dr0
 	{
 		addd 0, VECTOR_MASK, %dr1
@@ -227,4 +297,6 @@
 	.align	8
 taken:
 	.skip	8 * VECTORS
+nm_taken:
+	.skip	8
 	.popsection
