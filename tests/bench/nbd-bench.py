@@ -12,7 +12,10 @@ change of the machine's mood hits all of them.  CPU is the server's.
 A server "ours+SWITCHES" is ours with --tune SWITCHES, to see what they are
 worth.  --idle waits for the machine to have nothing else to do, and measures
 again when it got something meanwhile: with work on all CPUs threads are woken
-in other places than on a machine of their own.
+in other places than on a machine of their own.  --pin gives the load the first
+CPU and the servers the others, which is how an idle machine runs them at
+depth 1, whatever else goes on; with several connections on few CPUs it
+measures the crowd.
 
 Points "copy" are nbdcopy of the whole disk; "extents-map" and
 "extents-copy" are nbdinfo --map and nbdcopy of a sparse 1 TiB qcow2 with
@@ -21,6 +24,7 @@ server's peak.
 
     nbd-bench.py BUILD-DIR [--rounds N] [--ms N] [--size MIB] [--points GLOB]
                  [--servers a,b] [--extents N] [--dir DIR] [--idle SECONDS]
+                 [--pin]
 """
 import argparse
 import fnmatch
@@ -256,7 +260,11 @@ class Bench:
         command = self.command(server, backing, sock)
         if not command or not shutil.which(command[0]):
             return None
-        return Server(server, command, sock)
+        return Server(server, self.pinned(f"1-{os.cpu_count() - 1}") +
+                      command, sock)
+
+    def pinned(self, cpus):
+        return ["taskset", "-c", cpus] if self.args.pin else []
 
     def fill(self, server):
         """What lives in memory begins empty."""
@@ -285,11 +293,13 @@ class Bench:
             ("extents", "copy"): ["nbdcopy", server.uri, "null:"]}
         if (pattern, op) in commands:
             start = time.monotonic()
-            subprocess.run(commands[pattern, op], check=True,
+            subprocess.run(self.pinned("0") + commands[pattern, op],
+                           check=True,
                            stdout=subprocess.DEVNULL)
             return (1, 1 << 40 if pattern == "extents" else self.size,
                     time.monotonic() - start)
         out = subprocess.run(
+            self.pinned("0") +
             [self.load, server.uri, op, pattern, str(block), str(depth),
              str(conns), str(self.args.ms)],
             check=True, capture_output=True, text=True).stdout.split()
@@ -383,6 +393,8 @@ def main():
     parser.add_argument("--extents", type=int, default=1 << 20)
     parser.add_argument("--idle", type=float, default=0, metavar="SECONDS",
                         help="wait so long for an idle machine, each time")
+    parser.add_argument("--pin", action="store_true",
+                        help="load and servers on CPUs of their own")
     parser.add_argument("--dir", help="where the images lie: it decides the "
                                       "file system")
     parser.add_argument("--servers", default="ours,nbdkit,nbdkit-memory,"
