@@ -452,16 +452,41 @@ static void emit_call_indirect(Trans *t)
     after_call(t);
 }
 
+/* Where it went in the first tier is part of the region: compares, then the
+ * edges; the rest is looked up. */
 static void emit_indirect(Trans *t)
 {
     const Node *node = t->node;
     Place place = with_facts(&node->taken, node->after);
+    uint32_t label[NODE_TARGETS];
+    TagState keep = t->now;
+    bool more_edges = t->more_edges;
+
+    for (unsigned k = 0; k < node->n_targets; k++) {
+        label[k] = ir_new_label(t->ir);
+        if (node->target_node[k] != NODE_NONE) {
+            ir_brcond(t->ir, IR_EQ, 8, t->target,
+                      trans_imm(t, t->region->space | node->target_ip[k]),
+                      label[k]);
+        }
+    }
+    trans_note_target(t);
     for (unsigned i = 0; i < 3; i++) {
         store_fact(t, i, &place.ctpr[i]);
     }
     place.geo.ctpr_empty = 0;
     tags_flush_visible(t, 2 * place.geo.wsz);
     ir_goto_dynamic(t->ir, t->target, trans_imm(t, key_bits(place.geo)));
+    t->more_edges = true;
+    for (unsigned k = 0; k < node->n_targets; k++) {
+        if (node->target_node[k] != NODE_NONE) {
+            place.ip = node->target_ip[k];
+            ir_label(t->ir, label[k]);
+            t->now = keep;
+            emit_edge(t, &place, node->target_node[k]);
+        }
+    }
+    t->more_edges = more_edges;
 }
 
 /*

@@ -65,7 +65,7 @@ typedef enum NodeLeave {
     LEAVE_TO_C,    /* the dispatcher finds the key */
 } NodeLeave;
 
-enum { NODE_NONE = -1 };
+enum { NODE_NONE = -1, NODE_TARGETS = 16 };
 
 typedef struct Node {
     Place at;
@@ -74,6 +74,11 @@ typedef struct Node {
     Place after_call;  /* where a call's return comes back */
     CtprFact after[3]; /* CTPRs at the end of the bundle */
     NodeEnd end;
+    /* END_INDIRECT: where it went in the first tier, as far as code for that
+     * is in the region. */
+    uint64_t target_ip[NODE_TARGETS];
+    int target_node[NODE_TARGETS];
+    unsigned n_targets;
     bool conditional;  /* the transfer has a condition */
     NodeLeave leave;   /* the bundle's end, whatever follows it */
     bool steady;       /* see translate-invariant.c */
@@ -87,6 +92,28 @@ typedef struct Node {
     int16_t hash_next; /* older node with the same hash of its address */
     Bundle bundle;
 } Node;
+
+/* Where it leads to: k from 0 to node_ways() - 1; may be NODE_NONE. */
+enum { WAY_NEXT, WAY_TAKEN, WAY_AFTER_CALL, WAY_TARGETS };
+
+static inline unsigned node_ways(const Node *node)
+{
+    return WAY_TARGETS + node->n_targets;
+}
+
+static inline int node_way(const Node *node, unsigned k)
+{
+    switch (k) {
+    case WAY_NEXT:
+        return node->next_node;
+    case WAY_TAKEN:
+        return node->taken_node;
+    case WAY_AFTER_CALL:
+        return node->after_call_node;
+    default:
+        return node->target_node[k - WAY_TARGETS];
+    }
+}
 
 typedef struct Region {
     E2kCpu *cpu;
@@ -535,6 +562,11 @@ extern unsigned trans_tier_threshold;
  * been many. */
 void trans_count(Trans *t, const Place *place);
 void trans_promotions(Trans *t);
+/* Remembers where the node's indirect jump goes, in the first tier. */
+void trans_note_target(Trans *t);
+/* What was remembered for the jump at ip (with its space), of the same space;
+ * returns how many. */
+unsigned trans_seen_targets(uint64_t ip, uint64_t targets[NODE_TARGETS]);
 
 /* translate-array.c */
 bool trans_array_supported(const Region *region, const Node *node);

@@ -40,15 +40,14 @@ static void flow(Region *region)
         changed = false;
         for (unsigned i = 0; i < region->n_nodes; i++) {
             const Node *node = &region->nodes[i];
-            const int to[3] = { node->next_node, node->taken_node,
-                                node->after_call_node };
             if (node->end == END_INTERP ||
                 (node->steady && !changes_fields(node))) {
                 continue;
             }
-            for (int k = 0; k < 3; k++) {
-                if (to[k] != NODE_NONE && region->nodes[to[k]].steady) {
-                    region->nodes[to[k]].steady = false;
+            for (unsigned k = 0; k < node_ways(node); k++) {
+                int to = node_way(node, k);
+                if (to != NODE_NONE && region->nodes[to].steady) {
+                    region->nodes[to].steady = false;
                     changed = true;
                 }
             }

@@ -426,9 +426,9 @@ static void mark_targets(Region *region)
 {
     for (int i = 0; i < (int)region->n_nodes; i++) {
         const Node *node = &region->nodes[i];
-        mark_target(region, node->next_node, i, true);
-        mark_target(region, node->taken_node, i, false);
-        mark_target(region, node->after_call_node, i, false);
+        for (unsigned k = 0; k < node_ways(node); k++) {
+            mark_target(region, node_way(node, k), i, k == WAY_NEXT);
+        }
     }
 }
 
@@ -505,33 +505,53 @@ static void flow_ctprs(Region *region)
         changed = false;
         for (unsigned i = 0; i < region->n_nodes; i++) {
             Node *node = &region->nodes[i];
-            const int to[3] = { node->next_node, node->taken_node,
-                                node->after_call_node };
             bool ready = seen[i][0] && seen[i][1] && seen[i][2];
             if (!ready || node->end == END_INTERP) {
                 continue;
             }
             memcpy(node->after, node->at.ctpr, sizeof(node->after));
             ctpr_after(node->after, node);
-            for (int k = 0; k < 3; k++) {
-                if (to[k] != NODE_NONE) {
-                    changed |= flow_ctpr(region->nodes[to[k]].at.ctpr,
-                                         k == 2 ? empty : node->after,
-                                         seen[to[k]]);
+            for (unsigned k = 0; k < node_ways(node); k++) {
+                int to = node_way(node, k);
+                if (to != NODE_NONE) {
+                    changed |= flow_ctpr(region->nodes[to].at.ctpr,
+                                         k == WAY_AFTER_CALL ? empty
+                                                             : node->after,
+                                         seen[to]);
                 }
             }
         }
     }
 }
 
+enum { PENDING_MAX = 4 * REGION_MAX_NODES };
+
 typedef struct Pending {
     Place place;
     int *link; /* filled with the node */
 } Pending;
 
+/* The places that an indirect jump went to in the first tier. */
+static unsigned push_targets(Region *region, Node *node, Pending *stack,
+                             unsigned depth)
+{
+    node->n_targets = trans_seen_targets(region->space | node->at.ip,
+                                         node->target_ip);
+    for (unsigned k = 0; k < node->n_targets; k++) {
+        Place place = node->taken;
+        place.ip = node->target_ip[k];
+        trim_facts(region, &place);
+        node->target_node[k] = NODE_NONE;
+        if (depth < PENDING_MAX - 3) {
+            stack[depth++] = (Pending){ place, &node->target_node[k] };
+        }
+    }
+    return depth;
+}
+
 static void discover(Region *region, unsigned max_nodes)
 {
-    Pending stack[2 * REGION_MAX_NODES + 1];
+    Pending stack[PENDING_MAX];
     unsigned depth = 0;
     int entry;
     Place start = { .ip = region->key.ip ^ region->space,
@@ -568,6 +588,9 @@ static void discover(Region *region, unsigned max_nodes)
         }
         Node *node = &region->nodes[index];
         /* Pushed last, followed first. */
+        if (node->end == END_INDIRECT && region->tier == TCG_TIER_FULL) {
+            depth = push_targets(region, node, stack, depth);
+        }
         if (node->end == END_BRANCH) {
             trim_facts(region, &node->taken);
             stack[depth++] = (Pending){ node->taken, &node->taken_node };
@@ -593,11 +616,10 @@ static void find_joins(Region *region)
     edges[0] = 1;
     for (unsigned i = 0; i < region->n_nodes; i++) {
         const Node *node = &region->nodes[i];
-        const int to[3] = { node->next_node, node->taken_node,
-                            node->after_call_node };
-        for (int k = 0; k < 3; k++) {
-            if (to[k] != NODE_NONE && ++edges[to[k]] == 2) {
-                region->joins[region->n_joins++] = region->nodes[to[k]].at.ip;
+        for (unsigned k = 0; k < node_ways(node); k++) {
+            int to = node_way(node, k);
+            if (to != NODE_NONE && edges[to] < 2 && ++edges[to] == 2) {
+                region->joins[region->n_joins++] = region->nodes[to].at.ip;
             }
         }
     }

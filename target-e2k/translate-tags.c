@@ -285,6 +285,9 @@ static void flow_node(Flow *flow, int index)
     tags_after(node, &flow->uses[index], &state);
     flow_to(flow, node->next_node, &state);
     flow_to(flow, node->taken_node, &state);
+    for (unsigned k = 0; k < node->n_targets; k++) {
+        flow_to(flow, node->target_node[k], &state);
+    }
     if (node->after_call_node != NODE_NONE) {
         tags_after_call(node, &state);
         flow_to(flow, node->after_call_node, &state);

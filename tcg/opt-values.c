@@ -311,9 +311,9 @@ static void part_of_or(Values *vs, IrOp *op, uint64_t b)
         return;
     }
     uint64_t constant = vs->values[value->operand[1]].value;
-    const Value *other = &vs->values[value->operand[0]];
 
-    if (op->opcode == IR_shr && b < 64 && other->bits <= b) {
+    if (op->opcode == IR_shr && b < 64 &&
+        vs->values[value->operand[0]].bits <= b) {
         make_const(vs, op, constant >> b);
     } else if (op->opcode == IR_and && !(constant & b)) {
         IrReg held = holder_of(vs, value->operand[0]);
@@ -468,6 +468,30 @@ static void fuse_compare(Values *vs, IrOp *op)
     }
 }
 
+/* Bits that are tested, of a value from which others were changed. */
+static void narrow_test(Values *vs, IrOp *op)
+{
+    for (unsigned tries = 0; tries < 3; tries++) {
+        const Value *value = source_value(vs, op, 0);
+        uint64_t b;
+
+        if (!const_source(vs, op, 1, &b) || op->width != 8 ||
+            (value->op.opcode != IR_or && value->op.opcode != IR_and) ||
+            value->op.width != 8 ||
+            !vs->values[value->operand[1]].is_const) {
+            return;
+        }
+        uint64_t constant = vs->values[value->operand[1]].value;
+        IrReg held = holder_of(vs, value->operand[0]);
+
+        if (!held || (value->op.opcode == IR_or ? constant & b
+                                                : b & ~constant)) {
+            return;
+        }
+        op->src[0] = held;
+    }
+}
+
 static void simplify_compare(Values *vs, IrOp *op)
 {
     uint64_t a;
@@ -478,6 +502,9 @@ static void simplify_compare(Values *vs, IrOp *op)
     }
     if (!opt_on(OPT_FOLD)) {
         return;
+    }
+    if (op->cond == IR_TSTEQ || op->cond == IR_TSTNE) {
+        narrow_test(vs, op);
     }
     if (const_source(vs, op, 0, &a) && const_source(vs, op, 1, &b)) {
         bool r = fold_cond(op->cond, op->width, a, b);

@@ -22,6 +22,7 @@
     X(BMI, "bmi", "BMI1, BMI2 and LZCNT instructions") \
     X(AVX, "avx", "three-operand vector instructions") \
     X(TIERS, "tiers", "code made quickly at first, and well once it has run often") \
+    X(TARGETS, "targets", "targets that indirect jumps had are in the region") \
     X(CHAIN, "chain", "direct jumps between regions") \
     X(ICACHE, "icache", "inline lookup of dynamic targets") \
     X(RETURN, "return", "the host's call and return for the guest's") \

@@ -121,6 +121,32 @@ CASES = [
     1:  { cmpbdb %dr1, 4000, %pred0; nop 2 }
         ibranch hot ? %pred0
     """ + LEAVE),
+    # An interpreter: more targets than a region takes, and one that is new
+    # long after the region was made.
+    ("dispatch", 0, "", MAIN + """
+        { addd 0, 0, %dr0; addd 0, 0, %dr1 }
+    hot:
+        { addd %dr1, 1, %dr1; muld %dr1, 7, %dr2; nop 3 }
+        { cmpbdb %dr1, 19900, %pred1; shrd %dr2, 3, %dr3; nop 2 }
+        { xord %dr2, %dr3, %dr2 }
+        { andd %dr2, 15, %dr2; andd %dr2, 31, %dr3; nop 2 }
+        { addd 0, 31, %dr2 ? ~%pred1 }
+        { shld %dr2, 3, %dr2; addd 0, table, %dr3 }
+        { ldd %dr2, %dr3, %dr2; nop 4 }
+        { movtd %dr2, %ctpr1; nop 4 }
+        { ct %ctpr1 }
+    """ + "".join(f"""
+    op{k}:
+        {{ muld %dr0, {2 * k + 3}, %dr0; nop 3 }}
+        {{ addd %dr0, {k}, %dr0 }}
+        ibranch 1f""" for k in range(32)) + """
+    1:  { cmpbdb %dr1, 20000, %pred0; nop 2 }
+        ibranch hot ? %pred0
+    """ + LEAVE + """
+        .data
+        .align 8
+    table:""" + "".join(f"""
+        .quad op{k}""" for k in range(32)) + "\n"),
     # Every 64th load is of address 0: its result has a tag, which is counted.
     ("tags", 0, "", MAIN + """
         { addd 0, 0, %dr0; addd 0, 0, %dr1 }
