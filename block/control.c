@@ -111,6 +111,10 @@ typedef struct Reopen {
     bool change_backing;
     BlockNode *new_backing; /* own reference */
     BlockNode *old_backing; /* own reference */
+    /* A change of another child, by a node with the same content. */
+    BlockEdge *edge;     /* NULL: none */
+    BlockNode *new_node; /* own reference */
+    BlockNode *old_node; /* own reference */
 } Reopen;
 
 static void reopen_free(gpointer opaque)
@@ -121,6 +125,8 @@ static void reopen_free(gpointer opaque)
     json_decref(r->driver_options);
     block_node_unref(r->new_backing);
     block_node_unref(r->old_backing);
+    block_node_unref(r->new_node);
+    block_node_unref(r->old_node);
     block_node_unref(r->node);
     g_free(r);
 }
@@ -133,6 +139,142 @@ static bool unsupported(BlockNode *node, GError **error)
     return false;
 }
 
+/* Equal but for spelling: true and "on", 1 and "1". */
+static bool same_value(json_t *a, json_t *b)
+{
+    g_autofree char *x = NULL;
+    g_autofree char *y = NULL;
+
+    if (json_equal(a, b)) {
+        return true;
+    }
+    if (json_is_boolean(a) != json_is_boolean(b)) {
+        bool is_true = json_is_true(json_is_boolean(a) ? a : b);
+        const char *word = json_string_value(json_is_boolean(a) ? b : a);
+
+        return word && !strcmp(word, is_true ? "on" : "off");
+    }
+    x = json_is_string(a) ? g_strdup(json_string_value(a))
+                          : json_dumps(a, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    y = json_is_string(b) ? g_strdup(json_string_value(b))
+                          : json_dumps(b, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    return !g_strcmp0(x, y);
+}
+
+static bool cannot_change(const char *option, GError **error)
+{
+    g_set_error(error, BLOCK_ERROR, EINVAL, "Cannot change the option '%s'",
+                option);
+    return false;
+}
+
+static bool is_node(const BlockOption *o)
+{
+    return o->type == BLOCK_OPT_NODE || o->type == BLOCK_OPT_NODE_OR_NULL;
+}
+
+/* What a driver does not look at again must be as it was. */
+static bool check_unchanged(Reopen *r, GError **error)
+{
+    json_t *old = r->node->options;
+
+    for (const BlockOption *o = r->node->driver->options; o && o->name; o++) {
+        json_t *now = block_options_get(r->options, o->name);
+        json_t *was = block_options_get(old, o->name);
+
+        if (o->reopens || is_node(o) || (!now && !was)) {
+            continue;
+        }
+        if (!now) {
+            g_set_error(error, BLOCK_ERROR, EINVAL, "Option '%s' cannot be "
+                        "reset to its default value", o->name);
+            return false;
+        }
+        if (!was || !same_value(now, was)) {
+            return cannot_change(o->name, error);
+        }
+    }
+    return true;
+}
+
+static bool queue_options(GPtrArray *queue, BlockNode *node, json_t *options,
+                          unsigned flags, GError **error);
+
+/* A child described by an object: it is opened again with these options,
+ * unless it is another's. */
+static bool queue_child(GPtrArray *queue, const Reopen *r,
+                        const BlockEdge *edge, json_t *options,
+                        GError **error)
+{
+    BlockNode *child = edge->node;
+    const char *name = NULL;
+    const char *driver = NULL;
+
+    if (!block_options_string(options, "node-name", &name, error) ||
+        !block_options_string(options, "driver", &driver, error)) {
+        return false;
+    }
+    if (block_core(child)->monitor_owned ||
+        (name && strcmp(name, child->name) != 0)) {
+        g_autofree char *path = g_strconcat(edge->name, ".driver", NULL);
+
+        return cannot_change(path, error);
+    }
+    if (driver && strcmp(driver, child->driver->name) != 0) {
+        return cannot_change("driver", error);
+    }
+    return queue_options(queue, child, options,
+                         block_child_flags(r->flags, edge->role), error);
+}
+
+/* A child named by a string: filters may be put in and taken out. */
+static bool change_child(Reopen *r, BlockEdge *edge, const char *name,
+                         GError **error)
+{
+    BlockNode *node = block_node_lookup(NULL, name, error);
+
+    if (!node) {
+        return false;
+    }
+    if (node == edge->node) {
+        return true;
+    }
+    if (block_node_reaches(node, r->node)) {
+        g_set_error(error, BLOCK_ERROR, EINVAL, "Making '%s' a %s child of "
+                    "'%s' would create a cycle", node->name, edge->name,
+                    r->node->name);
+        return false;
+    }
+    if (r->edge || edge->frozen ||
+        block_node_skip_filters(node) != block_node_skip_filters(edge->node)) {
+        return cannot_change(edge->name, error);
+    }
+    r->edge = edge;
+    r->new_node = block_node_ref(node);
+    r->old_node = block_node_ref(edge->node);
+    return true;
+}
+
+/* Objects say how children are opened, strings which they are. */
+static bool queue_children(GPtrArray *queue, Reopen *r, GError **error)
+{
+    for (guint i = 0; i < r->node->children->len; i++) {
+        BlockEdge *edge = g_ptr_array_index(r->node->children, i);
+        bool backing = edge->role == BLOCK_ROLE_BACKING;
+        json_t *ref = block_options_get(r->options, edge->name);
+
+        if (json_is_object(ref)) {
+            if (!queue_child(queue, r, edge, ref, error)) {
+                return false;
+            }
+        } else if (!backing && json_is_string(ref) &&
+                   !change_child(r, edge, json_string_value(ref), error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What options["backing"] asks for. */
 static bool reopen_backing(Reopen *r, GError **error)
 {
@@ -140,7 +282,7 @@ static bool reopen_backing(Reopen *r, GError **error)
     BlockNode *current = block_node_backing(r->node);
 
     if (!ref) {
-        if (current && !block_core(current)->implicit_name) {
+        if (current || r->node->backing_filename) {
             g_set_error(error, BLOCK_ERROR, EINVAL,
                         "backing is missing for '%s'", r->node->name);
             return false;
@@ -148,15 +290,18 @@ static bool reopen_backing(Reopen *r, GError **error)
         return true;
     }
     if (json_is_object(ref)) {
-        return true; /* the child's options are not changed through us */
+        if (!current) {
+            return cannot_change("backing.driver", error);
+        }
+        return true; /* queue_children() has it */
     }
     if (!json_is_null(ref) && !json_is_string(ref)) {
         g_set_error(error, BLOCK_ERROR, EINVAL, "Invalid backing reference");
         return false;
     }
     if (json_is_string(ref)) {
-        BlockNode *node = block_node_lookup(json_string_value(ref),
-                                            json_string_value(ref), error);
+        BlockNode *node = block_node_lookup(NULL, json_string_value(ref),
+                                            error);
 
         if (!node) {
             return false;
@@ -222,6 +367,10 @@ static bool reopen_apply(Reopen *r, GError **error)
         return false;
     }
     reopen_set_flags(r);
+    if (r->edge && !block_edge_move(r->edge, r->new_node, error)) {
+        r->edge = NULL; /* nothing to undo */
+        return false;
+    }
     return !r->change_backing ||
            block_node_set_backing(r->node, r->new_backing, error);
 }
@@ -230,6 +379,9 @@ static void reopen_undo(Reopen *r, bool applied)
 {
     BlockNode *node = r->node;
 
+    if (applied && r->edge) {
+        block_edge_move(r->edge, r->old_node, NULL);
+    }
     if (applied && r->change_backing) {
         block_node_set_backing(node, r->old_backing, NULL);
     }
@@ -358,13 +510,35 @@ static bool run_reopen(GPtrArray *queue, GError **error)
     return ok;
 }
 
+static bool queue_options(GPtrArray *queue, BlockNode *node, json_t *options,
+                          unsigned flags, GError **error)
+{
+    Reopen *r;
+
+    bool shared = node->flags & BLOCK_OPEN_FORCE_SHARE;
+
+    if (!block_options_bool(options, "force-share", &shared, error)) {
+        return false;
+    }
+    if (shared != !!(node->flags & BLOCK_OPEN_FORCE_SHARE)) {
+        return cannot_change("force-share", error);
+    }
+    if (!block_flags_from_options(options, &flags, error)) {
+        return false;
+    }
+    r = reopen_new(node, options, flags);
+    g_ptr_array_add(queue, r);
+    return block_options_check(r->driver_options, node->driver->options,
+                               error) &&
+           check_unchanged(r, error) && reopen_backing(r, error) &&
+           queue_children(queue, r, error);
+}
+
 static bool queue_one(GPtrArray *queue, json_t *options, GError **error)
 {
     const char *name = NULL;
     const char *driver = NULL;
     BlockNode *node;
-    unsigned flags = BLOCK_OPEN_RDWR;
-    Reopen *r;
 
     if (!block_options_string(options, "node-name", &name, error) ||
         !block_options_string(options, "driver", &driver, error)) {
@@ -385,14 +559,7 @@ static bool queue_one(GPtrArray *queue, json_t *options, GError **error)
                     "Cannot change the option 'driver'");
         return false;
     }
-    if (!block_flags_from_options(options, &flags, error)) {
-        return false;
-    }
-    r = reopen_new(node, options, flags);
-    g_ptr_array_add(queue, r);
-    return block_options_check(r->driver_options, node->driver->options,
-                               error) &&
-           reopen_backing(r, error);
+    return queue_options(queue, node, options, BLOCK_OPEN_RDWR, error);
 }
 
 bool block_node_reopen(json_t *const *options, size_t count, GError **error)

@@ -37,6 +37,7 @@ typedef struct BlockOption {
     const char *words;  /* of an enum */
     const char *help;   /* for "-o help"; also marks create options */
     bool required;
+    bool reopens; /* reopen_prepare looks at it: it may change */
 } BlockOption;
 
 typedef enum BlockDriverFlags {
@@ -279,6 +280,8 @@ BlockEdge *block_attach_child(BlockNode *parent, BlockNode *child,
                               const char *name, BlockRole role,
                               GError **error);
 void block_detach_child(BlockNode *parent, BlockEdge *edge);
+/* Points an edge to another node, with its permissions.  Graph lock. */
+bool block_edge_move(BlockEdge *edge, BlockNode *to, GError **error);
 /* Recomputes permissions below node after its driver changed its mind. */
 bool block_refresh_perms(BlockNode *node, GError **error);
 

@@ -45,7 +45,7 @@ static const BlockOption file_options[] = {
     { "locking", BLOCK_OPT_ENUM, "on/off/auto" },
     { "pr-manager", BLOCK_OPT_STRING },
     { "drop-cache", BLOCK_OPT_BOOL },
-    { "x-check-cache-dropped", BLOCK_OPT_BOOL },
+    { "x-check-cache-dropped", BLOCK_OPT_BOOL, .reopens = true },
     { NULL },
 };
 

@@ -352,9 +352,9 @@ BlockNode *block_node_open_image_opts(const char *text, unsigned flags,
 
 /* ---- Children ----------------------------------------------------------- */
 
-static unsigned child_flags(const BlockNode *node, BlockRole role)
+unsigned block_child_flags(unsigned parent, BlockRole role)
 {
-    unsigned flags = node->flags;
+    unsigned flags = parent;
 
     flags &= ~(unsigned)(BLOCK_OPEN_DETECT_ZEROES | BLOCK_OPEN_DETECT_UNMAP |
                          BLOCK_OPEN_PROBED | BLOCK_OPEN_CHECK |
@@ -362,7 +362,7 @@ static unsigned child_flags(const BlockNode *node, BlockRole role)
     if (role == BLOCK_ROLE_BACKING) {
         flags &= ~(unsigned)(BLOCK_OPEN_RDWR | BLOCK_OPEN_AUTO_RDONLY |
                              BLOCK_OPEN_INACTIVE);
-        flags |= node->flags & BLOCK_OPEN_INACTIVE;
+        flags |= parent & BLOCK_OPEN_INACTIVE;
     } else if (role == BLOCK_ROLE_FILE || role == BLOCK_ROLE_DATA) {
         /* What passes a format's own policy is meant. */
         flags |= BLOCK_OPEN_UNMAP;
@@ -406,15 +406,20 @@ BlockEdge *block_open_child(BlockNode *node, json_t *options,
                 json_object_del(copy, "filename");
             }
             merged = block_options_merge(file, copy);
-            child = block_node_open(merged, child_flags(node, role), error);
+            child = block_node_open(merged,
+                                    block_child_flags(node->flags, role),
+                                    error);
             json_decref(file);
             json_decref(merged);
         } else {
-            child = block_node_open(copy, child_flags(node, role), error);
+            child = block_node_open(copy,
+                                    block_child_flags(node->flags, role),
+                                    error);
         }
         json_decref(copy);
     } else {
-        child = block_node_from_ref(ref, child_flags(node, role), error);
+        child = block_node_from_ref(
+            ref, block_child_flags(node->flags, role), error);
     }
     if (!child) {
         return NULL;
@@ -493,7 +498,7 @@ bool block_open_backing(BlockNode *node, json_t *options, GError **error)
                                  is_protocol(driver_of(ref)) ||
                                  !node->backing_filename))) {
         backing = block_node_from_ref(
-            ref, child_flags(node, BLOCK_ROLE_BACKING), error);
+            ref, block_child_flags(node->flags, BLOCK_ROLE_BACKING), error);
     } else {
         const char *format = node->backing_format;
 
@@ -509,7 +514,7 @@ bool block_open_backing(BlockNode *node, json_t *options, GError **error)
         backing = block_node_open_filename(
             path, format && *format ? format : NULL,
             json_is_object(ref) ? ref : NULL,
-            child_flags(node, BLOCK_ROLE_BACKING), error);
+            block_child_flags(node->flags, BLOCK_ROLE_BACKING), error);
         if (!backing) {
             g_prefix_error(error, "Could not open backing file: ");
         }

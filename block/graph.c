@@ -591,6 +591,31 @@ bool block_node_replace(BlockNode *from, BlockNode *to, GError **error)
     return ok;
 }
 
+bool block_edge_move(BlockEdge *edge, BlockNode *to, GError **error)
+{
+    BlockNode *from = edge->node;
+    PermUpdate update = update_begin();
+    bool ok;
+
+    block_node_drain_begin(from);
+    block_node_drain_begin(to);
+    move_edge(edge, to);
+    ok = run_update(&update, to, from, error);
+    if (!ok) {
+        move_edge(edge, from);
+    }
+    finish_update(&update, ok);
+    if (ok) {
+        block_node_ref(to);
+    }
+    block_node_drain_end(to);
+    block_node_drain_end(from);
+    if (ok) {
+        block_node_unref(from);
+    }
+    return ok;
+}
+
 /* The link of a chain: what block_node_below() follows. */
 static BlockEdge *edge_below(BlockNode *node)
 {

@@ -167,6 +167,8 @@ BlockNode *block_node_from_ref(json_t *ref, unsigned flags, GError **error);
 BlockNode *block_open_probed(json_t *file_options, const char *format,
                              json_t *options, unsigned flags,
                              GError **error);
+/* How a child is opened by what is above it. */
+unsigned block_child_flags(unsigned parent, BlockRole role);
 /* A format's or filter's "filename" is its file's: options changes so. */
 bool block_expand_filename(json_t *options, const BlockDriver *driver,
                            GError **error);

@@ -27,8 +27,8 @@ typedef struct RawState {
 
 static const BlockOption raw_options[] = {
     { "file", BLOCK_OPT_NODE, .required = true },
-    { "offset", BLOCK_OPT_SIZE },
-    { "size", BLOCK_OPT_SIZE },
+    { "offset", BLOCK_OPT_SIZE, .reopens = true },
+    { "size", BLOCK_OPT_SIZE, .reopens = true },
     { NULL },
 };
 

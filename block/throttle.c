@@ -15,7 +15,7 @@ typedef struct ThrottleState {
 
 static const BlockOption throttle_options[] = {
     { "file", BLOCK_OPT_NODE, .required = true },
-    { "throttle-group", BLOCK_OPT_STRING, .required = true },
+    { "throttle-group", BLOCK_OPT_STRING, .required = true, .reopens = true },
     { NULL },
 };
 

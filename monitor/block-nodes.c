@@ -98,9 +98,21 @@ bool monitor_blockdev_option(const char *text, GError **error)
 
 static const QmpArg del_args[] = { { "node-name", QMP_STR }, { NULL } };
 
+/* A node whose backing child this is, or NULL. */
+static BlockNode *find_overlay(BlockNode *node)
+{
+    BlockNode *above = block_node_next(NULL);
+
+    while (above && block_node_backing(above) != node) {
+        above = block_node_next(above);
+    }
+    return above;
+}
+
 static json_t *run_del(void *opaque, json_t *args, GError **error)
 {
     const char *name = qmp_str(args, "node-name");
+    BlockNode *overlay;
     BlockNode *node;
 
     block_graph_lock();
@@ -110,6 +122,9 @@ static json_t *run_del(void *opaque, json_t *args, GError **error)
                     "Failed to find node with node-name='%s'", name);
     } else if (block_node_has_backend(node)) {
         g_set_error(error, MONITOR_ERROR, 0, "Node %s is in use", name);
+    } else if ((overlay = find_overlay(node))) {
+        g_set_error(error, MONITOR_ERROR, 0, "Node '%s' is busy: node is used "
+                    "as backing hd of '%s'", name, block_node_name(overlay));
     } else if (!block_node_monitor_owned(node)) {
         g_set_error(error, MONITOR_ERROR, 0,
                     "Node %s is not owned by the monitor", name);

@@ -82,6 +82,74 @@ def test_reopen(program):
         assert not nodes(d)["n"]["ro"]
 
 
+def test_reopen_says_what_it_cannot_do(program):
+    """What a reopen does not change must be given as it was: nothing is
+    accepted and forgotten."""
+    with Daemon(program) as d:
+        path = d.file("a.img", 2 * MIB)
+        d.cmd("object-add", qom_type="throttle-group", id="g")
+        d.cmd("blockdev-add", driver="raw", node_name="n", size=MIB,
+              file={"driver": "file", "filename": path, "node-name": "f",
+                    "locking": "off", "read-only": False})
+        d.cmd("blockdev-add", driver="throttle", node_name="t", file="f",
+              throttle_group="g")
+        d.cmd("blockdev-add", driver="null-co", node_name="z", size=MIB)
+        d.cmd("blockdev-add", driver="null-co", node_name="y", size=MIB)
+        file = {"driver": "file", "filename": path, "locking": "off"}
+
+        def reopen(wanted=None, **more):
+            options = [{"driver": "raw", "node-name": "n", "size": MIB,
+                        "file": "f", **more}]
+            if wanted:
+                d.fails(wanted, "blockdev-reopen", options=options)
+            else:
+                d.cmd("blockdev-reopen", options=options)
+
+        def info(node):
+            return next(n for n in d.cmd("query-named-block-nodes")
+                        if n["node-name"] == node)
+
+        reopen(size=MIB // 2)
+        assert info("n")["image"]["virtual-size"] == MIB // 2
+        reopen()
+        # The child by an object.
+        reopen(file={**file, "detect-zeroes": "on"})
+        assert info("f")["detect_zeroes"] == "on", info("f")
+        reopen(file={**file, "node-name": "f", "locking": "off"})
+        assert info("f")["detect_zeroes"] == "off", info("f")
+        reopen("Cannot change the option 'locking'",
+               file={**file, "locking": "on"})
+        del file["locking"]
+        reopen("Option 'locking' cannot be reset to its default value",
+               file=file)
+        reopen("Cannot change the option 'driver'",
+               file={"driver": "null-co"})
+        reopen("Cannot change the option 'file.driver'",
+               file={**file, "node-name": "q"})
+        reopen("Cannot change the option 'force-share'",
+               **{"force-share": True})
+        # The child by its name: filters come and go.
+        reopen("Cannot find device='' nor node-name='q'", file="q")
+        reopen("Making 'n' a file child of 'n' would create a cycle",
+               file="n")
+        reopen("Cannot change the option 'file'", file="z")
+        reopen(file="t")
+        d.fails("Block device t is in use", "blockdev-del", node_name="t")
+        reopen(file="f")
+        d.cmd("blockdev-del", node_name="t")
+        d.fails("Cannot change the option 'size'", "blockdev-reopen",
+                options=[{"driver": "null-co", "node-name": "z",
+                          "size": 4 * MIB}])
+        d.cmd("blockdev-reopen", options=[
+            {"driver": "null-co", "node-name": "z", "size": str(MIB)}])
+        # All or nothing.
+        d.fails("Cannot change the option 'size'", "blockdev-reopen",
+                options=[{"driver": "raw", "node-name": "n", "file": "f",
+                          "size": 512},
+                         {"driver": "null-co", "node-name": "y", "size": 1}])
+        assert info("n")["image"]["virtual-size"] == MIB
+
+
 def test_reopen_under_export(program):
     """A writable export keeps its node writable."""
     with Daemon(program) as d:
