@@ -88,7 +88,7 @@ A bundle is executed by the interpreter, whatever its operations, when
 | raises an exception, or completes one that was late | the interpreter has the one description of what is kept |
 | has `bap` | the array program it starts is what regions are compiled for |
 | writes one register by half of a pair, `puttag*` or an advanced or check load and by another operation | compilers do not make them |
-| has floating point with `UPSR.fe` off, or with underflow unmasked | the first always traps; of the second the host, whose exceptions are masked, does not tell results that are tiny and exact |
+| has floating point with `UPSR.fe` off (before version 6), or with underflow unmasked | the first always traps; of the second the host, whose exceptions are masked, does not tell results that are tiny and exact |
 | reads or writes a privileged state register, or `BGR` is rotated | a few for each trap; no compiler rotates globals |
 | has `ibranchd`, `icalld`, `icall`, `done` | targets or effects that end a region; calls through `%ctprN` are what compilers use |
 | branches on `%MLOCK \|\| %cmp`, `%clp` or `%dt_al` | the condition is known after the bundle's results; only `%MLOCK` alone is common |

@@ -479,6 +479,12 @@ Exception cpu_read_state(E2kCpu *cpu, unsigned number, uint64_t *value);
 Exception cpu_write_state(E2kCpu *cpu, unsigned number, uint64_t value);
 Exception cpu_check_state_write(const E2kCpu *cpu, unsigned number);
 
+/* Versions before 6 trap floating point while UPSR.fe is off. */
+static inline bool cpu_fp_enabled(const E2kCpu *cpu)
+{
+    return cpu->isa >= 6 || (cpu->upsr & UPSR_FE);
+}
+
 /* Where direct memory ends: direct_end, or with the 48-bit address. */
 static inline uint64_t cpu_direct_end(const E2kCpu *cpu)
 {

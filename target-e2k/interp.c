@@ -434,7 +434,7 @@ static void compute(Interp *in, const CodeEntry *e)
         if (is_store && e->b.loop_mode && in->loop_end) {
             in->strmd--;
         }
-        if (e->needs_fp[k] && !(in->cpu->upsr & UPSR_FE)) {
+        if (e->needs_fp[k] && !cpu_fp_enabled(in->cpu)) {
             interp_raise(in, c, EXC_FP_DISABLED);
             continue;
         }

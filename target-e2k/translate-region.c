@@ -37,8 +37,8 @@ Geometry geometry_of_cpu(const E2kCpu *cpu)
         .wfx = cpu->wfx,
         .isa = cpu->isa,
         .psr = cpu->psr,
-        .fp_plain = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASKS) == FP_MASKS,
-        .fp_checked = (cpu->upsr & UPSR_FE) && (cpu->pfpfr & FP_MASK_UE) &&
+        .fp_plain = cpu_fp_enabled(cpu) && (cpu->pfpfr & FP_MASKS) == FP_MASKS,
+        .fp_checked = cpu_fp_enabled(cpu) && (cpu->pfpfr & FP_MASK_UE) &&
                       (cpu->pfpfr & FP_MASKS) != FP_MASKS,
         .ac = (cpu->upsr & UPSR_AC) != 0,
         .plain = cpu->bgr_val == 0xff &&

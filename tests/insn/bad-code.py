@@ -15,6 +15,8 @@ import sys
 import tempfile
 
 ISAS = (3, 5, 6)
+# First version that lets the program do that.
+ALLOWED_FROM = {"fp-off": 6}
 PAGE = 4096
 
 # name, signal, exception, what the report says of the address or "", body;
@@ -243,6 +245,8 @@ def main():
     with tempfile.TemporaryDirectory() as where:
         for isa in ISAS:
             for name, wanted, exception, text, body in CASES:
+                if isa >= ALLOWED_FROM.get(name, 99):
+                    continue
                 number += 1
                 elf = assemble(assembler, root, where, name, body, isa)
                 places = {k: hex(v) for k, v in symbols(elf).items()}
