@@ -623,8 +623,9 @@ def test_commit_filter(program):
         assert links(d)["f"]["drv"] == "commit_top"
         frozen = "Cannot change frozen 'backing' link from 'mid' to 'low'"
         assert d.error("blockdev-reopen", options=[
-            {"driver": "qcow2", "node-name": "mid", "file": "mid-file",
-             "read-only": True, "backing": None}]) == frozen
+            {"driver": "qcow2", "node-name": "mid", "read-only": True,
+             "file": {"driver": "file", "filename": paths[2]},
+             "backing": None}]) == frozen
         d.cmd("block-job-finalize", id="j")
         finished(d, "j")
         assert "f" not in links(d)
@@ -803,7 +804,8 @@ def test_external_snapshot(program):
               snapshot_node_name="over")
         io(d, "guest", "write -P 0x21 0 64k", "read -P 0x11 1M 64k")
         assert content(path)[0] == 0x11
-        assert d.error("blockdev-del", node_name="n").endswith("in use")
+        d.fails("Node 'n' is busy: node is used as backing hd of 'over'",
+                "blockdev-del", node_name="n")
         d.fails("New overlay node-name already in use",
                 "blockdev-snapshot-sync", node_name="n",
                 snapshot_file=over + "2", snapshot_node_name="over")
