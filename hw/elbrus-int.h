@@ -53,14 +53,17 @@ typedef struct ElbrusMap {
 } ElbrusMap;
 
 Device *nbsr_new(Machine *machine, const char *id, const ElbrusMap *map);
+/* Where the CPUs' controllers (LAPIC) are that errors are told to. */
+void nbsr_connect(Device *nbsr, Device *lapic);
 /* A translation for PciHostConfig; opaque: the device. */
-bool nbsr_translate(void *nbsr, uint64_t *address, uint64_t *bytes,
-                    bool writes);
+bool nbsr_translate(void *nbsr, unsigned requester, uint64_t *address,
+                    uint64_t *bytes, bool writes);
 
 /* ---- I/O translation, in the node registers ---------------------------------- */
 
 typedef struct LIommu {
     uint32_t control, base[2]; /* tables of low and high addresses */
+    uint32_t error, requester; /* the first fault since error was written */
 } LIommu;
 
 enum { L_IOMMU_AT = 0x380, L_IOMMU_BYTES = 0x80 };
@@ -69,9 +72,11 @@ extern const StateField l_iommu_fields[];
 /* False: plain storage, or nothing. */
 bool l_iommu_read(const LIommu *iommu, uint64_t offset, uint32_t *value);
 void l_iommu_write(LIommu *iommu, uint64_t offset, uint32_t value);
-/* As PciHostConfig's. */
-bool l_iommu_translate(const LIommu *iommu, PhysMem *mem, uint64_t *address,
-                       uint64_t *bytes, bool writes);
+/* As PciHostConfig's; a fault, bits of the error register, or 0. */
+uint32_t l_iommu_translate(const LIommu *iommu, PhysMem *mem,
+                           uint64_t *address, uint64_t *bytes, bool writes);
+/* Keeps a fault; false: there is one already. */
+bool l_iommu_fault(LIommu *iommu, uint32_t error, unsigned requester);
 
 /* ---- IOHub ------------------------------------------------------------------- */
 

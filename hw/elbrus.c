@@ -162,6 +162,10 @@ static void add_devices(Machine *machine, Elbrus *elbrus)
     Device *nbsr = model->legacy ? NULL : add_nbsr(machine, elbrus);
     PciHost *host = add_host(machine, elbrus, &intc, nbsr);
 
+    if (nbsr && !elbrus->map.has_epic) {
+        nbsr_connect(nbsr, intc.local);
+    }
+
     map(machine, ELBRUS_LT, 0x1000,
         lt_timer_new(machine, "lt", intc_tree_pin(&intc, ELBRUS_PIN_LT)));
     map(machine, elbrus->map.io_base, ELBRUS_IO_FIRST,

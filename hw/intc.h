@@ -72,6 +72,8 @@ static inline Irq intc_tree_pin(const IntcTree *tree, unsigned pin)
 Device *lapic_new(Machine *machine, const char *id);
 /* A message-signalled interrupt, as from a pin.  Takes the lock. */
 void lapic_msi(void *lapic, uint64_t address, uint32_t data);
+/* What LVT3 is for: an error of I/O translation.  Takes the lock. */
+void lapic_lvt3(Device *lapic);
 /* Ends of level interrupts are told to this IO-APIC too. */
 void lapic_add_ioapic(Device *lapic, Device *ioapic);
 

@@ -124,6 +124,22 @@ void lapic_msi(void *lapic, uint64_t address, uint32_t data)
     g_mutex_unlock(device->lock);
 }
 
+void lapic_lvt3(Device *device)
+{
+    Intc *intc = (Intc *)device;
+
+    g_mutex_lock(device->lock);
+    for (unsigned i = 0; i < intc->n; i++) {
+        Lapic *l = (Lapic *)intc_cpu(intc, i);
+
+        if (!(l->lvt[3] & LVT_MASKED)) {
+            request(&l->common, l->lvt[3] & (VECTORS - 1), false);
+            intc_update(&l->common);
+        }
+    }
+    g_mutex_unlock(device->lock);
+}
+
 /* ---- Registers ------------------------------------------------------------------- */
 
 /* VECT: acknowledges. */

@@ -9,6 +9,7 @@
  */
 #include "hw/elbrus-int.h"
 
+#include "hw/intc.h"
 #include "system/machine.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 typedef struct Nbsr {
     Device device;
     const ElbrusMap *map;
+    Device *lapic;
     LIommu iommu; /* of machines without EPIC */
     uint32_t storage[STORAGE_WORDS]; /* registers without a meaning here */
 } Nbsr;
@@ -152,7 +154,7 @@ static const DeviceClass nbsr_class = {
     .name = "nbsr",
     .help = "node system registers",
     .state_size = sizeof(Nbsr),
-    .version = 2,
+    .version = 3,
     .mmio_size = 0x100000,
     .read = nbsr_read,
     .write = nbsr_write,
@@ -168,8 +170,13 @@ Device *nbsr_new(Machine *machine, const char *id, const ElbrusMap *map)
     return &nbsr->device;
 }
 
-bool nbsr_translate(void *opaque, uint64_t *address, uint64_t *bytes,
-                    bool writes)
+void nbsr_connect(Device *device, Device *lapic)
+{
+    ((Nbsr *)device)->lapic = lapic;
+}
+
+bool nbsr_translate(void *opaque, unsigned requester, uint64_t *address,
+                    uint64_t *bytes, bool writes)
 {
     Nbsr *nbsr = opaque;
 
@@ -177,6 +184,18 @@ bool nbsr_translate(void *opaque, uint64_t *address, uint64_t *bytes,
     LIommu iommu = nbsr->iommu;
 
     g_mutex_unlock(nbsr->device.lock);
-    return l_iommu_translate(&iommu, nbsr->device.machine->mem, address,
-                             bytes, writes);
+    uint32_t error = l_iommu_translate(&iommu, nbsr->device.machine->mem,
+                                       address, bytes, writes);
+
+    if (!error) {
+        return true;
+    }
+    g_mutex_lock(nbsr->device.lock);
+    bool first = l_iommu_fault(&nbsr->iommu, error, requester);
+
+    g_mutex_unlock(nbsr->device.lock);
+    if (first) {
+        lapic_lvt3(nbsr->lapic);
+    }
+    return false;
 }

@@ -10,9 +10,11 @@ void *pci_dma_map(const PciFunction *fn, uint64_t address, uint64_t *bytes,
                   bool writes)
 {
     const PciHostConfig *host = &fn->host->config;
+    unsigned bus = fn->parent ? fn->parent->config[PCI_SECONDARY_BUS] : 0;
 
-    if (host->translate && !host->translate(host->translate_opaque, &address,
-                                            bytes, writes)) {
+    if (host->translate &&
+        !host->translate(host->translate_opaque, bus << 8 | fn->devfn,
+                         &address, bytes, writes)) {
         return NULL;
     }
     return physmem_host(host->mem, address, *bytes);

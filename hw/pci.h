@@ -139,11 +139,12 @@ typedef struct PciHostConfig {
     void *msi_opaque;
     /*
      * Where accesses of functions to [*address, + *bytes) go: the physical
-     * address, and how many bytes follow there.  False: nowhere.  NULL: they
+     * address, and how many bytes follow there.  requester: number of the bus
+     * and of the function, bits [15:8] and [7:0].  False: nowhere.  NULL: they
      * go where they say.  Any thread.
      */
-    bool (*translate)(void *opaque, uint64_t *address, uint64_t *bytes,
-                      bool writes);
+    bool (*translate)(void *opaque, unsigned requester, uint64_t *address,
+                      uint64_t *bytes, bool writes);
     void *translate_opaque;
     Irq (*line)(void *opaque, unsigned pin); /* inputs of the controller */
     void *line_opaque;

@@ -13,6 +13,11 @@
 	.equ	BASE_LOW, 0x10
 	.equ	BASE_HIGH, 0x14
 	.equ	FLUSH, 0x20
+	.equ	ERROR, 0x30
+	.equ	REQUESTER, 0x34
+	.equ	LVT3, 0xf50
+	.equ	ERROR_VECTOR, 0x66
+	.equ	SATA_DEVFN, 3 << 3
 	.equ	ENABLE, 0x21			! and cacheable entries
 	.equ	TABLE, 0x8000000		! of the first 4 GiB: 4 MiB
 	.equ	HIGH_TABLE, 0x8800000
@@ -87,6 +92,10 @@
 	}
 	CHECK_EQUAL %dr2, ENABLE, "6.2 I/O translation is on"
 	CHECK_EQUAL %dr3, TABLE >> 8, "6.2 its table"
+	CALL error_of
+	CHECK_EQUAL %db[0], 0, "6.2 no error so far"
+	IRQ_INIT
+	LOCAL_SET LVT3, ERROR_VECTOR
 	! Two pages of the device, in other order in memory.
 	ENTRY TABLE, FAR, buffer + BLOCK, WRITE_ENTRY
 	ENTRY TABLE, FAR + BLOCK, buffer, WRITE_ENTRY
@@ -140,6 +149,15 @@
 	}
 	CHECK_EQUAL %dr1, 1, "6.2 a page that may not be written: bus error"
 	CHECK_EQUAL %dr2, 0, "6.2 it is not written"
+	CALL error_of
+	{
+		addd %db[0], 0, %dr3
+		addd %db[1], 0, %dr4
+	}
+	CHECK_EQUAL %dr3, (FAR >> 8) | 2, "6.2 the error: the page, a write"
+	CHECK_EQUAL %dr4, 0, "6.2 of the SATA controller"
+	AWAIT ERROR_VECTOR, 1
+	PRINT "ok 6.2 its interrupt\n"
 	CALL ahci_calm
 	CALL ahci_restart
 	READ_TO FAR + (1 << 20), BLOCK
@@ -151,6 +169,41 @@
 		andd %dr1, 1, %dr1
 	}
 	CHECK_EQUAL %dr1, 1, "6.2 a page without an entry: bus error"
+	CALL error_of
+	CHECK_EQUAL %db[0], (FAR >> 8) | 2, "6.2 the first error is kept"
+	CALL ahci_calm
+	CALL ahci_restart
+	IOMMU_SET ERROR, 0
+	CALL error_of
+	CHECK_EQUAL %db[0], 0, "6.2 until it is written"
+	READ_TO FAR + (1 << 20), BLOCK
+	CALL error_of
+	CHECK_EQUAL %db[0], ((FAR + (1 << 20)) >> 8) | 1, "6.2 the error: no entry"
+	AWAIT ERROR_VECTOR, 2
+	{
+		addd 0, counts + 8 * ERROR_VECTOR, %dr1
+	}
+	{
+		ldd %dr1, 0, %dr1
+	}
+	CHECK_EQUAL %dr1, 2, "6.2 an interrupt for each that is kept"
+	CALL ahci_calm
+	CALL ahci_restart
+	! Masked: the error is there, no interrupt comes.
+	LOCAL_SET LVT3, 0x10000 | ERROR_VECTOR
+	IOMMU_SET ERROR, 0
+	READ_TO FAR + (1 << 20), BLOCK
+	CALL error_of
+	CHECK_EQUAL %db[0], ((FAR + (1 << 20)) >> 8) | 1, "6.2 the error, masked"
+	IRQ_ON
+	IRQ_OFF
+	{
+		addd 0, counts + 8 * ERROR_VECTOR, %dr1
+	}
+	{
+		ldd %dr1, 0, %dr1
+	}
+	CHECK_EQUAL %dr1, 2, "6.2 no interrupt"
 	CALL ahci_calm
 	CALL ahci_restart
 	IOMMU_SET CONTROL, 0
@@ -209,6 +262,30 @@
 	GOTO_IF %pred0, 2f
 	GOTO_IF_NOT %pred1, 1b
 2:
+	RETURN
+
+! The error register, and 0 when it is the SATA controller's.
+	PROC error_of
+	{
+		addd 0, IOMMU, %dr2
+		addd 0, ROOT_BRIDGE, %dr3
+	}
+	{
+		ldw %dr2, ERROR, %dr0
+		ldw %dr2, REQUESTER, %dr1
+	}
+	{
+		ldb %dr3, 0x19, %dr3
+	}
+	{
+		shld %dr3, 8, %dr3
+	}
+	{
+		addd %dr3, SATA_DEVFN, %dr3
+	}
+	{
+		subd %dr1, %dr3, %dr1
+	}
 	RETURN
 
 	PROC causes				! of the port's interrupts
