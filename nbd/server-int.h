@@ -86,6 +86,7 @@ typedef struct NbdWait {
     unsigned pause;   /* windows asleep after failures; 0: it went well */
     unsigned bad;     /* in a row: windows awake that were no better */
     unsigned misses;  /* in a row: waited awake for too short a time */
+    gint64 look_ns;   /* how long to wait awake */
     gint64 last_ns;   /* when the last request came */
     gint64 spent_ns, cpu_ns;         /* of this window */
     gint64 asleep_ns, asleep_cpu_ns; /* of the quickest window asleep */

@@ -36,8 +36,8 @@
 #define STAY     256u  /* windows awake before that */
 #define FORGET   16    /* of the quickest window: 1/16 each */
 #define BAD      3u    /* windows in a row, of a try that began well */
-#define MISSES   4u
-#define AWAKE_NS 100000 /* how long to look */
+#define MISSES   3u
+#define AWAKE_NS 100000 /* how long to look, at most */
 #define PAUSES   20     /* between two looks: about a microsecond */
 #define CLIP_NS  300000 /* a client that thinks for long tells nothing */
 
@@ -83,6 +83,8 @@ static void end_asleep(NbdWait *w, gint64 cpu)
         w->asleep_cpu_ns = cpu;
     }
     if (w->windows == 1) {
+        /* Whoever shares our CPU cannot come while we look. */
+        w->look_ns = MIN(2 * w->asleep_ns / WINDOW, AWAKE_NS);
         begin(w, true, STAY);
     } else {
         begin(w, false, w->windows - 1);
@@ -136,9 +138,9 @@ static void arrived(NbdWait *w, bool in_time)
 
 /* Looks for a while; then sleeps and says so. */
 static ssize_t recv_awake(NbdStream *stream, void *buf, size_t size,
-                          bool *in_time)
+                          gint64 look_ns, bool *in_time)
 {
-    gint64 until = nbd_now_ns() + AWAKE_NS;
+    gint64 until = nbd_now_ns() + look_ns;
 
     do {
         ssize_t n = recv(stream->fd, buf, size, MSG_DONTWAIT);
@@ -171,7 +173,7 @@ ssize_t nbd_wait_recv(NbdConnection *conn, void *buf, size_t size,
         w->pause = AGAIN / 2;
         begin(w, false, FIRST);
     }
-    n = w->awake ? recv_awake(&conn->stream, buf, size, &in_time)
+    n = w->awake ? recv_awake(&conn->stream, buf, size, w->look_ns, &in_time)
                  : nbd_stream_recv(&conn->stream, buf, size);
     if (next_request) {
         w->served = 0;
