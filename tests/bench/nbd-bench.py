@@ -386,8 +386,8 @@ def geomean(values):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ms", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--ms", type=int, default=200)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--points", default="*")
     parser.add_argument("--extents", type=int, default=1 << 20)
