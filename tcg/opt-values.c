@@ -581,7 +581,9 @@ static void fold_address(Values *vs, IrOp *op)
             continue;
         }
         y = holder_of(vs, base->operand[1]);
-        if (op->src[1] || !y) {
+        /* A guest register is computed anyway: the access may fault. */
+        if (op->src[1] || !y ||
+            vs->ir->vregs[op->src[0]].kind == IR_GLOBAL) {
             return;
         }
         op->src[0] = x;
