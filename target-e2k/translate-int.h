@@ -237,6 +237,28 @@ typedef struct TagUses {
 /* Number of an operand's register in [0, GUEST_REGS); -1: not a register. */
 int trans_guest_reg(Geometry geo, const Operand *operand);
 void tags_of_node(const Node *node, TagUses *uses);
+/* Bits that are number from now on: by a result (written: memory is behind
+ * then), or because a test has said so. */
+void tags_set_clean(TagState *state, unsigned reg, uint8_t mask, bool written);
+bool tags_is_clean(const TagState *state, const TagUse *use);
+/*
+ * The bits to test for a read.  Where results of 32 bits clear the tag of the
+ * whole register, the upper half is tested with the lower: then a result
+ * changes nothing.
+ */
+uint8_t tags_read_mask(const Node *node, const TagState *state,
+                       const TagUse *use);
+
+/* Tag bytes of eight registers at once. */
+enum { TAG_WORDS = GUEST_REGS / 8 };
+
+static inline uint64_t tag_word(const uint8_t *bytes, unsigned w)
+{
+    uint64_t word;
+    memcpy(&word, bytes + 8 * w, 8);
+    return word;
+}
+
 /*
  * states[i] becomes what is known before node i.  Returns in guard what the
  * region's entry has to test: registers that are clean now and (history, may
@@ -249,6 +271,7 @@ void tags_after(const Node *node, const TagUses *uses, TagState *state);
 void tags_set_window(const Node *node, TagState *state);
 /* What remains known when a call has come back. */
 void tags_after_call(const Node *node, TagState *state);
+/* translate-tagcode.c */
 void tags_apply(E2kCpu *cpu, const TagPatch *patch);
 
 /* ------------------------------------------------------------------------
@@ -620,7 +643,7 @@ void trans_goto_place(Trans *t, const Place *place, bool full);
 void trans_ctpr_guard(Trans *t, const Place *place);
 bool trans_control_supported(const Region *region, const Node *node);
 
-/* translate-tags.c */
+/* translate-tagcode.c */
 void tags_emit_guard(Trans *t, const Place *entry,
                      const uint8_t guard[GUEST_REGS]);
 /* The facts (ir_facts()) that make the guard unnecessary, and those that hold
