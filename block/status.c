@@ -62,6 +62,15 @@ static bool passes_through(const BlockNode *node)
     return (node->driver->flags & BLOCK_DRIVER_FILTER) && node->file;
 }
 
+/* Is there an image below this one?  Inside the gate of a parent. */
+static bool has_backing(const BlockNode *node)
+{
+    while (passes_through(node)) {
+        node = node->file->node;
+    }
+    return node->backing != NULL;
+}
+
 /*
  * Goes down until a layer decides.  Each step may shorten the extent: a lower
  * layer's answer holds for no more than the upper layer's hole.
@@ -119,9 +128,14 @@ static int status_down(BlockNode *node, BlockNode *base, uint64_t offset,
         }
         length = next ? block_length(next) : 0;
         if (!next || (int64_t)offset >= length) {
-            /* Nothing below: reads as zeroes, allocated nowhere. */
+            /* Reads as zeroes: allocated nowhere, unless the end of a short
+             * layer hides what is below it. */
             *status = (BlockStatus){ .flags = BLOCK_STATUS_ZERO,
                                      .bytes = bytes, .depth = depth };
+            if (next && has_backing(next)) {
+                status->flags |= BLOCK_STATUS_ALLOCATED;
+                status->depth += !passes_through(node);
+            }
             break;
         }
         bytes = MIN(bytes, (uint64_t)length - offset);

@@ -776,6 +776,56 @@ def test_names_of_a_chain(program):
             assert content(paths[0]) == expect
 
 
+def test_short_image_in_a_chain(program):
+    """What lies below the end of a short image reads as zeroes, and does so
+    after the short image is gone from the chain."""
+    need_peers()
+    for job in ("active", "middle", "stream"):
+        with Daemon(program) as d:
+            paths = chain(d, "low", "mid", "top")
+            d.cmd("blockdev-del", node_name="top")
+            for path, size in ((paths[2], MIB), (paths[3], SIZE)):
+                backing, fmt = ((paths[1], "qcow2") if path == paths[2]
+                                else (paths[2], "qcow2"))
+                subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2",
+                                "-b", backing, "-F", fmt, path, str(size)],
+                               check=True)
+            expect = content(paths[0])[:MIB]
+            expect = (b"\x30" * (600 << 10) + expect[600 << 10:] +
+                      bytes(SIZE - MIB))
+            assert whole(paths[3]) == expect
+            node = {"driver": "raw", "node-name": "base",
+                    "file": {"driver": "file", "filename": paths[0]}}
+            for name, path in zip(("low", "mid", "top"), paths[1:]):
+                node = {"driver": "qcow2", "node-name": name, "backing": node,
+                        "file": {"driver": "file", "filename": path}}
+            if job == "middle":  # an overlay, so that top is not active
+                subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2",
+                                "-b", paths[3], "-F", "qcow2",
+                                d.file("over.qcow2")], check=True)
+                node = {"driver": "qcow2", "node-name": "over",
+                        "backing": node, "file": {
+                            "driver": "file",
+                            "filename": d.file("over.qcow2")}}
+            d.cmd("blockdev-add", **node)
+            if job == "stream":
+                d.cmd("block-stream", device="top", base_node="low",
+                      job_id="j")
+            elif job == "active":
+                d.cmd("block-commit", device="top", base_node="low",
+                      job_id="j")
+                d.qmp.event("BLOCK_JOB_READY", device="j")
+                d.cmd("block-job-complete", device="j")
+            else:
+                d.cmd("block-commit", device="over", top_node="top",
+                      base_node="low", job_id="j")
+            finished(d, "j")
+            d.quit()
+            got = whole({"stream": paths[3], "active": paths[1],
+                         "middle": d.file("over.qcow2")}[job])
+            assert got == expect, job
+
+
 def test_commit_active(program):
     need_peers()
     with Daemon(program) as d:
