@@ -21,6 +21,34 @@ static IrReg declare(Trans *t, IrReg *slot, size_t offset, unsigned size,
     return *slot;
 }
 
+/* Names for -d op, made once; under the translation lock. */
+enum { NAME_BYTES = 8, PREDICATES = 32 };
+
+static const char *numbered(char names[][NAME_BYTES], const char *kind,
+                            unsigned slot, unsigned number)
+{
+    if (!names[slot][0]) {
+        g_snprintf(names[slot], NAME_BYTES, "%s%u", kind, number);
+    }
+    return names[slot];
+}
+
+static const char *reg_name(unsigned guest_reg)
+{
+    static char names[GUEST_REGS][NAME_BYTES];
+
+    return guest_reg < WINDOW_REGS
+               ? numbered(names, "r", guest_reg, guest_reg)
+               : numbered(names, "g", guest_reg, guest_reg - WINDOW_REGS);
+}
+
+static const char *pred_name(unsigned n)
+{
+    static char names[PREDICATES][NAME_BYTES];
+
+    return numbered(names, "pred", n, n);
+}
+
 IrReg trans_reg(Trans *t, unsigned guest_reg)
 {
     IrReg *slot = &t->reg[guest_reg];
@@ -30,12 +58,12 @@ IrReg trans_reg(Trans *t, unsigned guest_reg)
     unsigned size = t->wide[guest_reg] ? 16 : 8;
     if (guest_reg < WINDOW_REGS) {
         *slot = ir_global(t->ir, t->win, guest_reg * sizeof(RegSlot), size,
-                          CLASS_WINDOW, "r");
+                          CLASS_WINDOW, reg_name(guest_reg));
     } else {
         size_t offset = offsetof(E2kCpu, g) +
                         (guest_reg - WINDOW_REGS) * sizeof(RegSlot);
         *slot = ir_global(t->ir, ir_cpu(t->ir), offset, size, CLASS_GLOBAL,
-                          "g");
+                          reg_name(guest_reg));
     }
     return *slot;
 }
@@ -51,7 +79,7 @@ IrReg trans_pred(Trans *t, unsigned index)
     unsigned n = geometry_pred(t->node->at.geo, index);
     if (t->pred[n] == IR_NONE) {
         t->pred[n] = ir_global_bits(t->ir, t->frame, TRANS_PF_OFFSET, 2 * n,
-                                    1, CLASS_PRED, "p");
+                                    1, CLASS_PRED, pred_name(n));
     }
     return t->pred[n];
 }
