@@ -208,6 +208,25 @@ BlockNode *block_open_probed(json_t *file_options, const char *format,
     return top;
 }
 
+/* A description that has a "file" but no driver: the format is looked for
+ * unless it is given. */
+static BlockNode *open_by_file(json_t *options, const char *format,
+                               unsigned flags, GError **error)
+{
+    json_t *file = json_deep_copy(json_object_get(options, "file"));
+    json_t *rest = json_copy(options);
+    BlockNode *node;
+
+    if (json_is_object(file) && !driver_of(file)) {
+        json_object_set_new(file, "driver", json_string("file"));
+    }
+    json_object_del(rest, "file");
+    node = block_open_probed(file, format, rest, flags, error);
+    json_decref(rest);
+    json_decref(file);
+    return node;
+}
+
 static BlockNode *open_json(const char *text, const char *format,
                             json_t *extra, unsigned flags, GError **error)
 {
@@ -243,14 +262,7 @@ static BlockNode *open_json(const char *text, const char *format,
     } else if (driver_of(merged)) {
         node = block_open_probed(nested, format, extra, flags, error);
     } else if (json_object_get(merged, "file")) {
-        json_t *file = json_incref(json_object_get(merged, "file"));
-
-        if (json_is_object(file) && !driver_of(file)) {
-            json_object_set_new(file, "driver", json_string("file"));
-        }
-        json_object_del(merged, "file");
-        node = block_open_probed(file, format, merged, flags, error);
-        json_decref(file);
+        node = open_by_file(merged, format, flags, error);
     } else {
         g_set_error(error, BLOCK_ERROR, EINVAL,
                     "Must specify either driver or file");
@@ -499,6 +511,11 @@ bool block_open_backing(BlockNode *node, json_t *options, GError **error)
                                  !node->backing_filename))) {
         backing = block_node_from_ref(
             ref, block_child_flags(node->flags, BLOCK_ROLE_BACKING), error);
+    } else if (json_is_object(ref) && json_object_get(ref, "file")) {
+        backing = open_by_file(ref, driver_of(ref),
+                               block_child_flags(node->flags,
+                                                 BLOCK_ROLE_BACKING),
+                               error);
     } else {
         const char *format = node->backing_format;
 

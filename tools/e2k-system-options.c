@@ -427,7 +427,8 @@ static const OptionSpec specs[] = {
 
 static bool show_help(SystemOptions *o, const char *text, GError **error)
 {
-    printf("usage: e2k-system [options]\n\nRuns a guest machine.\n\n");
+    printf("usage: e2k-system [options] [IMAGE]\n\nRuns a guest machine; "
+           "IMAGE is a disk of it.\n\n");
     for (size_t i = 0; i < G_N_ELEMENTS(specs); i++) {
         const OptionSpec *spec = &specs[i];
 
@@ -472,6 +473,16 @@ static bool check(SystemOptions *o, GError **error)
     return true;
 }
 
+/* "-drive file=..." of an image that stands alone on the command line. */
+static const char *image_drive(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, ",", -1);
+    g_autofree char *escaped = g_strjoinv(",,", parts);
+    g_autofree char *drive = g_strconcat("file=", escaped, NULL);
+
+    return g_intern_string(drive);
+}
+
 bool system_options_parse(SystemOptions *o, int argc, char **argv,
                           GError **error)
 {
@@ -497,6 +508,10 @@ bool system_options_parse(SystemOptions *o, int argc, char **argv,
             argv[i][0] == '-' && argv[i][1] ? find_option(argv[i]) : NULL;
         const char *text = "";
 
+        if (argv[i][0] != '-') {
+            g_ptr_array_add(o->drives, (char *)image_drive(argv[i]));
+            continue;
+        }
         if (!spec) {
             return refuse(error, "unknown option '%s'; -help lists the "
                           "options", argv[i]);

@@ -30,6 +30,43 @@ def image(directory):
     return path
 
 
+def qcow2(path, *more):
+    size = [] if "-b" in more else ["1M"]
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *more, path,
+                    *size], check=True)
+
+
+def content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+class Machine:
+    """A running e2k-system with a QMP socket."""
+
+    def __init__(self, program, directory, *args):
+        path = os.path.join(directory, "qmp")
+        self.p = subprocess.Popen([program, *BASE, "-qmp",
+                                   f"unix:{path},server=on,wait=off", *args],
+                                  stdout=subprocess.DEVNULL)
+        self.qmp = Qmp(path)
+
+    def __call__(self, command, **args):
+        """What it returns, or the text of its error."""
+        try:
+            return self.qmp.command(command, args)
+        except QmpError as e:
+            return e.desc
+
+    def hmp(self, line):
+        return self("human-monitor-command", **{"command-line": line})
+
+    def close(self):
+        self("quit")
+        self.p.wait(30)
+        assert self.p.returncode == 0
+
+
 def test_transcript(program):
     out, err, code = run(program, ["-monitor", "stdio"],
                          "info status\nnonsense\n\nquit\n")
@@ -60,6 +97,31 @@ def test_io_on_live_disk(program):
         assert data[4096:8192] == b"\7" * 4096 and not any(data[:4096])
 
 
+def test_images_without_words(program):
+    """A name alone is a disk; a backing file without a driver is probed."""
+    if not shutil.which("qemu-img"):
+        raise Skip("qemu-img is not installed")
+    with tempfile.TemporaryDirectory() as d:
+        base = os.path.join(d, "a,b")
+        top, other = os.path.join(d, "top"), os.path.join(d, "other")
+        qcow2(base, "-o", "compat=1.1")
+        qcow2(other)
+        qcow2(top, "-b", other, "-F", "qcow2")
+        out, err, code = run(program, ["-M", "virt", base, "-monitor",
+                                       "stdio"], "info block\nquit\n")
+        assert code == 0 and f"{base} (qcow2)" in out, (out, err)
+        # Another backing file than the one recorded.
+        m = Machine(program, d, "-drive", f"file={top},if=none,id=a,"
+                    f"backing.file.filename={base.replace(',', ',,')}")
+        try:
+            nodes = {n["file"]: n for n in m("query-named-block-nodes")
+                     if n["drv"] != "file"}
+            assert nodes[base]["drv"] == "qcow2", nodes
+            assert nodes[top]["image"]["backing-image"]["filename"] == base
+        finally:
+            m.close()
+
+
 def test_drive_modes(program):
     with tempfile.TemporaryDirectory() as d:
         path = image(d)
@@ -72,32 +134,6 @@ def test_drive_modes(program):
                                        "if=none,id=empty"],
                              'qemu-io empty "read 0 1"\nquit\n')
         assert code == 0 and "No medium found" in out, (out, err)
-
-
-class Machine:
-    """A running e2k-system with a QMP socket."""
-
-    def __init__(self, program, directory, *args):
-        path = os.path.join(directory, "qmp")
-        self.p = subprocess.Popen([program, *BASE, "-qmp",
-                                   f"unix:{path},server=on,wait=off", *args],
-                                  stdout=subprocess.DEVNULL)
-        self.qmp = Qmp(path)
-
-    def __call__(self, command, **args):
-        """What it returns, or the text of its error."""
-        try:
-            return self.qmp.command(command, args)
-        except QmpError as e:
-            return e.desc
-
-    def hmp(self, line):
-        return self("human-monitor-command", **{"command-line": line})
-
-    def close(self):
-        self("quit")
-        self.p.wait(30)
-        assert self.p.returncode == 0
 
 
 def test_throttled_drives(program):
@@ -153,16 +189,6 @@ def test_throttled_drives(program):
                 assert q("block_set_io_throttle", **{**zero, **args}) == text
         finally:
             q.close()
-
-
-def qcow2(path, *more):
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *more, path],
-                   check=True)
-
-
-def content(path):
-    with open(path, "rb") as f:
-        return f.read()
 
 
 def test_block_commands(program):

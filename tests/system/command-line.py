@@ -280,7 +280,7 @@ def main():
             refused("'' is no log item", "-kernel", GUEST, "-d", ""),
             refused("-pidfile: cannot write", "-kernel", GUEST, "-pidfile",
                     f"{where}/missing/pid"),
-            refused("unknown option 'extra'", "-kernel", GUEST, "extra"),
+            refused("Could not open 'extra'", "-kernel", GUEST, "extra"),
             refused("machine 'none' has no CPU to run", "-M", "none",
                     "-kernel", GUEST),
             refused("not HOST:PORT", "-incoming", "tcp:nohost:1"),
