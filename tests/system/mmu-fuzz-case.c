@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "system/debug-traps.h"
 #include "target-e2k/exec.h"
 #include "util/bytes.h"
 
@@ -370,7 +371,38 @@ static void set_second(Fuzz *f, SysCpu *sys, const SysCpu *first)
     begin(sys);
 }
 
-void fuzz_set_up(Fuzz *f, uint64_t seed, unsigned isa, unsigned n_cpus)
+/*
+ * Breakpoints, watchpoints and steps, where the case has some.  They have
+ * random numbers of their own.
+ */
+static void set_debug(SysCpu *sys, uint64_t seed)
+{
+    static const uint64_t code[] = { CODE_ADDRESS, CALLEE_ADDRESS, HANDLERS };
+    E2kCpu *cpu = sys->cpu;
+    Rng rng;
+
+    rng_seed(&rng, ~seed - sys->index);
+    for (unsigned i = 0; i < 4; i++) {
+        cpu->state[SR_DIBAR0 + i] =
+            code[rng_below(&rng, 3)] + 8 * rng_below(&rng, 16);
+        sys->debug_regs[MMU_DEBUG_DDBAR0 + i] =
+            rng_chance(&rng, 70) ? DATA_ADDRESS + rng_below(&rng, PAGE)
+                                 : random_address(&rng);
+    }
+    cpu->state[SR_DIBCR] = rng_next(&rng) & rng_next(&rng);
+    sys->debug_regs[MMU_DEBUG_DDBCR] = rng_next(&rng) & rng_next(&rng);
+    for (ChainFrame *frame = cpu->frames; frame <= cpu->frame; frame++) {
+        frame->cr1_lo |= (uint64_t)rng_chance(&rng, 40) << 24; /* ss */
+    }
+    cpu->single_step = rng_chance(&rng, 30);
+    if (rng_chance(&rng, 70)) {
+        cpu->psr |= PSR_NMIE;
+    }
+    debug_traps_changed(sys);
+}
+
+void fuzz_set_up(Fuzz *f, uint64_t seed, unsigned isa, unsigned n_cpus,
+                 bool debug)
 {
     SysCpu *sys = f->machine->cpus[0];
     Rng data;
@@ -407,6 +439,9 @@ void fuzz_set_up(Fuzz *f, uint64_t seed, unsigned isa, unsigned n_cpus)
     begin(sys);
     if (n_cpus > 1) {
         set_second(f, f->machine->cpus[1], sys);
+    }
+    for (unsigned i = 0; i < n_cpus && debug; i++) {
+        set_debug(f->machine->cpus[i], seed);
     }
     engine_invalidate(0, ~UINT64_C(0));
     memcpy(f->start, fuzz_ram(f), RAM_BYTES);

@@ -19,7 +19,8 @@
  * Every fourth group of cases has two CPUs on the same memory and tables.  Real
  * threads would make each run another one; so the CPUs take turns on one thread,
  * each until it traps, which is the same order in both engines.  What this
- * leaves out is the race itself: smp, fair and the soak are for that.
+ * leaves out is the race itself: smp, fair and the soak are for that.  Another
+ * fourth has breakpoints, watchpoints and steps of the guest's own.
  *
  * Not compared: cases without an end, and those that have written their own
  * code or page tables, because an engine may go on with what it has kept until
@@ -35,6 +36,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "system/debug-traps.h"
 #include "target-e2k/disas.h"
 #include "target-e2k/exec.h"
 #include "target-e2k/interp.h"
@@ -67,6 +69,7 @@ typedef struct CpuOutcome {
     unsigned traps;
     E2kCpu cpu;
     uint64_t mmu[MMU_REGS];
+    uint64_t debug_regs[MMU_DEBUG_REGS];
     uint64_t counts[64];
     bool flushed;
     RegSlot regs[COMPARED_REGS]; /* the window */
@@ -87,9 +90,11 @@ static Outcome outcomes[G_N_ELEMENTS(ways)];
 /* ---- Running it ------------------------------------------------------------- */
 
 static E2kCpu *running;
+static volatile sig_atomic_t alarmed;
 
 static void on_alarm(int sig)
 {
+    alarmed = 1;
     if (running) {
         cpu_request_stop(running);
     }
@@ -113,20 +118,27 @@ static void fill_unspecified(E2kCpu *cpu, uint64_t pattern)
     }
 }
 
-static CpuExit run_interpreter(E2kCpu *cpu, const Way *way, unsigned *steps)
+static CpuExit run_interpreter(SysCpu *sys, const Way *way, unsigned *steps)
 {
     while (*steps < MOST_STEPS) {
         ++*steps;
         if (way->filled) {
-            fill_unspecified(cpu, way->pattern);
+            fill_unspecified(sys->cpu, way->pattern);
         }
-        CpuExit exit = cpu_step(cpu);
+        CpuExit exit = debug_traps_step(sys, NULL);
 
         if (exit != CPU_EXIT_DEBUG) {
             return exit;
         }
     }
     return CPU_EXIT_STOP;
+}
+
+/* As a CPU's thread does. */
+static CpuExit run_translator(SysCpu *sys)
+{
+    return debug_traps_armed(sys) ? debug_traps_step(sys, NULL)
+                                  : cpu_run(sys->cpu);
 }
 
 /* The system's part after a trap; false: it ends the case. */
@@ -171,6 +183,7 @@ static void take_cpu(SysCpu *sys, CpuOutcome *o)
     o->cpu.pcsp_ind_bottom = cpu->pcsp_ind_bottom;
     o->wd = cpu_get_wd(cpu);
     memcpy(o->mmu, sys->mmu, sizeof(o->mmu));
+    memcpy(o->debug_regs, sys->debug_regs, sizeof(o->debug_regs));
     memcpy(o->counts, sys->counts, sizeof(o->counts));
     memset(o->regs, 0, sizeof(o->regs));
     memset(o->tags, 0, sizeof(o->tags));
@@ -223,12 +236,11 @@ static bool run_turn(Fuzz *f, SysCpu *sys, Outcome *o, const Way *way,
     }
     running = way->translated ? sys->cpu : NULL;
     do {
-        exit = way->translated ? cpu_run(sys->cpu)
-                               : run_interpreter(sys->cpu, way, steps);
-    } while (exit != CPU_EXIT_STOP && exit != CPU_EXIT_EXCEPTION);
-    if (exit == CPU_EXIT_STOP) {
-        /* A change of PSR or UPSR asks for a stop as well. */
-        o->stopped = way->translated || *steps >= MOST_STEPS;
+        exit = way->translated ? run_translator(sys)
+                               : run_interpreter(sys, way, steps);
+    } while (exit != CPU_EXIT_EXCEPTION && !alarmed && *steps < MOST_STEPS);
+    if (exit != CPU_EXIT_EXCEPTION) {
+        o->stopped = true;
         return false;
     }
     mine->traps++;
@@ -248,6 +260,7 @@ static void run(Fuzz *f, Outcome *o, const Way *way, unsigned most_traps)
     for (unsigned i = 0; i < f->n_cpus; i++) {
         o->cpu[i].traps = 0;
     }
+    alarmed = 0;
     if (way->translated) {
         set_alarm(LIMIT_MS);
     }
@@ -289,7 +302,8 @@ static const Field cpu_fields[] = {
     CPU(cui), OUT(wd), OUT(frame), OUT(flushed), CPU(psp_base),
     CPU(psp_size), CPU(psp_ind_bottom), CPU(pcsp_base),
     CPU(pcsp_size), CPU(pcsp_ind_bottom), CPU(g), CPU(g_tags), CPU(state),
-    CPU(tir_hi), CPU(tir_lo), CPU(n_tirs), OUT(mmu), OUT(counts), OUT(regs),
+    CPU(tir_hi), CPU(tir_lo), CPU(n_tirs), CPU(single_step), OUT(mmu),
+    OUT(debug_regs), OUT(counts), OUT(regs),
     OUT(tags),
 };
 
@@ -397,13 +411,14 @@ static bool flushed(const Fuzz *f)
 typedef struct Case {
     uint64_t number, seed;
     unsigned isa, n_cpus;
+    bool debug;
 } Case;
 
 static void run_ways(Fuzz *f, const Case *c, unsigned first, unsigned last,
                      unsigned most_traps)
 {
     for (unsigned i = first; i <= last; i++) {
-        fuzz_set_up(f, c->seed, c->isa, c->n_cpus);
+        fuzz_set_up(f, c->seed, c->isa, c->n_cpus, c->debug);
         run(f, &outcomes[i], &ways[i], most_traps);
     }
 }
@@ -461,6 +476,7 @@ static bool run_case(Fuzz *f, uint32_t seed, uint64_t number)
         .seed = seed + number * UINT64_C(0x632be59bd9b4e019),
         .isa = 3 + number % 4,
         .n_cpus = number / 4 % 4 == 3 ? 2 : 1,
+        .debug = number / 4 % 4 == 1,
     };
     unsigned traps = 1;
 

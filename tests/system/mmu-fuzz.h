@@ -38,6 +38,7 @@ typedef struct Fuzz {
 uint8_t *fuzz_ram(Fuzz *f);
 
 /* Everything follows from the seed. */
-void fuzz_set_up(Fuzz *f, uint64_t seed, unsigned isa, unsigned n_cpus);
+void fuzz_set_up(Fuzz *f, uint64_t seed, unsigned isa, unsigned n_cpus,
+                 bool debug);
 
 #endif
