@@ -2,14 +2,17 @@
  * libFuzzer target: any bytes as a qcow2 image.
  *
  * The first byte picks what happens after the rest was opened as an image:
- * reading, status, writing, discarding, snapshots, check and repair.  Nothing
- * may crash, hang, or use memory out of proportion.
+ * reading, status, writing, discarding, snapshots, check and repair, or, over
+ * a backing node in memory, a commit, a job that commits and one that streams.
+ * Nothing may crash, hang, or use memory out of proportion.
  *
  * Built with -DFUZZ_REPLAY it has a main() that runs the files and folders
  * named as arguments, as an ordinary test.
  */
 #include "block/backend.h"
 #include "block/driver.h"
+#include "block/jobs.h"
+#include "block/monitor-nodes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,9 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Of the first byte, beside those of exercise(). */
+enum { COMMIT = 64, JOBS = 128 };
 
 static void exercise(BlockBackend *image, unsigned what)
 {
@@ -65,13 +71,63 @@ static void exercise(BlockBackend *image, unsigned what)
     }
 }
 
+/* Starts a job, if it could be made, and waits for its end. */
+static void finish_job(BlockJob *job)
+{
+    if (job) {
+        block_job_start(job);
+    }
+    block_graph_unlock();
+    for (bool gone = false; !gone;) {
+        block_graph_lock();
+        gone = !block_job_find("fuzz");
+        block_graph_unlock();
+        g_usleep(gone ? 0 : 200);
+    }
+}
+
+/* The image over a backing node: what is copied between the two. */
+static void copy_in_chain(BlockNode *node, unsigned what)
+{
+    BlockNode *base = block_node_backing(node);
+    BlockJobParams job = { .id = "fuzz" };
+
+    if (block_length(node) > INT64_C(1) << 32) {
+        return;
+    }
+    if (what & COMMIT) {
+        (void)block_commit_now(node, base, what & 1, NULL, NULL, NULL);
+    }
+    if (what & JOBS) {
+        BlockJobPerf perf = { 1 + what % 16, (what & 2) ? 65536 : 0 };
+        BlockNode *overlay =
+            block_node_open_temporary(node, BLOCK_OPEN_RDWR, NULL);
+
+        block_graph_lock();
+        finish_job(overlay ? block_commit_new(&(BlockCommitParams){
+                                 .job = job, .active = overlay, .top = node,
+                                 .base = base, .perf = perf }, NULL)
+                           : NULL);
+        block_node_unref(overlay);
+        if (!block_node_backing(node)) {
+            return;
+        }
+        block_graph_lock();
+        finish_job(block_stream_new(&(BlockStreamParams){
+            .job = job, .top = node, .perf = perf }, NULL));
+    }
+}
+
 static void run(const char *path, unsigned what)
 {
-    bool check = what & 32;
-    bool write = what & 31;
+    bool chain = what & (COMMIT | JOBS);
+    bool check = !chain && (what & 32);
+    bool write = chain || (what & 31);
     json_t *options = json_pack(
-        "{s:s, s:n, s:{s:s, s:s}}", "driver", "qcow2", "backing", "file",
-        "driver", "file", "filename", path);
+        "{s:s, s:o, s:{s:s, s:s}}", "driver", "qcow2", "backing",
+        chain ? json_pack("{s:s, s:i, s:b}", "driver", "null-co", "size",
+                          1 << 20, "read-zeroes", 1) : json_null(),
+        "file", "driver", "file", "filename", path);
     unsigned flags = (write ? BLOCK_OPEN_RDWR | BLOCK_OPEN_NO_FLUSH |
                                   BLOCK_OPEN_UNMAP : 0) |
                      (check ? BLOCK_OPEN_CHECK : 0);
@@ -93,6 +149,8 @@ static void run(const char *path, unsigned what)
             (void)block_node_driver(node)->check(
                 node, &r, write ? BLOCK_FIX_LEAKS | BLOCK_FIX_ERRORS : 0,
                 NULL);
+        } else if (chain) {
+            copy_in_chain(node, what);
         } else {
             exercise(image, what);
         }
