@@ -712,7 +712,11 @@ json_t *block_job_query_block(BlockJob *job)
     json_t *info = event_data(job);
 
     g_mutex_lock(&job->lock);
-    json_object_set_new(info, "busy", json_boolean(!job->thread_done));
+    /* Not at rest: clients wait for this after a pause. */
+    json_object_set_new(info, "busy",
+                        json_boolean(!job->thread_done &&
+                                     job->status != BLOCK_JOB_PAUSED &&
+                                     job->status != BLOCK_JOB_STANDBY));
     json_object_set_new(info, "paused", json_boolean(job->paused_by_user));
     json_object_set_new(info, "io-status", json_string(job->io_status));
     json_object_set_new(info, "ready",

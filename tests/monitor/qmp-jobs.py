@@ -426,11 +426,13 @@ def test_talking_to_jobs(program):
         d.fails("Node 'n' is busy: block device is in use by block job: "
                 "backup", "blockdev-backup", job_id="k", device="n",
                 target="t", sync="full")
+        assert d.cmd("query-block-jobs")[0]["busy"]
         d.cmd("job-pause", id="j")
         d.fails("Job is already paused", "job-pause", id="j")
         d.qmp.event("JOB_STATUS_CHANGE", id="j", status="paused")
         job = d.cmd("query-block-jobs")[0]
         assert job["paused"] and job["status"] == "paused", job
+        assert not job["busy"], job
         d.fails("Job 'j' in state 'paused' cannot accept command verb "
                 "'complete'", "job-complete", id="j")
         d.fails("Job 'j' in state 'paused' cannot accept command verb "
