@@ -6,8 +6,9 @@ Prints one line per point and server,
 
 then a line "best" per point: the least of our speed ratios, the greatest of
 our CPU ratios; then geometric means.  Every round measures all servers one
-after the other and ratios are taken within a round, their median is told: a
-change of the machine's mood hits all of them.  CPU is the server's.
+after the other, each round another one first, and ratios are taken within a
+round, their median is told: a change of the machine's mood hits all of them.
+CPU is the server's.
 
 A server "ours+SWITCHES" is ours with --tune SWITCHES, to see what they are
 worth.  --idle waits for the machine to have nothing else to do, and measures
@@ -352,8 +353,9 @@ class Bench:
     def run_point(self, servers, point):
         samples = {s.name: [] for s in servers}
         rounds = 1 if point[1] == "extents" else self.args.rounds
-        for _ in range(rounds):
-            for server in servers:
+        for i in range(rounds):
+            first = i % len(servers)
+            for server in servers[first:] + servers[:first]:
                 samples[server.name].append(self.measure(server, point))
         best = None
         for server in servers:
