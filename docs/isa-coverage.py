@@ -90,7 +90,7 @@ A bundle is executed by the interpreter, whatever its operations, when
 | writes one register by half of a pair, `puttag*` or an advanced or check load and by another operation | compilers do not make them |
 | has floating point with `UPSR.fe` off (before version 6), or with underflow unmasked | the first always traps; of the second the host, whose exceptions are masked, does not tell results that are tiny and exact |
 | reads or writes a privileged state register, or `BGR` is rotated | a few for each trap; no compiler rotates globals |
-| has `ibranchd`, `icalld`, `icall`, `done` | targets or effects that end a region; calls through `%ctprN` are what compilers use |
+| has `done` | it leaves a trap handler, a few for each trap |
 | branches on `%MLOCK \|\| %cmp`, `%clp` or `%dt_al` | the condition is known after the bundle's results; only `%MLOCK` alone is common |
 | has a big-endian masked store, a line flush, a physical or other special specifier | the system's or a debugger's; an instruction-line flush ends regions |
 | checks the DAM in a segment's or a pair's form, or after entering it in one bundle | compilers do not make them |

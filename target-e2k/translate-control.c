@@ -417,8 +417,20 @@ static void emit_call(Trans *t)
     after_call(t);
 }
 
-/* Through a CTPR that only run time knows: only labels go on here. */
-static IrReg dynamic_target(Trans *t, unsigned n)
+/* The target of ibranchd and icalld. */
+static IrReg register_target(Trans *t)
+{
+    const AlcOp *op = &t->node->bundle.alc[0];
+    int reg = trans_guest_reg(t->node->at.geo, &op->src2);
+    IrReg value = reg >= 0 ? trans_reg_lo(t, reg)
+                           : trans_imm(t, op->src2.value);
+    ir_brcond(t->ir, IR_TSTNE, 8, value, trans_imm(t, 7),
+              trans_interp_exit(t));
+    return ir_new2i(t->ir, IR_and, 8, value, CTPR_BASE_MASK);
+}
+
+/* That of a CTPR that only run time knows: only labels go on here. */
+static IrReg ctpr_target(Trans *t, unsigned n)
 {
     Ir *ir = t->ir;
     IrReg ctpr = ir_temp(ir);
@@ -429,9 +441,17 @@ static IrReg dynamic_target(Trans *t, unsigned n)
               trans_imm(t, CTPR_VALUE(0, CTPR_TAG_LOCAL, CTPR_OPC_DISP) >> 48),
               trans_interp_exit(t));
     ir_brcond(ir, IR_TSTNE, 8, ctpr, trans_imm(t, 7), trans_interp_exit(t));
-    IrReg target = ir_new2i(ir, IR_and, 8, ctpr, CTPR_BASE_MASK);
+    return ir_new2i(ir, IR_and, 8, ctpr, CTPR_BASE_MASK);
+}
+
+static IrReg dynamic_target(Trans *t)
+{
+    const Bundle *b = &t->node->bundle;
+    bool by_register = b->transfer == TRANSFER_IBRANCHD ||
+                       b->transfer == TRANSFER_ICALLD;
+    IrReg target = by_register ? register_target(t) : ctpr_target(t, b->ctpr);
     return t->region->space
-               ? ir_new2i(ir, IR_or, 8, target, t->region->space)
+               ? ir_new2i(t->ir, IR_or, 8, target, t->region->space)
                : target;
 }
 
@@ -550,7 +570,7 @@ void trans_transfer_check(Trans *t, const Test *condition)
         poll_stop(t, &node->at);
     }
     if (node->end == END_INDIRECT || node->end == END_CALL_INDIRECT) {
-        IrReg target = dynamic_target(t, node->bundle.ctpr);
+        IrReg target = dynamic_target(t);
         if (condition) {
             /* Used only where the condition holds. */
             ir_mov(t->ir, t->target, target);

@@ -50,7 +50,7 @@ typedef struct Place {
 typedef enum NodeEnd {
     END_FALL,     /* to the next bundle */
     END_BRANCH,   /* taken or not */
-    END_INDIRECT, /* through a CTPR that only run time knows */
+    END_INDIRECT, /* by a register, or a CTPR that only run time knows */
     END_CALL,     /* known target; comes back to next */
     END_CALL_INDIRECT,
     END_RETURN,
@@ -233,6 +233,15 @@ typedef struct TagUses {
     TagUse reads[NODE_MAX_READS];
     TagUse writes[NODE_MAX_WRITES];
 } TagUses;
+
+/* Has the operation a register for its result?  ibranchd and icalld are encoded
+ * with one, and leave it alone. */
+static inline bool trans_has_result(const InsnRow *row)
+{
+    return row->dst != WIDTH_NONE && row->dst != WIDTH_PRED &&
+           row->dst != WIDTH_STATE && row->sem != SEM_ibranchd &&
+           row->sem != SEM_icalld;
+}
 
 /* Number of an operand's register in [0, GUEST_REGS); -1: not a register. */
 int trans_guest_reg(Geometry geo, const Operand *operand);

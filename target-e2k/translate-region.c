@@ -256,9 +256,14 @@ static void node_set_end(Node *node)
     if (b->transfer == TRANSFER_NONE || b->ct_type == CT_NEVER) {
         return;
     }
-    if (b->transfer == TRANSFER_IBRANCH) {
+    if (b->transfer == TRANSFER_IBRANCH || b->transfer == TRANSFER_ICALL) {
         node->taken.ip = (node->at.ip + b->disp) & 0xffffffffffff;
-        node->end = END_BRANCH;
+        node->end = b->transfer == TRANSFER_ICALL ? END_CALL : END_BRANCH;
+        return;
+    }
+    if (b->transfer == TRANSFER_IBRANCHD || b->transfer == TRANSFER_ICALLD) {
+        node->end = b->transfer == TRANSFER_ICALLD ? END_CALL_INDIRECT
+                                                   : END_INDIRECT;
         return;
     }
     if (b->transfer != TRANSFER_CT && b->transfer != TRANSFER_CALL) {

@@ -68,8 +68,7 @@ static void add_write(TagUses *uses, Geometry geo, const AlcOp *op,
                       const InsnRow *row, bool dbl)
 {
     int reg = trans_guest_reg(geo, &op->dst);
-    if (reg < 0 || row->dst == WIDTH_NONE || row->dst == WIDTH_PRED ||
-        row->dst == WIDTH_STATE) {
+    if (reg < 0 || !trans_has_result(row)) {
         return;
     }
     uint8_t mask = width_tag_mask(row->dst, true);

@@ -114,8 +114,7 @@ static unsigned collect_ops(Trans *t, TransOp *ops)
         o->b = operand(t, &op->src2, o->row->src2);
         o->c = operand(t, &op->src3, o->row->src3);
         o->wide = o->row->dst == WIDTH_P || o->row->dst == WIDTH_X;
-        if (o->row->dst != WIDTH_NONE && o->row->dst != WIDTH_PRED &&
-            o->row->dst != WIDTH_STATE) {
+        if (trans_has_result(o->row)) {
             o->dst = trans_guest_reg(t->node->at.geo, &op->dst);
         }
         o->qualified = op->n_conds != 0;

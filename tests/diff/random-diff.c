@@ -637,7 +637,8 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--seed") == 0) {
             d.seed = strtoull(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--isa") == 0) {
-            isa = CLAMP(atoi(argv[++i]), ISA_MIN, ISA_MAX);
+            int wanted = atoi(argv[++i]);
+            isa = CLAMP(wanted, ISA_MIN, ISA_MAX);
         } else if (strcmp(argv[i], "--accel") == 0) {
             if (!box_accel(argv[++i])) {
                 usage();

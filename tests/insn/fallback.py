@@ -28,8 +28,9 @@ def programs(assembler, root, shared, where):
     folder = os.path.join(root, "tests", "insn", "fallback")
     for entry in sorted(os.listdir(folder)):
         elf = os.path.join(where, entry[:-2] + ".elf")
+        isa = "6" if entry.endswith("-v6.s") else "3"
         subprocess.run(
-            [assembler, "--static", "-I",
+            [assembler, "--static", f"-march=e2kv{isa}", "-I",
              os.path.join(root, "tests", "bench", "kernels"), "-o", elf,
              os.path.join(folder, entry)], check=True)
         yield entry, elf
