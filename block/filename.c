@@ -470,6 +470,15 @@ static bool same_file(const char *a, const char *b)
                              sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino);
 }
 
+/* Is what is below a node what its image records, as far as one can tell? */
+static bool is_recorded(const BlockNode *above, const BlockNode *image)
+{
+    g_autofree char *path = block_backing_path(above);
+
+    return path && (!json_object_get(above->options, "backing") ||
+                    same_file(path, block_node_filename(image)));
+}
+
 BlockNode *block_chain_find_image(BlockNode *top, const char *name)
 {
     BlockNode *above = block_node_skip_filters(top);
@@ -481,7 +490,8 @@ BlockNode *block_chain_find_image(BlockNode *top, const char *name)
 
         if ((has_protocol(name) &&
              !strcmp(block_node_filename(image), name)) ||
-            (recorded && !strcmp(recorded, name)) ||
+            (recorded && !strcmp(recorded, name) &&
+             is_recorded(above, image)) ||
             same_file(path, block_node_filename(image))) {
             return image;
         }

@@ -778,6 +778,35 @@ def test_names_of_a_chain(program):
             assert content(paths[0]) == expect
 
 
+def test_recorded_name_of_another_image(program):
+    """top records mid but stands on other: mid is not in its chain."""
+    need_peers()
+    with Daemon(program) as d:
+        paths = chain(d, "mid", "other", "top")
+        d.cmd("blockdev-del", node_name="top")
+        subprocess.run(["qemu-img", "rebase", "-u", "-b", "mid.qcow2", "-F",
+                        "qcow2", paths[3]], check=True)
+        subprocess.run(["qemu-img", "rebase", "-u", "-b", "base.img", "-F",
+                        "raw", paths[2]], check=True)
+        node = {"driver": "qcow2", "node-name": "top",
+                "file": {"driver": "file", "filename": paths[3]},
+                "backing": {"driver": "qcow2", "node-name": "other",
+                            "file": {"driver": "file",
+                                     "filename": paths[2]},
+                            "backing": {"driver": "raw",
+                                        "node-name": "base",
+                                        "file": {"driver": "file",
+                                                 "filename": paths[0]}}}}
+        d.cmd("blockdev-add", **node)
+        for name in ("mid.qcow2", paths[1]):
+            d.fails(f"Can't find '{name}' in the backing chain",
+                    "block-commit", device="top", base=name)
+            d.fails(f"Can't find '{name}' in the backing chain",
+                    "block-stream", device="top", base=name)
+        d.cmd("block-stream", device="top", base="other.qcow2", job_id="j")
+        finished(d, "j")
+
+
 def test_short_image_in_a_chain(program):
     """What lies below the end of a short image reads as zeroes, and does so
     after the short image is gone from the chain."""
