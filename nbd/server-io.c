@@ -390,13 +390,15 @@ static bool write_pieces(NbdSink *sink, NbdRequest *r)
 static bool handle_write(NbdSink *sink, NbdRequest *r)
 {
     NbdConnection *conn = sink->conn;
+    bool here = !wants_worker(conn, r);
+    bool pieces = !(conn->server->params.tune & NBD_TUNE_NO_PIECES);
     uint8_t *payload;
     bool alive = true;
 
-    if (!wants_worker(conn, r)) {
-        if (r->payload > NBD_PIECE_ALIGN) {
-            return write_pieces(sink, r);
-        }
+    if (here && pieces && r->payload > NBD_PIECE_ALIGN) {
+        return write_pieces(sink, r);
+    }
+    if (here && r->payload <= NBD_PIECE_ALIGN) {
         if (!fill(sink, r->payload)) {
             return false;
         }
@@ -413,7 +415,12 @@ static bool handle_write(NbdSink *sink, NbdRequest *r)
         nbd_reply_error(sink, r, ENOMEM, "out of memory");
         return true;
     }
-    nbd_pool_submit(conn->server->pool, conn, r, payload);
+    if (here) {
+        nbd_execute(sink, r, payload, NULL);
+        g_free(payload);
+    } else {
+        nbd_pool_submit(conn->server->pool, conn, r, payload);
+    }
     return true;
 }
 

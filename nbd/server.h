@@ -134,6 +134,7 @@ enum {
     NBD_TUNE_NO_URING = 1 << 5,  /* never several requests in one call */
     NBD_TUNE_LOCAL_PIPE = 1 << 6, /* zero-copy also on this machine */
     NBD_TUNE_NO_AWAKE = 1 << 7,  /* always sleep until a request comes */
+    NBD_TUNE_NO_PIECES = 1 << 8, /* a write is received whole, then written */
 };
 
 typedef struct NbdServerParams {

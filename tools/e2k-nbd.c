@@ -293,6 +293,7 @@ static const struct {
     { "no-sparse", NBD_TUNE_NO_SPARSE, 0 },
     { "no-uring", NBD_TUNE_NO_URING, 0 },
     { "no-awake", NBD_TUNE_NO_AWAKE, 0 },
+    { "no-pieces", NBD_TUNE_NO_PIECES, 0 },
     { "no-map", 0, BLOCK_OPEN_NO_MAP },
     { "local-pipe", NBD_TUNE_LOCAL_PIPE, 0 },
 };
@@ -446,7 +447,7 @@ static const ToolOption tool_options[] = {
     { 0, "detect-zeroes", "MODE", take_detect_zeroes, "off, on, unmap" },
     { 0, "tune", "LIST", take_tune,
       "switch optimisations off: no-pipe, no-pool, no-inline, no-batch, "
-      "no-sparse, no-uring, no-awake, no-map; on: local-pipe" },
+      "no-sparse, no-uring, no-awake, no-pieces, no-map; on: local-pipe" },
 };
 
 static void print_help(NbdToolOptions *o, const char *value)

@@ -594,12 +594,16 @@ class Waiting(Case):
 
     def test_long_writes_in_parts_of_any_size(self):
         """Longer than a piece, shorter, at odd places, another one behind."""
+        for options in ((), ("--tune=no-pieces",)):
+            self.long_writes(options)
+
+    def long_writes(self, options):
         rng = random.Random(seed := random.randrange(1 << 32))
         print("seed", seed)
         file = self.image(data=self.pattern(2 * MIB))
         with open(file, "rb") as f:
             model = bytearray(f.read())
-        server = self.serve("-f", "raw", file)
+        server = self.serve(*options, "-f", "raw", file)
         with w.Wire(server.sock) as c:
             c.greet()
             c.go()
