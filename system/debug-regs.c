@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "system/debug-traps.h"
 #include "target-e2k/debug-regs.h"
 #include "util/bytes.h"
 
@@ -18,34 +19,46 @@ enum {
     SR_PCSHTP = 0x13,
 };
 
+typedef enum SysRegKind {
+    OF_STATE,        /* a state register */
+    OF_MMU,
+    OF_DEBUG,        /* behind the MMU's access path */
+} SysRegKind;
+
 typedef struct SysReg {
     const char *name;
     uint8_t number;
-    bool mmu;        /* a register of the MMU, not a state register */
+    SysRegKind kind;
     uint8_t min_isa;
 } SysReg;
 
 static const SysReg regs[] = {
-    { "core_mode", 0x04, false, 3 }, { "pshtp", 0x0b }, { "pcshtp", 0x13 },
+    { "core_mode", 0x04, OF_STATE, 3 }, { "pshtp", 0x0b }, { "pcshtp", 0x13 },
     { "cutd", 0x21 }, { "eir", 0x23 }, { "cuir", 0x25 },
     { "oscud_hi", 0x26 }, { "oscud_lo", 0x27 }, { "osgd_hi", 0x28 },
     { "osgd_lo", 0x29 }, { "osem", 0x2a }, { "usd_hi", 0x2c },
     { "usd_lo", 0x2d }, { "osr0", 0x2f }, { "cud_hi", 0x30 },
     { "cud_lo", 0x31 }, { "gd_hi", 0x32 }, { "gd_lo", 0x33 },
     { "dibcr", 0x40 }, { "dimcr", 0x41 }, { "dibsr", 0x42 },
-    { "sclkm1", 0x70, false, 3 }, { "sclkm2", 0x71, false, 3 },
-    { "sclkm3", 0x72, false, 3 }, { "cu_hw0", 0x78, false, 2 },
-    { "clkr", 0x90 }, { "sclkr", 0x92, false, 3 },
-    { "lsr1", 0xc3, false, 5 }, { "ilcr1", 0xc7, false, 5 },
-    { "mmu_cr", MMU_CR, true }, { "mmu_cont", MMU_CONT, true },
-    { "mmu_u_vptb", MMU_U_VPTB, true }, { "mmu_u_pptb", MMU_U_PPTB, true },
-    { "mmu_trap_point", MMU_TRAP_POINT, true },
-    { "mmu_trap_count", MMU_TRAP_COUNT, true },
-    { "mmu_us_cl_d", MMU_US_CL_D, true },
-    { "mmu_apic_base", MMU_APIC_BASE, true },
-    { "mmu_os_vptb", MMU_OS_VPTB, true, 6 },
-    { "mmu_os_pptb", MMU_OS_PPTB, true, 6 },
-    { "mmu_os_vab", MMU_OS_VAB, true, 6 },
+    { "dibar0", 0x48 }, { "dibar1", 0x49 }, { "dibar2", 0x4a },
+    { "dibar3", 0x4b },
+    { "sclkm1", 0x70, OF_STATE, 3 }, { "sclkm2", 0x71, OF_STATE, 3 },
+    { "sclkm3", 0x72, OF_STATE, 3 }, { "cu_hw0", 0x78, OF_STATE, 2 },
+    { "clkr", 0x90 }, { "sclkr", 0x92, OF_STATE, 3 },
+    { "lsr1", 0xc3, OF_STATE, 5 }, { "ilcr1", 0xc7, OF_STATE, 5 },
+    { "mmu_cr", MMU_CR, OF_MMU }, { "mmu_cont", MMU_CONT, OF_MMU },
+    { "mmu_u_vptb", MMU_U_VPTB, OF_MMU }, { "mmu_u_pptb", MMU_U_PPTB, OF_MMU },
+    { "mmu_trap_point", MMU_TRAP_POINT, OF_MMU },
+    { "mmu_trap_count", MMU_TRAP_COUNT, OF_MMU },
+    { "mmu_us_cl_d", MMU_US_CL_D, OF_MMU },
+    { "mmu_apic_base", MMU_APIC_BASE, OF_MMU },
+    { "mmu_os_vptb", MMU_OS_VPTB, OF_MMU, 6 },
+    { "mmu_os_pptb", MMU_OS_PPTB, OF_MMU, 6 },
+    { "mmu_os_vab", MMU_OS_VAB, OF_MMU, 6 },
+    { "ddbar0", 0, OF_DEBUG }, { "ddbar1", 1, OF_DEBUG },
+    { "ddbar2", 2, OF_DEBUG }, { "ddbar3", 3, OF_DEBUG },
+    { "ddbcr", MMU_DEBUG_DDBCR, OF_DEBUG },
+    { "ddbsr", MMU_DEBUG_DDBSR, OF_DEBUG },
 };
 
 /* The traps of the last entry, then extensions of registers, follow. */
@@ -176,8 +189,12 @@ static bool read_value(SysCpu *sys, unsigned number, uint64_t *value)
     if (cpu->isa < regs[number].min_isa) {
         return false;
     }
-    if (regs[number].mmu) {
+    if (regs[number].kind == OF_MMU) {
         *value = mmu_read_reg(sys, regs[number].number);
+        return true;
+    }
+    if (regs[number].kind == OF_DEBUG) {
+        *value = sys->debug_regs[regs[number].number];
         return true;
     }
     if (is_stack_register(regs[number].number)) {
@@ -236,8 +253,13 @@ static bool write_value(SysCpu *sys, unsigned number, uint64_t value)
     if (number >= FIRST_TIR || sys->cpu->isa < regs[number].min_isa) {
         return false;
     }
-    if (regs[number].mmu) {
+    if (regs[number].kind == OF_MMU) {
         mmu_write_reg(sys, regs[number].number, value);
+        return true;
+    }
+    if (regs[number].kind == OF_DEBUG) {
+        sys->debug_regs[regs[number].number] = value;
+        debug_traps_changed(sys);
         return true;
     }
     return write_state(sys, regs[number].number, value);

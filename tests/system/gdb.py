@@ -124,7 +124,8 @@ def registers(gdb):
     missing = [name for name in (
         "psr", "oscud_lo", "osem", "pshtp", "pcshtp", "psp_hi", "cr1_lo",
         "core_mode", "tir0_hi", "tir18_lo", "ext_r0", "ext_g31", "mmu_cr",
-        "mmu_cont", "mmu_u_pptb", "mmu_trap_point", "mmu_trap_count")
+        "mmu_cont", "mmu_u_pptb", "mmu_trap_point", "mmu_trap_count",
+        "dibcr", "dibsr", "dibar3", "ddbcr", "ddbsr", "ddbar0")
                if name not in gdb.registers]
     check("the description has the system's registers", not missing, missing)
     before = gdb.ask("g")
@@ -135,7 +136,9 @@ def registers(gdb):
     check("all registers at once", len(before) > 2000, len(before))
     for name, value in (("osem", 0x5a), ("mmu_cont", 0x12),
                         ("mmu_trap_point", 0x7000), ("ext_g5", 0x123456789),
-                        ("psr", 0x05), ("cr0_hi", 0x12340)):
+                        ("psr", 0x05), ("cr0_hi", 0x12340),
+                        ("dibar3", 0x12340), ("dibcr", 0xc0),
+                        ("ddbar0", 0x4568), ("ddbcr", 0x10c5)):
         old = gdb.register(name)
         reply = set_register(gdb, name, value)
         check(f"{name} is written", reply == "OK" and
