@@ -5,6 +5,8 @@
 
 	.equ	PASSES, 3000
 	.equ	CODE_BYTES, 32
+	.equ	CLONE_FLAGS, 0x10f00		! VM FS FILES SIGHAND THREAD
+	.equ	CLONE_TIDS, 0x1200000		! parent's and child's is set, cleared
 
 	.pushsection .bss
 	.align	8
@@ -12,6 +14,23 @@ pipe:
 	.skip	8
 status:
 	.skip	8
+! Of the thread: what it runs, what that has given, how often, whether anything
+! but 1 and 2; to stop; its number, until it has ended.
+thread_page:
+	.skip	8
+thread_result:
+	.skip	8
+thread_passes:
+	.skip	8
+thread_wrong:
+	.skip	8
+thread_stop:
+	.skip	8
+thread_id:
+	.skip	8
+	.align	16
+	.skip	32768
+thread_stack:
 	.popsection
 
 	.macro	GIVES_NUMBER name, number
@@ -62,6 +81,67 @@ ahead_changed:
 	}
 	GOTO_IF_NOT %pred0, 1b
 	RETURN
+
+! The other thread: runs the page again and again.
+	PROC runner
+	{
+		addd 0, thread_page, %dr8
+	}
+	{
+		ldd %dr8, 0, %dr9
+	}
+1:
+	CALL_REG %dr9
+	{
+		addd %db[0], 0, %dr10
+		addd 0, thread_passes, %dr11
+	}
+	{
+		std %dr8, thread_result - thread_page, %dr10
+		subd %dr10, 1, %dr10
+		ldd,3 %dr11, 0, %dr12
+	}
+	{
+		cmpbedb %dr10, 1, %pred1
+		addd %dr12, 1, %dr12
+	}
+	{
+		std %dr8, thread_wrong - thread_page, %dr11 ? ~%pred1
+		std,5 %dr11, 0, %dr12
+	}
+	{
+		ldd %dr8, thread_stop - thread_page, %dr10
+	}
+	{
+		cmpedb %dr10, 0, %pred0
+	}
+	GOTO_IF %pred0, 1b
+	SYSCALL SYS_exit, 0
+
+! Waits until a word holds at least a number, or (0) is cleared.
+	PROC await			! address, number
+1:
+	{
+		ldd %dr0, 0, %dr2
+		cmpedb %dr1, 0, %pred0
+	}
+	{
+		cmpbdb %dr2, %dr1, %pred1 	! not yet
+		cmpedb %dr2, 0, %pred2
+	}
+	GOTO_IF %pred0, 2f
+	GOTO_IF %pred1, 1b
+	RETURN
+2:
+	GOTO_IF_NOT %pred2, 1b
+	RETURN
+	.macro	AWAIT address, number
+	{
+		addd 0, \address, %db[0]
+		addd 0, \number, %db[1]
+	}
+	CALL await
+	.endm
 
 ! main: %dr8 is the page.
 	.macro	COPY from
@@ -206,6 +286,58 @@ ahead_changed:
 	GOTO 1b
 3:
 	RUN 2, "a bracket writes code"
+
+	! While another thread runs it.  %dr16 is the word of two.
+	COPY one
+	{
+		ldd %dr8, %dr15, %dr17
+		addd 0, thread_page, %dr9
+	}
+	{
+		std %dr9, 0, %dr8
+	}
+	SYSCALL SYS_clone, CLONE_FLAGS + CLONE_TIDS, thread_stack, thread_id, thread_id, 0
+	{
+		cmpedb %db[0], 0, %pred0
+	}
+	GOTO_IF_NOT %pred0, 1f
+	CALL runner
+1:
+	AWAIT thread_passes, 10
+	{
+		addd 0, 0, %dr11
+	}
+2:
+	{
+		std %dr8, %dr15, %dr16
+		addd %dr11, 1, %dr11
+	}
+	{
+		std %dr8, %dr15, %dr17
+		cmpledb %dr11, PASSES, %pred0
+	}
+	GOTO_IF %pred0, 2b
+	{
+		std %dr8, %dr15, %dr16
+		ldd,3 %dr9, thread_passes - thread_page, %dr10
+	}
+	{
+		addd %dr10, 3, %dr10
+	}
+	AWAIT thread_passes, %dr10
+	{
+		ldd %dr9, thread_result - thread_page, %dr10
+	}
+	{
+		ldd %dr9, thread_wrong - thread_page, %dr11
+		addd 0, 1, %dr12
+	}
+	{
+		std %dr9, thread_stop - thread_page, %dr12
+	}
+	CHECK_EQ %dr10, 2, "another thread runs what was written last"
+	CHECK_EQ %dr11, 0, "and ran nothing else"
+	AWAIT thread_id, 0
 
 	! The child's copy is its own.
 	COPY one
