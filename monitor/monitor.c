@@ -171,20 +171,52 @@ static void send_locked(Session *s)
     }
 }
 
+/* Appends indented text; what is empty gets its end on a line of its own, as
+ * other programs print it. */
+static void append_pretty(GString *to, const char *text)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+
+    for (const char *p = text; *p; p++) {
+        g_string_append_c(to, *p);
+        if (in_string) {
+            if (*p == '\\') {
+                g_string_append_c(to, *++p);
+            } else {
+                in_string = *p != '"';
+            }
+        } else if (*p == '"') {
+            in_string = true;
+        } else if (*p == '{' || *p == '[') {
+            depth++;
+            if (p[1] == '}' || p[1] == ']') {
+                g_string_append_printf(to, "\n%*s", 4 * (int)(depth - 1), "");
+            }
+        } else if (*p == '}' || *p == ']') {
+            depth--;
+        }
+    }
+}
+
 /* Queues one JSON value as a line; lock held. */
 static void say_locked(Session *s, json_t *json)
 {
-    size_t flags = JSON_ENSURE_ASCII | JSON_ENCODE_ANY;
+    bool pretty = s->monitor->mode == MONITOR_QMP_PRETTY;
     json_t *ordered = monitor_wire_order(json);
-    char *text = json_dumps(ordered, s->monitor->mode == MONITOR_QMP_PRETTY
-                                         ? flags | JSON_INDENT(4) : flags);
+    char *text = json_dumps(ordered, JSON_ENSURE_ASCII | JSON_ENCODE_ANY |
+                                         (pretty ? JSON_INDENT(4) : 0));
 
     json_decref(ordered);
     if (!text || s->closed) {
         free(text);
         return;
     }
-    g_string_append(s->output, text);
+    if (pretty) {
+        append_pretty(s->output, text);
+    } else {
+        g_string_append(s->output, text);
+    }
     g_string_append(s->output, "\r\n");
     free(text);
     send_locked(s);

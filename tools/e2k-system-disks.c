@@ -164,29 +164,44 @@ static bool parse_limits(json_t *flat, Drive *drive, GError **error)
     return ok;
 }
 
+/* The name of a drive that is given none: ide0-hd1, virtio0, none0. */
+static char *made_up_name(const char *interface)
+{
+    static unsigned ide, virtio, none;
+    unsigned n;
+
+    if (!strcmp(interface, "ide")) {
+        n = ide++;
+        return g_strdup_printf("ide%u-hd%u", n / 2, n % 2);
+    }
+    n = !strcmp(interface, "none") ? none++ : virtio++;
+    return g_strdup_printf("%s%u", interface, n);
+}
+
 /* Takes the drive's own options out of the object. */
-static bool parse_drive(json_t *flat, Drive *drive, GError **error)
+static bool parse_drive(const SystemOptions *o, json_t *flat, Drive *drive,
+                        GError **error)
 {
     static const char *const done[] = { "snapshot", "readonly", "read-only", "media",
                                         "index", "bus", "unit", "werror",
                                         "rerror", NULL };
     static const char *const interfaces[] = { "virtio", "ide", "none", NULL };
-    static unsigned count;
 
     drive->file = take_text(flat, "file");
     drive->format = take_text(flat, "format");
     drive->interface = take_text(flat, "if");
     drive->id = take_text(flat, "id");
     drive->serial = take_text(flat, "serial");
-    if (!drive->id) {
-        drive->id = g_strdup_printf("virtio%u", count);
+    if (!drive->interface) {
+        drive->interface = g_strdup(o->board->drive_interface);
     }
-    count++;
-    if (drive->interface &&
-        !g_strv_contains(interfaces, drive->interface)) {
+    if (!g_strv_contains(interfaces, drive->interface)) {
         g_set_error(error, TOOL_ERROR, 0, "unknown interface '%s'; "
                     "there are: virtio, ide, none", drive->interface);
         return false;
+    }
+    if (!drive->id) {
+        drive->id = made_up_name(drive->interface);
     }
     if (!block_options_bool(flat, "snapshot", &drive->snapshot, error) ||
         !block_options_bool(flat, "readonly", &drive->read_only, error) ||
@@ -246,16 +261,13 @@ static bool add_drive(const SystemOptions *o, const char *text,
 {
     json_t *flat = block_options_parse(text, NULL, error);
     Drive drive = { .snapshot = o->snapshot };
-    bool ok = flat && parse_drive(flat, &drive, error) &&
+    bool ok = flat && parse_drive(o, flat, &drive, error) &&
               open_drive(&drive, flat, error);
 
-    const char *interface =
-        drive.interface ? drive.interface : o->board->drive_interface;
-
-    if (ok && strcmp(interface, "none")) {
+    if (ok && strcmp(drive.interface, "none")) {
         g_ptr_array_add(drive_devices,
                         g_strdup_printf("%s,drive=%s,id=%s%s%s",
-                                        strcmp(interface, "ide")
+                                        strcmp(drive.interface, "ide")
                                             ? "virtio-blk" : "ide-hd",
                                         drive.id, drive.id,
                                         drive.serial ? ",serial=" : "",

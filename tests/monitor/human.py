@@ -122,6 +122,23 @@ def test_images_without_words(program):
             m.close()
 
 
+def test_made_up_names(program):
+    """Drives without an id have one by their interface and number."""
+    for machine, words, names in [
+            ("virt", ["if=none", "if=virtio", "if=none", "format=null-co"],
+             ["none0", "virtio0", "none1", "virtio1"]),
+            ("e8c", ["if=none", "format=null-co", "format=null-co",
+                     "if=ide,driver=null-co"],
+             ["none0", "ide0-hd0", "ide0-hd1", "ide1-hd0"])]:
+        args = ["-M", machine, "-monitor", "stdio", "-S"]
+        for w in words:
+            args += ["-drive", w if "null" in w else w + ",driver=null-co"]
+        out, err, code = run(program, args, "info block\nquit\n")
+        found = [line.split(" ")[0] for line in out.split("\n")
+                 if " (#block" in line]
+        assert code == 0 and found == names, (out, err)
+
+
 def test_drive_modes(program):
     with tempfile.TemporaryDirectory() as d:
         path = image(d)
@@ -342,7 +359,15 @@ def test_events_after_end_of_input(program):
 def test_pretty(program):
     out, _, code = run(program, ["-qmp-pretty", "stdio"],
                        '{"execute": "qmp_capabilities"}{"execute": "quit"}')
-    assert code == 0 and '{\n    "return": {' in out, out
+    assert code == 0 and '{\n    "return": {\n    }\n}' in out, out
+    # Braces in strings, after escapes too, are left alone.
+    out, _, code = run(program, ["-qmp-pretty", "stdio"],
+                       '{"execute": "qmp_capabilities"}'
+                       '{"execute": "q{}\\\\", "id": ["[]\\"{}", [], {}]}'
+                       '{"execute": "quit"}')
+    assert ('"id": [\n        "[]\\"{}",\n        [\n        ],\n'
+            '        {\n        }\n    ]' in out and
+            "The command q{}\\\\ has not been found" in out), out
 
 
 def test_qtest(program):
