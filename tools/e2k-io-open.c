@@ -203,6 +203,27 @@ static int cmd_open(int argc, char **argv)
     return ok ? 0 : -EINVAL;
 }
 
+/* Children keep the options that are not given; a backing child that is not
+ * spoken of stays. */
+static void keep_children(json_t *options, BlockNode *node)
+{
+    for (guint i = 0; i < node->children->len; i++) {
+        const BlockEdge *edge = g_ptr_array_index(node->children, i);
+        json_t *given = json_object_get(options, edge->name);
+
+        if (json_is_object(given)) {
+            json_t *whole = block_options_merge(edge->node->options, given);
+
+            json_object_del(whole, "node-name");
+            keep_children(whole, edge->node);
+            json_object_set_new(options, edge->name, whole);
+        } else if (!given && edge->role == BLOCK_ROLE_BACKING) {
+            json_object_set_new(options, edge->name,
+                                json_string(block_node_name(edge->node)));
+        }
+    }
+}
+
 static int cmd_reopen(int argc, char **argv)
 {
     BlockNode *node = block_backend_node(io_image);
@@ -261,6 +282,7 @@ static int cmd_reopen(int argc, char **argv)
         json_decref(options);
         options = nested;
     }
+    keep_children(options, node);
     if (cache) {
         json_object_set_new(options, "cache",
                             json_pack("{s:b, s:b}", "direct",

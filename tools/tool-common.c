@@ -17,7 +17,7 @@ static char *program_name;
 
 const char *tool_name(void)
 {
-    return program_name;
+    return program_name ? program_name : "e2k";
 }
 
 /* ---- Messages ------------------------------------------------------------- */
@@ -30,7 +30,7 @@ static void print_message(const char *kind, const char *format, va_list ap)
     g_autofree char *text = g_strdup_vprintf(format, ap);
 
     fflush(stdout);
-    fprintf(stderr, "%s: %s%s\n", program_name, kind, text);
+    fprintf(stderr, "%s: %s%s\n", tool_name(), kind, text);
 }
 
 void tool_error(const char *format, ...)
@@ -63,7 +63,7 @@ void tool_report(GError *error, const char *prefix_format, ...)
         va_end(ap);
     }
     fflush(stdout);
-    fprintf(stderr, "%s: %s%s\n", program_name, prefix ? prefix : "",
+    fprintf(stderr, "%s: %s%s\n", tool_name(), prefix ? prefix : "",
             error ? error->message : "Unknown error");
     g_clear_error(&error);
 }
@@ -75,7 +75,7 @@ void tool_usage_error(const char *format, ...)
     va_start(ap, format);
     print_message("", format, ap);
     va_end(ap);
-    fprintf(stderr, "Try '%s --help' for more information\n", program_name);
+    fprintf(stderr, "Try '%s --help' for more information\n", tool_name());
     exit(1);
 }
 

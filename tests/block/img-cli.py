@@ -179,6 +179,11 @@ def names_in_chains():
         img(0, ['Image committed.'], 'commit', '-b', base, 'sub/top')
     img(1, ["Did not find 'sub/low' in the backing chain of 'sub/top'"],
         'commit', '-b', 'sub/low', 'sub/top')
+    io(0, ['wrote 4096/4096'], '-c', 'reopen -r', '-c', 'reopen -w', '-c',
+       'reopen -o backing.detect-zeroes=on,backing.backing.discard=unmap',
+       '-c', 'reopen -c none', '-c', 'write 0 4k', 'sub/top')
+    io(1, ["Cannot change the option 'driver'"], '-c',
+       'reopen -o backing.driver=raw', 'sub/top')
     # The end of a short image hides what is below, and goes on doing so.
     img(0, [], 'create', '-q', '-f', 'qcow2', 's0', '2M')
     img(0, [], 'create', '-q', '-f', 'qcow2', '-b', 's0', '-F', 'qcow2', 's1',
