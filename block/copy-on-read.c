@@ -102,24 +102,21 @@ static int needs_copy(BlockNode *node, uint64_t offset, uint64_t bytes,
     if (ret != 0) {
         return ret < 0 ? ret : 0;
     }
+    for (BlockNode *b = s->bottom ? file : NULL; b; b = block_node_backing(b)) {
+        BlockNode *base = strcmp(b->name, s->bottom) ? NULL
+                                                     : block_node_backing(b);
+
+        if (base) {
+            return block_is_allocated_above(file, base, offset, *n, n);
+        }
+    }
     ret = block_status(file, offset, *n, &status);
     if (ret < 0) {
         return ret;
     }
     *n = status.bytes;
-    if (!(status.flags & BLOCK_STATUS_ALLOCATED)) {
-        return 0; /* a hole all the way down */
-    }
-    if (s->bottom) {
-        unsigned depth = 0;
-
-        for (BlockNode *b = file; b; b = block_node_backing(b), depth++) {
-            if (!g_strcmp0(b->name, s->bottom)) {
-                return status.depth <= depth;
-            }
-        }
-    }
-    return 1;
+    /* If not: a hole all the way down. */
+    return (status.flags & BLOCK_STATUS_ALLOCATED) != 0;
 }
 
 /* Copies one extent into the image; the caller holds its range. */

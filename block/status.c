@@ -128,11 +128,11 @@ static int status_down(BlockNode *node, BlockNode *base, uint64_t offset,
         }
         length = next ? block_length(next) : 0;
         if (!next || (int64_t)offset >= length) {
-            /* Reads as zeroes: allocated nowhere, unless the end of a short
-             * layer hides what is below it. */
+            /* Reads as zeroes: allocated nowhere, but the end of a short
+             * layer above base hides what is below it. */
             *status = (BlockStatus){ .flags = BLOCK_STATUS_ZERO,
                                      .bytes = bytes, .depth = depth };
-            if (next && has_backing(next)) {
+            if (base && next && has_backing(next)) {
                 status->flags |= BLOCK_STATUS_ALLOCATED;
                 status->depth += !passes_through(node);
             }

@@ -186,7 +186,9 @@ static json_t *run_resize(void *opaque, json_t *args, GError **error)
         block_graph_unlock();
         return NULL;
     }
-    if (!block_node_check_job(node, error)) {
+    /* A job may have put its filter above what it works on. */
+    if (!block_node_check_job(node, error) ||
+        !block_node_check_job(block_node_skip_filters(node), error)) {
         block_graph_unlock();
         return NULL;
     }

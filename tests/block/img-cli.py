@@ -191,8 +191,9 @@ def names_in_chains():
     img(0, [], 'create', '-q', '-f', 'qcow2', '-b', 's1', '-F', 'qcow2', 's2',
         '2M')
     io(0, [], '-c', 'write -q -P 1 0 2M', 's0')
-    img(0, ['"start": 1048576, "length": 1048576, "depth": 1, "present": '
-            'true, "zero": true, "data": false'], 'map', '--output=json', 's2')
+    img(0, ['"start": 1048576, "length": 1048576, "depth": 0, "present": '
+            'false, "zero": true, "data": false'], 'map', '--output=json',
+        's2')
     img(0, [], 'commit', '-q', '-b', 's0', 's2')
     io(0, [], '-c', 'read -q -P 1 0 1M', '-c', 'read -q -P 0 1M 1M', 's0')
     # The source of a merge may lie above its target.

@@ -255,6 +255,14 @@ def test_block_commands(program):
             says(f"snapshot_blkdev a {d}/over", "")
             says("block_stream a", "")
             m.qmp.event("BLOCK_JOB_COMPLETED", device="a")
+            # A job's filter above the disk is no way around the job.
+            m("drive-backup", device="a", target=d + "/b", sync="full",
+              **{"auto-finalize": False, "job-id": "k"})
+            m.qmp.event("BLOCK_JOB_PENDING", id="k")
+            assert "is busy: block device is in use by block job: backup" in \
+                m.hmp("block_resize a 3M")
+            m("job-finalize", id="k")
+            m.qmp.event("BLOCK_JOB_COMPLETED", device="k")
             says("snapshot_blkdev_internal a s", "")
             says("snapshot_delete_blkdev_internal a s", "")
             says("block_set_io_throttle a 0 0 0 0 0 0", "")
