@@ -3,9 +3,12 @@
  * state compared afterwards.
  *
  *   random-diff [--cases N] [--seed S] [--isa V] [--only CASE] [--keep-going]
- *               [--accel jit,no-NAME...] [--both-tiers] [--coverage]
- *               [-d ITEMS]
+ *               [--accel jit,no-NAME...] [--both-tiers] [--repeat N] [--coverage]
+ *               [--repeat N] [-d ITEMS]
  *
+ * --repeat runs each program so often in the translator, without translating
+ * anew in between: with --accel jit,tier-threshold=2 the second tier knows what
+ * the first has seen.
  * --both-tiers fails also when the translator has not made and run code of
  * both tiers, at least one region of the second for every ten of the first.
  *
@@ -80,6 +83,7 @@ typedef struct Differ {
     Box *boxes[ISA_MAX + 1];
     uint64_t seed;
     uint64_t bundles;
+    unsigned repeat;  /* runs of each program in the translator */
     uint64_t stopped; /* programs without an end, not compared */
     Outcome interp, jit;
 } Differ;
@@ -270,12 +274,10 @@ static void set_alarm(unsigned ms)
     setitimer(ITIMER_VIRTUAL, &timer, NULL);
 }
 
-static void run(Box *box, const Program *p, EngineKind kind, Outcome *o)
+static void run(Box *box, const Program *p, uint64_t end, Outcome *o)
 {
     enum { LIMIT_MS = 500 };
 
-    box_use_engine(kind);
-    uint64_t end = put_program(box, p);
     put_state(box, &p->start, end);
     running = box->cpu;
     set_alarm(LIMIT_MS);
@@ -289,13 +291,23 @@ static bool differs(Differ *d, const Program *p)
 {
     Box *box = d->boxes[p->isa];
 
-    run(box, p, ENGINE_INTERP, &d->interp);
-    run(box, p, ENGINE_JIT, &d->jit);
-    if (d->interp.exit == CPU_EXIT_STOP && d->jit.exit == CPU_EXIT_STOP) {
-        d->stopped++;
-        return false;
+    box_use_engine(ENGINE_INTERP);
+    uint64_t end = put_program(box, p);
+    run(box, p, end, &d->interp);
+    box_use_engine(ENGINE_JIT);
+    put_program(box, p); /* drops what was translated before */
+    for (unsigned i = 0; i < d->repeat; i++) {
+        run(box, p, end, &d->jit);
+        if (d->interp.exit == CPU_EXIT_STOP &&
+            d->jit.exit == CPU_EXIT_STOP) {
+            d->stopped++;
+            return false;
+        }
+        if (memcmp(&d->interp, &d->jit, sizeof(d->interp)) != 0) {
+            return true;
+        }
     }
-    return memcmp(&d->interp, &d->jit, sizeof(d->interp)) != 0;
+    return false;
 }
 
 /* ------------------------------------------------------------------------
@@ -600,7 +612,8 @@ static void usage(void)
 {
     fprintf(stderr, "usage: random-diff [--cases N] [--seed S] [--isa V] "
                     "[--only CASE] [--keep-going] [--accel jit,no-NAME...] "
-                    "[--both-tiers] [--coverage] [-d ITEMS]\n");
+                    "[--both-tiers] [--repeat N] [--coverage] "
+                    "[-d ITEMS]\n");
     exit(2);
 }
 
@@ -618,7 +631,7 @@ static bool ran_both_tiers(void)
 
 int main(int argc, char **argv)
 {
-    Differ d = {.seed = g_random_int()};
+    Differ d = {.seed = g_random_int(), .repeat = 1};
     uint64_t cases = 1000, first = 0;
     unsigned isa = 0, bad = 0;
     bool keep_going = false, count = false, both_tiers = false;
@@ -634,6 +647,8 @@ int main(int argc, char **argv)
             usage();
         } else if (strcmp(argv[i], "--cases") == 0) {
             cases = strtoull(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--repeat") == 0) {
+            d.repeat = atoi(argv[++i]);
         } else if (strcmp(argv[i], "--seed") == 0) {
             d.seed = strtoull(argv[++i], NULL, 0);
         } else if (strcmp(argv[i], "--isa") == 0) {

@@ -31,7 +31,8 @@ def main():
     trials = [(f"no-{name}", []) for name in names]
     trials += [(f"tier-threshold=1,no-{name}", ["--both-tiers"])
                for name in names if name != "tiers"]
-    trials += [(f"tier-threshold={n}", []) for n in (2, 3)] # loops alone
+    trials += [(f"tier-threshold={n}", ["--both-tiers", "--repeat", str(n + 1)])
+               for n in (2, 3, 5)]
     print(f"1..{len(trials)}")
     print(f"# seed {seed}, {cases} cases each")
     for number, (options, more) in enumerate(trials, 1):
