@@ -404,14 +404,21 @@ static bool is_join(const Region *region, uint64_t ip)
     return false;
 }
 
-/* Forgets CTPR contents that the code at a meeting of paths does not need. */
+/* Forgets CTPR contents that the code at a meeting of paths does not need.
+ * What the region begins with is kept at its beginning, for a loop to close
+ * there. */
 static void trim_facts(Region *region, Place *place)
 {
+    const Place *entry = &region->nodes[0].at;
+
     if (!region->trim_all && !is_join(region, place->ip)) {
         return;
     }
     for (int i = 0; i < 3; i++) {
-        if (place->ctpr[i].kind != CTPR_UNKNOWN &&
+        bool kept = !region->trim_all && place->ip == entry->ip &&
+                    place->ctpr[i].kind == entry->ctpr[i].kind &&
+                    place->ctpr[i].value == entry->ctpr[i].value;
+        if (place->ctpr[i].kind != CTPR_UNKNOWN && !kept &&
             !ctpr_used_from(region->cpu, place->ip, i + 1)) {
             place->ctpr[i] = (CtprFact){ CTPR_UNKNOWN, 0 };
             region->trimmed = true;
@@ -577,6 +584,9 @@ static void discover(Region *region, unsigned max_nodes)
     region->uses_loop = false;
     region->trimmed = false;
     region->n_ranges = 0;
+    if (region->trim_all && region->tier == TCG_TIER_FULL) {
+        trim_facts(region, &start); /* only to see which paths meet here */
+    }
     stack[depth++] = (Pending){ start, &entry };
     while (depth) {
         Pending todo = stack[--depth];
