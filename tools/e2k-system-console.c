@@ -139,9 +139,28 @@ bool console_open(const SystemOptions *options, GError **error)
     return true;
 }
 
+/* Does a monitor read standard input?  Then the console must not. */
+static bool monitor_on_stdin(const SystemOptions *o)
+{
+    const GPtrArray *lists[] = { o->monitors, o->pretty_monitors,
+                                 o->human_monitors, o->chardevs };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        for (guint k = 0; k < lists[i]->len; k++) {
+            const char *text = g_ptr_array_index(lists[i], k);
+
+            if (!strcmp(text, "stdio") || g_str_has_prefix(text, "stdio,")) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void console_start(const SystemOptions *options, Machine *machine)
 {
-    if (options->console != CONSOLE_STDIO || !options->board->console_input) {
+    if (options->console != CONSOLE_STDIO || !options->board->console_input ||
+        monitor_on_stdin(options)) {
         return;
     }
     Input *input = g_new(Input, 1);

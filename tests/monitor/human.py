@@ -122,6 +122,18 @@ def test_images_without_words(program):
             m.close()
 
 
+def test_input_is_the_monitors(program):
+    """With -nographic the console took lines away from a monitor on stdio."""
+    for words in (["-monitor", "stdio"],
+                  ["-chardev", "stdio,id=m", "-mon", "chardev=m"]):
+        for _ in range(10):
+            done = subprocess.run(
+                [program, "-accel", "qtest", "-nographic", *words],
+                input="info status\nquit\n", timeout=20, text=True,
+                capture_output=True)
+            assert done.returncode == 0 and "VM status" in done.stdout, done
+
+
 def test_made_up_names(program):
     """Drives without an id have one by their interface and number."""
     for machine, words, names in [
