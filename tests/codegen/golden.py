@@ -17,12 +17,15 @@ code for a host without them, on any host, against golden-plain.txt.
 """
 import os
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'lib'))
+
+from elf import addresses  # noqa: E402
+
 # Instructions that only newer hosts have: SSE forms have two operands.
 NEWER = re.compile(r'(v[a-z].*|andn|bextr|bls\w+|tzcnt|lzcnt|pdep|pext|rorx|'
                    r'sarx|shlx|shrx|mulx|bzhi)$')
@@ -31,28 +34,6 @@ NEWER = re.compile(r'(v[a-z].*|andn|bextr|bls\w+|tzcnt|lzcnt|pdep|pext|rorx|'
 def skip(reason):
     print(f'skipped: {reason}')
     sys.exit(77)
-
-
-def symbols(path):
-    """Global labels of an ELF file: name to address."""
-    with open(path, 'rb') as file:
-        data = file.read()
-    shoff, = struct.unpack_from('<Q', data, 0x28)
-    shentsize, shnum = struct.unpack_from('<HH', data, 0x3a)
-    sections = [struct.unpack_from('<IIQQQQIIQQ', data, shoff + i * shentsize)
-                for i in range(shnum)]
-    found = {}
-    for section in sections:
-        if section[1] != 2:
-            continue
-        names = sections[section[6]][4]
-        for at in range(section[4], section[4] + section[5], 24):
-            name, info, _, _, value, _ = struct.unpack_from('<IBBHQQ', data,
-                                                            at)
-            end = data.index(b'\0', names + name)
-            if info >> 4 == 1:
-                found[data[names + name:end].decode()] = value
-    return found
 
 
 def measure(text, address):
@@ -111,7 +92,7 @@ def main():
                        stdout=subprocess.DEVNULL)
         with open(log) as file:
             text = file.read()
-        labels = symbols(elf)
+        labels = addresses(elf, global_only=True)
     newer = newer_instructions(text)
     if plain and newer:
         print('not for a plain host:', *sorted(newer))

@@ -9,10 +9,14 @@ be reported.  Runs for versions 3, 5 and 6.
 import os
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+
+from elf import addresses  # noqa: E402
 
 ISAS = (3, 5, 6)
 # First version that lets the program do that.
@@ -188,26 +192,6 @@ datum: .quad 0, 0
 """
 
 
-def symbols(path):
-    """Name -> address, from the symbol table of a 64-bit ELF file."""
-    with open(path, "rb") as f:
-        image = f.read()
-    shoff, = struct.unpack_from("<Q", image, 40)
-    shentsize, shnum = struct.unpack_from("<HH", image, 58)
-    headers = [struct.unpack_from("<IIQQQQIIQQ", image, shoff + i * shentsize)
-               for i in range(shnum)]
-    found = {}
-    for header in headers:
-        if header[1] != 2:  # SHT_SYMTAB
-            continue
-        strings = headers[header[6]][4]
-        for at in range(header[4], header[4] + header[5], 24):
-            name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", image, at)
-            end = image.index(b"\0", strings + name)
-            found[image[strings + name:end].decode()] = value
-    return found
-
-
 def assemble(assembler, root, where, name, body, isa):
     source = os.path.join(where, "program.s")
     elf = os.path.join(where, f"{name}-v{isa}.elf")
@@ -249,7 +233,7 @@ def main():
                     continue
                 number += 1
                 elf = assemble(assembler, root, where, name, body, isa)
-                places = {k: hex(v) for k, v in symbols(elf).items()}
+                places = {k: hex(v) for k, v in addresses(elf).items()}
                 run = subprocess.run([user, "-accel", engine, elf],
                                      capture_output=True, text=True,
                                      timeout=60, check=False)

@@ -11,6 +11,7 @@ Segment = namedtuple("Segment", "type flags offset vaddr filesz memsz align")
 
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_DYNSYM = 2, 4, 8, 11
 PT_LOAD, PT_TLS = 1, 7
+STB_GLOBAL = 1
 
 
 class Elf:
@@ -86,3 +87,9 @@ class Elf:
                 start = s.offset + address - s.vaddr
                 return self.data[start:start + size]
         raise ValueError(f"no contents at {address:#x}")
+
+
+def addresses(path, global_only=False):
+    """Name to value, of the named symbols of a file."""
+    return {s.name: s.value for s in Elf(path).symbols()
+            if s.name and (s.bind == STB_GLOBAL or not global_only)}

@@ -12,6 +12,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+
+from elf import addresses  # noqa: E402
+
 PRSTATUS, PRPSINFO, AUXV = 1, 3, 6
 SIGINFO, FILES = 0x53494749, 0x46494c45
 REGS = {2: 112, 1: 72}  # by class: where a status has the registers
@@ -26,33 +31,6 @@ def check(condition, text, detail=""):
     if not condition:
         failed += 1
         print(f"# {detail}")
-
-
-def symbols(path):
-    """Name -> value, from the symbol table of an ELF file."""
-    with open(path, "rb") as f:
-        data = f.read()
-    wide = data[4] == 2
-    shoff, = struct.unpack_from("<Q" if wide else "<I", data,
-                                40 if wide else 32)
-    count, = struct.unpack_from("<H", data, 60 if wide else 48)
-    sections = [struct.unpack_from("<IIQQQQIIQQ" if wide else "<10I", data,
-                                   shoff + (64 if wide else 40) * i)
-                for i in range(count)]
-    table = {}
-    for section in sections:
-        if section[1] == 2:  # SHT_SYMTAB
-            strings = data[sections[section[6]][4]:]
-            for at in range(section[4], section[4] + section[5],
-                            24 if wide else 16):
-                if wide:
-                    name, _, _, _, value, _ = struct.unpack_from(
-                        "<IBBHQQ", data, at)
-                else:
-                    name, value = struct.unpack_from("<II", data, at)
-                table[strings[name:strings.index(b"\0", name)].decode()] = \
-                    value
-    return table
 
 
 class Core:
@@ -117,7 +95,7 @@ def run(user, guest, engine, directory, limit, *arguments):
 
 
 def look(core, guest):
-    symbol = symbols(guest)
+    symbol = addresses(guest)
     check((core.kind, core.machine) == (4, 175), "a core file of e2k")
     check(set(core.notes) == {PRSTATUS, PRPSINFO, AUXV, SIGINFO, FILES},
           "its notes", set(core.notes))
@@ -163,7 +141,7 @@ def inside(symbol, name, ip):
 
 
 def look_at_threads(core, guest, wide):
-    symbol = symbols(guest)
+    symbol = addresses(guest)
     bits = 64 if wide else 32
     check((core.wide, core.kind, core.machine) == (wide, 4, 175),
           f"a core file of {bits} bits")

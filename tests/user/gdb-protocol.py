@@ -10,6 +10,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+from elf import addresses  # noqa: E402
 from gdb import Gdb  # noqa: E402
 
 SIGTRAP, SIGUSR1 = 5, 10
@@ -23,25 +24,6 @@ def check(condition, text, detail=""):
     if not condition:
         failed += 1
         print(f"# {detail}")
-
-
-def symbols(path):
-    """Name -> value, from the symbol table of an ELF64 file."""
-    with open(path, "rb") as f:
-        data = f.read()
-    shoff, = struct.unpack_from("<Q", data, 40)
-    count, = struct.unpack_from("<H", data, 60)
-    sections = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + 64 * i)
-                for i in range(count)]
-    table = {}
-    for section in sections:
-        if section[1] != 2:  # SHT_SYMTAB
-            continue
-        strings = data[sections[section[6]][4]:]
-        for at in range(section[4], section[4] + section[5], 24):
-            name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", data, at)
-            table[strings[name:strings.index(b"\0", name)].decode()] = value
-    return table
 
 
 def session(gdb, symbol, exe):
@@ -151,7 +133,7 @@ def main():
         process = subprocess.Popen([user, "-accel", engine, "-g", path, guest])
         try:
             with Gdb(path) as gdb:
-                session(gdb, symbols(guest), guest)
+                session(gdb, addresses(guest), guest)
             check(process.wait(10) == 45, "the program's exit status")
             check(not os.path.exists(path), "the socket is gone")
         finally:

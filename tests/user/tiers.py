@@ -11,10 +11,14 @@ import os
 import re
 import resource
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+
+from elf import addresses  # noqa: E402
 
 ISAS = (3, 5)
 THRESHOLDS = (1, 2, 7, 500)
@@ -230,26 +234,6 @@ def assemble(assembler, root, where, name, text, isa):
     return elf
 
 
-def symbols(path):
-    """Global labels of an ELF file: name to address."""
-    with open(path, "rb") as f:
-        data = f.read()
-    shoff, = struct.unpack_from("<Q", data, 0x28)
-    entsize, count = struct.unpack_from("<HH", data, 0x3a)
-    sections = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + i * entsize)
-                for i in range(count)]
-    found = {}
-    for section in sections:
-        if section[1] != 2:
-            continue
-        names = sections[section[6]][4]
-        for at in range(section[4], section[4] + section[5], 24):
-            name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", data, at)
-            end = data.index(b"\0", names + name)
-            found[data[names + name:end].decode()] = value
-    return found
-
-
 def run(user, accel, elf, *more):
     return subprocess.run([user, "-accel", accel, *more, elf], timeout=60,
                           capture_output=True, text=True, check=False)
@@ -274,7 +258,7 @@ def is_promoted(log, address):
 
 
 def problem(user, elf, accel, wanted, text, where):
-    labels = symbols(elf)
+    labels = addresses(elf)
     labels["end"] = labels.get("buffer", 0) + 12288
     log = os.path.join(where, "log")
     done = run(user, accel, elf, "-d", "in_asm", "-D", log)
