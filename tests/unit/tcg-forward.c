@@ -9,6 +9,7 @@
 #include <glib.h>
 
 #include "tcg/tcg.h"
+#include "tests/unit/tcg-test.h"
 
 typedef struct TestCpu {
     uint64_t ip;
@@ -331,19 +332,13 @@ static void test_wait(void)
 int main(int argc, char **argv)
 {
     TcgConfig config = {
-        .cache_bytes = 1 << 21,
         .tcg_offset = offsetof(TestCpu, tcg),
         .ip_offset = offsetof(TestCpu, ip),
-        .validate = true,
     };
-    g_autoptr(GError) error = NULL;
 
-    g_test_init(&argc, &argv, NULL);
-    if (!tcg_init(&config, &error)) {
-        g_print("1..0 # SKIP %s\n", error->message);
+    if (!tcg_test_init(&argc, &argv, &cpu, config)) {
         return 0;
     }
-    tcg_cpu_init(&cpu);
     g_test_add_func("/tcg-forward/same", test_same);
     g_test_add_func("/tcg-forward/other-width", test_other_width);
     g_test_add_func("/tcg-forward/other-base", test_other_base);

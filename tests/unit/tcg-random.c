@@ -10,6 +10,7 @@
 
 #include "tcg/tcg-int.h"
 #include "tests/unit/tcg-eval.h"
+#include "tests/unit/tcg-test.h"
 
 enum { N_FULL = 8, N_BITS = 4, N_HALF = 2, MEMORY = 32, N_TEMPS = 10 };
 
@@ -534,19 +535,13 @@ static void test_random(void)
 int main(int argc, char **argv)
 {
     TcgConfig config = {
-        .cache_bytes = 1 << 21,
         .tcg_offset = offsetof(TestCpu, tcg),
         .ip_offset = offsetof(TestCpu, ip),
-        .validate = true,
     };
-    g_autoptr(GError) error = NULL;
 
-    g_test_init(&argc, &argv, NULL);
-    if (!tcg_init(&config, &error)) {
-        g_printerr("%s\n", error->message);
-        return 77;
+    if (!tcg_test_init(&argc, &argv, &cpu, config)) {
+        return 0;
     }
-    tcg_cpu_init(&cpu);
     g_test_add_func("/tcg-random/programs", test_random);
     return g_test_run();
 }

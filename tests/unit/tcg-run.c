@@ -9,6 +9,7 @@
 #include <glib.h>
 
 #include "tcg/tcg-int.h"
+#include "tests/unit/tcg-test.h"
 
 typedef struct TestCpu {
     uint64_t *win;
@@ -530,22 +531,16 @@ static void test_recycle(void)
 int main(int argc, char **argv)
 {
     TcgConfig config = {
-        .cache_bytes = 1 << 21,
         .tcg_offset = offsetof(TestCpu, tcg),
         .ip_offset = offsetof(TestCpu, ip),
-        .validate = true,
         .n_pinned = 1,
         .pinned_offset = {offsetof(TestCpu, win)},
         .pinned_name = {"win"},
     };
-    g_autoptr(GError) error = NULL;
 
-    g_test_init(&argc, &argv, NULL);
-    if (!tcg_init(&config, &error)) {
-        g_printerr("%s\n", error->message);
-        return 77;
+    if (!tcg_test_init(&argc, &argv, &cpu, config)) {
+        return 0;
     }
-    tcg_cpu_init(&cpu);
     g_test_add_func("/tcg-run/arithmetic", test_arithmetic);
     g_test_add_func("/tcg-run/loop", test_loop);
     g_test_add_func("/tcg-run/predicates", test_predicates);

@@ -9,6 +9,7 @@
 #include <glib.h>
 
 #include "tcg/tcg-int.h"
+#include "tests/unit/tcg-test.h"
 
 typedef union Vec {
     uint8_t b[16];
@@ -480,19 +481,13 @@ static void test_unordered(void)
 int main(int argc, char **argv)
 {
     TcgConfig config = {
-        .cache_bytes = 1 << 21,
         .tcg_offset = offsetof(TestCpu, tcg),
         .ip_offset = offsetof(TestCpu, ip),
-        .validate = true,
     };
-    g_autoptr(GError) error = NULL;
 
-    g_test_init(&argc, &argv, NULL);
-    if (!tcg_init(&config, &error)) {
-        g_printerr("%s\n", error->message);
-        return 77;
+    if (!tcg_test_init(&argc, &argv, &cpu, config)) {
+        return 0;
     }
-    tcg_cpu_init(&cpu);
     g_test_add_data_func("/tcg-vec/avx", GUINT_TO_POINTER(0), test_vec);
     g_test_add_data_func("/tcg-vec/sse", GUINT_TO_POINTER(OPT_AVX), test_vec);
     g_test_add_data_func("/tcg-vec/memory", GUINT_TO_POINTER(OPT_REGS),
