@@ -149,7 +149,8 @@ static IrReg staa_aad(Trans *t, const AlcOp *op)
                      "aad");
 }
 
-/* Streams run as they did; descriptors and indices of staa have no tags. */
+/* Streams run as they did; descriptors and indices of staa and ldaa have no
+ * tags. */
 void trans_array_invariants(Trans *t)
 {
     const Bundle *b = &t->node->bundle;
@@ -166,7 +167,8 @@ void trans_array_invariants(Trans *t)
     }
     for (int i = 0; i < BUNDLE_CHANNELS; i++) {
         const AlcOp *op = &b->alc[i];
-        if (op->present && insn_rows[op->row].sem == SEM_staa) {
+        SemFamily sem = op->present ? insn_rows[op->row].sem : SEM_COUNT;
+        if (sem == SEM_staa || sem == SEM_ldaa) {
             trans_invariant(t, staa_aad(t, op), UINT64_C(7) << AAD_TAG_SHIFT,
                             0);
             trans_invariant(t, staa_tags(t, op), 1u << op->array.ind, 0);
@@ -309,18 +311,13 @@ static int32_t array_offset(const AlcOp *op)
     return op->array.lit ? (int32_t)op->array.lit_value : 0;
 }
 
-/* Descriptor and index hold numbers; the address is aligned if it must. */
+/* The address is aligned if it must; descriptor and index are the business of
+ * trans_array_invariants(). */
 void trans_staa_check(Trans *t, TransOp *o)
 {
     const AlcOp *op = o->op;
     Ir *ir = t->ir;
-    IrReg aad = staa_aad(t, op);
     unsigned size = 1u << array_log2(op->insn);
-
-    if (insn_rows[op->row].sem != SEM_staa) { /* ldaa */
-        trans_invariant(t, aad, UINT64_C(7) << AAD_TAG_SHIFT, 0);
-        trans_invariant(t, staa_tags(t, op), 1u << op->array.ind, 0);
-    }
     bool aligned = t->node->at.geo.ac && size > 1;
     if (aligned || trans_is_bounded(t)) {
         IrReg base, index;
