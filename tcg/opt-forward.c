@@ -27,7 +27,7 @@
 
 #include "tcg/opt-int.h"
 
-enum { SLOTS = 64 };
+enum { SLOTS = 64, FORWARD_PAGE = 4096 };
 
 typedef struct Slot {
     IrReg base;
@@ -107,10 +107,12 @@ static int slot_of(const Forward *f, const IrOp *op)
     return -1;
 }
 
+/* Pages may be mapped twice: what is whole pages away can be the same. */
 static bool is_beside(const Slot *s, int64_t offset, unsigned width)
 {
-    return offset + (int64_t)width <= s->offset ||
-           s->offset + (int64_t)s->width <= offset;
+    uint64_t behind = (uint64_t)(offset - s->offset) & (FORWARD_PAGE - 1);
+
+    return behind >= s->width && behind + width <= FORWARD_PAGE;
 }
 
 /* The slots that a store may change. */
@@ -222,7 +224,8 @@ static void add_slot(Forward *f, const IrOp *op)
 
 static bool stores_to(const IrOp *store, const IrOp *load)
 {
-    return is_host(store) == is_host(load) && store->src[0] == load->src[0] && store->imm == load->imm &&
+    return is_host(store) == is_host(load) && store->src[0] == load->src[0] &&
+           store->imm == load->imm &&
            store->width == load->width;
 }
 

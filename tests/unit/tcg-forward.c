@@ -4,7 +4,9 @@
  */
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -176,6 +178,38 @@ static void test_other_base(void)
     finish(1, 0x6655555555555555);
 }
 
+/* Offsets from one base that lead to the same place of a page. */
+static void test_mapped_twice(void)
+{
+    int fd = memfd_create("tcg-forward", 0);
+
+    g_assert_cmpint(ftruncate(fd, 4096), ==, 0);
+    char *twice = mmap(NULL, 3 * 4096, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_true(mmap(twice + 4096 * i, 4096, PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_FIXED, fd, 0) ==
+                      twice + 4096 * i);
+    }
+    for (int at = -4096; at <= 4096; at += 8192) {
+        begin();
+        cpu.r[1] = (uintptr_t)twice + 4096;
+        store(8, r[1], 8, r[5]);
+        store(8, r[1], at + 8, r[6]);
+        load(8, r[0], r[1], 8);
+        finish(1, 0x6666666666666666);
+        begin();
+        cpu.r[1] = (uintptr_t)twice + 4096;
+        store(8, r[1], 8, r[5]);
+        store(4, r[1], at + 4, r[6]);
+        store(4, r[1], at + 16, r[6]);
+        load(8, r[0], r[1], 8);
+        finish(0, 0x5555555555555555);
+    }
+    munmap(twice, 3 * 4096);
+    close(fd);
+}
+
 static void change_memory(void)
 {
     memory[1] = 77;
@@ -342,6 +376,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tcg-forward/same", test_same);
     g_test_add_func("/tcg-forward/other-width", test_other_width);
     g_test_add_func("/tcg-forward/other-base", test_other_base);
+    g_test_add_func("/tcg-forward/mapped-twice", test_mapped_twice);
     g_test_add_func("/tcg-forward/between", test_between);
     g_test_add_func("/tcg-forward/paths", test_paths);
     g_test_add_func("/tcg-forward/loop", test_loop);
