@@ -25,6 +25,7 @@ struct AddressMap {
     GArray *ranges; /* AddressRange, ascending, disjoint */
     GHashTable *watched; /* set of pages: see address_map_watch_code() */
     unsigned n_watched;  /* atomic: size of the set */
+    unsigned openings;   /* atomic: successes of open_code() */
 };
 
 AddressMap *address_map_new(void)
@@ -482,6 +483,7 @@ static bool open_code(AddressMap *map, uint64_t start, uint64_t end)
         }
     }
     count_watched(map);
+    __atomic_fetch_add(&map->openings, found, __ATOMIC_RELEASE);
     return found;
 }
 
@@ -687,6 +689,11 @@ bool address_map_open_code(AddressMap *map, uint64_t address, uint64_t size)
         g_mutex_unlock(&map->lock);
     }
     return found;
+}
+
+unsigned address_map_openings(AddressMap *map)
+{
+    return __atomic_load_n(&map->openings, __ATOMIC_ACQUIRE);
 }
 
 uint64_t address_map_start(AddressMap *map, uint64_t address)

@@ -96,6 +96,8 @@ void address_map_watch_code(AddressMap *map, uint64_t address);
  * by the handler of a synchronous fault in an access to guest memory.
  */
 bool address_map_open_code(AddressMap *map, uint64_t address, uint64_t size);
+/* How often that has been done: another thread may have been quicker. */
+unsigned address_map_openings(AddressMap *map);
 
 /* Start of the mapping that holds the address, or 0. */
 uint64_t address_map_start(AddressMap *map, uint64_t address);

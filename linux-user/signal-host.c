@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -102,15 +103,30 @@ static uintptr_t context_pc(const ucontext_t *context)
 #endif
 }
 
+/* Or another thread has ended the watch since: the page is writable now. */
+static bool was_opened(AddressMap *map, const siginfo_t *info,
+                       uint64_t address)
+{
+    if (info->si_signo != SIGSEGV || info->si_code != SEGV_ACCERR) {
+        return false;
+    }
+    int prot = address_map_prot(map, address);
+
+    return prot >= 0 && (prot & PROT_WRITE) && (prot & PROT_EXEC);
+}
+
 /*
  * A write to code that the engines have a copy of.  The interpreter makes the
  * access of generated code again; C's is made again by itself.
  */
-static bool write_to_code(UserThread *thread, ucontext_t *context,
-                          uint64_t address)
+static bool write_to_code(UserThread *thread, const siginfo_t *info,
+                          ucontext_t *context, uint64_t address)
 {
-    if (!thread || address >= USER_LIMIT || !fault_is_write(context) ||
-        !address_map_open_code(thread->process->map, address, 1)) {
+    if (!thread || address >= USER_LIMIT || !fault_is_write(context)) {
+        return false;
+    }
+    if (!address_map_open_code(thread->process->map, address, 1) &&
+        !was_opened(thread->process->map, info, address)) {
         return false;
     }
 #ifdef __x86_64__
@@ -135,7 +151,7 @@ static void host_handler(int number, siginfo_t *info, void *data)
     if ((SIGBIT(number) & SYNCHRONOUS) && info->si_code > 0) {
         uintptr_t address = (uintptr_t)info->si_addr;
 
-        if (!write_to_code(thread, context, address) &&
+        if (!write_to_code(thread, info, context, address) &&
             !host_access_recover(context) &&
             !engine_handle_fault(context, address, fault_is_write(context))) {
             die_of_bug(number, address, context_pc(context));

@@ -399,11 +399,15 @@ static const SyscallEntry *entry_of(uint64_t number)
 
 /*
  * The host's kernel refuses to write code that the engines have a copy of, see
- * address_map_watch_code(); true: it will not any more.
+ * address_map_watch_code(); true: it will not any more.  openings: before the
+ * call.
  */
-static bool open_code(UserThread *thread)
+static bool open_code(UserThread *thread, unsigned openings)
 {
-    if (!address_map_open_code(thread->process->map, 0, USER_LIMIT)) {
+    AddressMap *map = thread->process->map;
+
+    if (!address_map_open_code(map, 0, USER_LIMIT) &&
+        address_map_openings(map) == openings) {
         return false;
     }
     engine_invalidate(0, USER_LIMIT);
@@ -425,8 +429,10 @@ int64_t syscall_make(UserThread *thread, uint64_t number, const uint64_t *args)
         result = -EFAULT;
     } else if (!thread->narrow ||
                !syscall_narrow(thread, number, args, &result)) {
+        unsigned openings = address_map_openings(thread->process->map);
+
         result = entry->handler(thread, args);
-        if (result == -EFAULT && open_code(thread)) {
+        if (result == -EFAULT && open_code(thread, openings)) {
             result = entry->handler(thread, args);
         }
     }

@@ -82,7 +82,7 @@ ahead_changed:
 	GOTO_IF_NOT %pred0, 1b
 	RETURN
 
-! The other thread: runs the page again and again.
+! The other thread: runs the page again and again, and writes there too.
 	PROC runner
 	{
 		addd 0, thread_page, %dr8
@@ -95,6 +95,9 @@ ahead_changed:
 	{
 		addd %db[0], 0, %dr10
 		addd 0, thread_passes, %dr11
+	}
+	{
+		std %dr9, 2048, %dr10
 	}
 	{
 		std %dr8, thread_result - thread_page, %dr10
@@ -338,6 +341,10 @@ ahead_changed:
 	CHECK_EQ %dr10, 2, "another thread runs what was written last"
 	CHECK_EQ %dr11, 0, "and ran nothing else"
 	AWAIT thread_id, 0
+	{
+		ldd %dr8, 2048, %dr10
+	}
+	CHECK_EQ %dr10, 2, "both threads wrote to the page"
 
 	! The child's copy is its own.
 	COPY one
