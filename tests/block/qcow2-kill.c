@@ -9,7 +9,7 @@
  * block holds a version between the two.
  *
  * A persistent bitmap records meanwhile.  Afterwards it is inconsistent, or
- * has every block whose write was begun since it was made.  In every second
+ * has every block that was changed since it was made.  In every second
  * round bitmaps are stored at flush time too, which some kills must survive.
  *
  *   qcow2-kill [ROUNDS [SEED]]
@@ -39,7 +39,7 @@ typedef struct Shared {
     uint32_t flushed[BLOCKS]; /* `done` as of the last finished flush */
     /* For each block the versions that were zeroes or discards, as bits. */
     uint64_t zero_bits[BLOCKS];
-    uint8_t touched[BLOCKS]; /* written since the bitmap was made */
+    uint8_t touched[BLOCKS]; /* written, to the end, since the bitmap was made */
     uint32_t flushes;
     uint32_t started; /* the child has opened the image */
 } Shared;
@@ -108,7 +108,6 @@ static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
     if (version >= 63) {
         return; /* the bits below are used up */
     }
-    sh->touched[b] = 1;
     if (what < 8) {
         for (unsigned i = 0; i < BLOCK / 4; i += 2) {
             buf[i] = b;
@@ -128,6 +127,7 @@ static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
         _exit(2);
     }
     sh->done[b] = version;
+    sh->touched[b] = 1;
 }
 
 /* A bitmap that lost its contents makes room for a new one. */
@@ -239,7 +239,18 @@ static int compare_blocks(BlockBackend *image, Shared *sh)
 /* Of the rounds with bitmaps-at-flush, those after which it was valid. */
 static unsigned valid_bitmaps;
 
-static int check_bitmap(BlockBackend *image, const Shared *sh, bool at_flush)
+/* The write that was under way has changed the image. */
+static bool has_arrived(BlockBackend *image, const Shared *sh, uint32_t b)
+{
+    static uint32_t buf[BLOCK / 4];
+
+    return sh->begun[b] != sh->done[b] &&
+           block_backend_pread(image, (uint64_t)b * BLOCK, BLOCK, buf, 0) >=
+               0 &&
+           buf[0] == b && buf[1] == sh->begun[b];
+}
+
+static int check_bitmap(BlockBackend *image, Shared *sh, bool at_flush)
 {
     BlockDirtyBitmap *bitmap =
         block_dirty_bitmap_find(block_backend_node(image), "b");
@@ -249,6 +260,7 @@ static int check_bitmap(BlockBackend *image, const Shared *sh, bool at_flush)
     }
     valid_bitmaps += at_flush;
     for (uint32_t b = 0; b < BLOCKS; b++) {
+        sh->touched[b] |= has_arrived(image, sh, b);
         if (sh->touched[b] &&
             !block_dirty_bitmap_get(bitmap, (uint64_t)b * BLOCK)) {
             fprintf(messages, "block %u is not in the bitmap\n", b);

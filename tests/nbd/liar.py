@@ -1,5 +1,6 @@
 """Our client and servers that lie, stall or fall silent: an error, never a
 crash, a hang or wrong data."""
+import itertools
 import os
 import socket
 import struct
@@ -112,8 +113,10 @@ class Liar:
 class Opening(Case):
     """Lies in the handshake: opening fails with a message."""
 
+    numbers = itertools.count()
+
     def refused(self, script, text=None, timeout=25):
-        path = self.path(f"liar{id(script)}.sock")
+        path = self.path(f"liar{next(self.numbers)}.sock")
         liar = Liar(path, script)
         try:
             done = subprocess.run(
