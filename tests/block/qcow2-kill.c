@@ -6,7 +6,8 @@
  * which version of each block it has begun to write and which it had finished
  * at the last flush.  The parent kills it at a random moment and looks at the
  * image: it opens, a check finds no corruption (leaks are allowed), and each
- * block holds a version between the two.
+ * block holds a version between the two; one whose write was under way may hold
+ * sectors of both.
  *
  * A persistent bitmap records meanwhile.  Afterwards it is inconsistent, or
  * has every block that was changed since it was made.  In every second
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 #define BLOCK 4096u
+#define SECTOR 512u /* written whole or not at all */
 #define BLOCKS 4096u
 #define DISK (BLOCK * BLOCKS)
 #define GRANULE (4u * 1024 * 1024) /* few: soon all are dirty and stay valid */
@@ -184,7 +186,7 @@ static void child(const char *path, Shared *sh, uint32_t seed, bool at_flush)
 
 static bool is_zero(const uint32_t *buf)
 {
-    for (unsigned i = 0; i < BLOCK / 4; i++) {
+    for (unsigned i = 0; i < SECTOR / 4; i++) {
         if (buf[i]) {
             return false;
         }
@@ -192,7 +194,7 @@ static bool is_zero(const uint32_t *buf)
     return true;
 }
 
-/* The version a block holds; 0 never written; -1 garbage. */
+/* The version a sector holds; 0 never written; -1 garbage. */
 static int64_t version_of(const Shared *sh, uint32_t b, const uint32_t *buf)
 {
     if (is_zero(buf)) {
@@ -204,12 +206,31 @@ static int64_t version_of(const Shared *sh, uint32_t b, const uint32_t *buf)
         }
         return sh->zero_bits[b] >> v & 1 ? v : v == 0 ? 0 : -1;
     }
-    for (unsigned i = 0; i < BLOCK / 4; i += 2) {
+    for (unsigned i = 0; i < SECTOR / 4; i += 2) {
         if (buf[i] != b || buf[i + 1] != buf[1]) {
             return -1;
         }
     }
     return buf[1];
+}
+
+/* The oldest version in a block, which only a write under way may have left
+ * with several; -1: what it holds cannot be. */
+static int64_t oldest_version(const Shared *sh, uint32_t b,
+                              const uint32_t *buf)
+{
+    int64_t oldest = version_of(sh, b, buf);
+
+    for (unsigned i = 1; i < BLOCK / SECTOR; i++) {
+        int64_t v = version_of(sh, b, buf + i * (SECTOR / 4));
+
+        if (v > (int64_t)sh->begun[b] ||
+            (v != oldest && sh->begun[b] == sh->done[b])) {
+            return -1;
+        }
+        oldest = MIN(oldest, v);
+    }
+    return oldest;
 }
 
 static int compare_blocks(BlockBackend *image, Shared *sh)
@@ -224,7 +245,7 @@ static int compare_blocks(BlockBackend *image, Shared *sh)
             fprintf(messages, "block %u: read error\n", b);
             return 1;
         }
-        v = version_of(sh, b, buf);
+        v = oldest_version(sh, b, buf);
         if (v < (int64_t)sh->flushed[b] || v > (int64_t)sh->begun[b]) {
             fprintf(messages, "block %u: version %" PRId64 ", flushed %u, "
                     "begun %u\n", b, v, sh->flushed[b], sh->begun[b]);
