@@ -3,11 +3,16 @@ machine and a program (",as=aarch64" at the stub).
 
 usage: gdb-stock.py E2K-SYSTEM SMP-ELF E2K-USER DEBUGGEE
 """
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+from elf import Elf, addresses  # noqa: E402
 
 SYSTEM, GUEST, USER, DEBUGGEE = sys.argv[1:5]
 FAILED = 0
@@ -17,22 +22,6 @@ def check(what, good, details=""):
     global FAILED
     print(("ok " if good else "FAILED ") + what, "" if good else details)
     FAILED += not good
-
-
-def symbol(file, name):
-    out = subprocess.run(["readelf", "-sW", file], capture_output=True,
-                         text=True, check=True).stdout
-    for line in out.splitlines():
-        words = line.split()
-        if len(words) >= 8 and words[-1] == name:
-            return int(words[1], 16)
-    raise KeyError(name)
-
-
-def entry(file):
-    out = subprocess.run(["readelf", "-hW", file], capture_output=True,
-                         text=True, check=True).stdout
-    return int(re.search(r"Entry point address:\s+(\S+)", out).group(1), 16)
 
 
 def session(command, path, commands):
@@ -59,7 +48,7 @@ def session(command, path, commands):
 
 def machine(where):
     path = f"{where}/machine.sock"
-    start, main = entry(GUEST), symbol(GUEST, "main")
+    start, main = Elf(GUEST).entry, addresses(GUEST)["main"]
     text, output, status = session(
         [SYSTEM, "-kernel", GUEST, "-smp", "4", "-S", "-gdb",
          f"{path},as=aarch64", "-nographic"], path,
@@ -85,7 +74,7 @@ def machine(where):
 
 def program(where):
     path = f"{where}/program.sock"
-    start = entry(DEBUGGEE)
+    start = Elf(DEBUGGEE).entry
     text, _, _ = session(
         [USER, "-g", f"{path},as=aarch64", DEBUGGEE], path,
         ["print/x $pc", "print/x $ctpr1", "stepi", f"print $pc > {start}",
@@ -107,10 +96,9 @@ def refused():
 
 
 def main():
-    for tool in ("gdb-multiarch", "readelf"):
-        if not shutil.which(tool):
-            print(f"{tool} is not installed")
-            sys.exit(77)
+    if not shutil.which("gdb-multiarch"):
+        print("gdb-multiarch is not installed")
+        sys.exit(77)
     with tempfile.TemporaryDirectory() as where:
         machine(where)
         program(where)

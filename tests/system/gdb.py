@@ -4,13 +4,13 @@ same in a process of a kernel, behind the MMU, in the engine given.
 usage: gdb.py E2K-SYSTEM SMP-ELF KERNEL-ELF ENGINE
 """
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
+from elf import addresses  # noqa: E402
 from gdb import Gdb  # noqa: E402
 
 SYSTEM, GUEST, KERNEL, ENGINE = sys.argv[1:5]
@@ -25,21 +25,7 @@ def check(what, good, details=""):
     FAILED += not good
 
 
-def symbol(name):
-    """Address of a symbol of the guest, from its ELF symbol table."""
-    out = subprocess.run(["readelf", "-sW", GUEST], capture_output=True,
-                         text=True, check=True).stdout
-    for line in out.splitlines():
-        words = line.split()
-        if len(words) >= 8 and words[-1] == name:
-            return int(words[1], 16)
-    raise KeyError(name)
-
-
 def main():
-    if not shutil.which("readelf"):
-        print("readelf is not installed")
-        sys.exit(77)
     session(GUEST, 4, talk, "smp passed\n")
     session(KERNEL, 1, talk_to_process, "kernel passed\n")
 
@@ -89,7 +75,8 @@ def talk_to_process(gdb):
 
 
 def talk(gdb):
-    count_up, counter = symbol("count_up"), symbol("counter")
+    labels = addresses(GUEST)
+    count_up, counter = labels["count_up"], labels["counter"]
     gdb.start()
     reply = gdb.ask("?")
     check("stopped at first", reply.startswith("T05"), reply)
