@@ -44,6 +44,7 @@ typedef struct Shared {
     uint8_t touched[BLOCKS]; /* written, to the end, since the bitmap was made */
     uint32_t flushes;
     uint32_t started; /* the child has opened the image */
+    uint32_t under_way; /* the block being written, or BLOCKS */
 } Shared;
 
 typedef struct Config {
@@ -110,6 +111,7 @@ static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
     if (version >= 63) {
         return; /* the bits below are used up */
     }
+    __atomic_store_n(&sh->under_way, b, __ATOMIC_SEQ_CST);
     if (what < 8) {
         for (unsigned i = 0; i < BLOCK / 4; i += 2) {
             buf[i] = b;
@@ -130,6 +132,7 @@ static void write_one(BlockBackend *image, Shared *sh, GRand *rand)
     }
     sh->done[b] = version;
     sh->touched[b] = 1;
+    __atomic_store_n(&sh->under_way, BLOCKS, __ATOMIC_SEQ_CST);
 }
 
 /* A bitmap that lost its contents makes room for a new one. */
@@ -260,15 +263,20 @@ static int compare_blocks(BlockBackend *image, Shared *sh)
 /* Of the rounds with bitmaps-at-flush, those after which it was valid. */
 static unsigned valid_bitmaps;
 
-/* The write that was under way has changed the image. */
+/* The write that this kill met has changed the image. */
 static bool has_arrived(BlockBackend *image, const Shared *sh, uint32_t b)
 {
     static uint32_t buf[BLOCK / 4];
+    bool arrived = false;
 
-    return sh->begun[b] != sh->done[b] &&
-           block_backend_pread(image, (uint64_t)b * BLOCK, BLOCK, buf, 0) >=
-               0 &&
-           buf[0] == b && buf[1] == sh->begun[b];
+    if (b != sh->under_way ||
+        block_backend_pread(image, (uint64_t)b * BLOCK, BLOCK, buf, 0) < 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < BLOCK / 4; i += SECTOR / 4) {
+        arrived |= buf[i] == b && buf[i + 1] == sh->begun[b];
+    }
+    return arrived;
 }
 
 static int check_bitmap(BlockBackend *image, Shared *sh, bool at_flush)
@@ -322,6 +330,7 @@ static int one_round(const char *path, const Config *config, Shared *sh,
     int status, bad;
 
     sh->started = 0;
+    sh->under_way = BLOCKS;
     pid = fork();
     if (pid == 0) {
         child(path, sh, seed, at_flush);
